@@ -1,0 +1,169 @@
+"""What happens around the training: a line an epoch, plain warnings, retrieval pictures."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from imtext.data.datamodule import RetrievalDataModule
+from imtext.metrics import retrieval_ranks
+from imtext.module import RetrievalModule
+from imtext.pictures import Answer, draw_curves, retrieval_panel
+from imtext.tracking import MLflowTracker
+
+log = logging.getLogger(__name__)
+
+
+class EpochSummary(Callback):
+    """One readable line per epoch, its history for the curves, and a diagnosis after the first.
+
+    Args:
+        at_chance: warn when the loss is above this share of what guessing gives.
+        collapsed: warn when embeddings are spread less than this (0 … 1).
+    """
+
+    def __init__(self, at_chance: float = 0.98, collapsed: float = 0.02) -> None:
+        self.at_chance, self.collapsed = at_chance, collapsed
+        self.history: list[dict[str, float]] = []
+        self._started = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Travels in the checkpoint, so that the curves of a resumed run are whole."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Called on resume."""
+        self.history = state_dict["history"]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say how the epoch went."""
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        loss, chance = figures.get("train/loss_epoch", math.nan), figures.get("train/chance_loss", math.nan)
+        self.history.append({"epoch": trainer.current_epoch + 1, **figures})
+        text = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {loss:.3f} (chance {chance:.2f})"
+        if "val/rsum" in figures:
+            text += (
+                f"  val R@10: text→image {100 * figures['val/t2i_r@10']:.1f} %, "
+                f"image→text {100 * figures['val/i2t_r@10']:.1f} %  rsum {100 * figures['val/rsum']:.0f}"
+            )
+        log.info("%s  temperature %.3f  %.0f s", text, figures["train/temperature"], time.monotonic() - self._started)
+        if trainer.current_epoch == 0:
+            self.diagnose(figures)
+
+    def draw(self, path: Path) -> None:
+        """Save the curves of loss, recall and temperature."""
+        charts = {
+            "loss": {"train": "train/loss_epoch", "validation": "val/loss", "guessing": "train/chance_loss"},
+            "validation R@10": {"text → image": "val/t2i_r@10", "image → text": "val/i2t_r@10"},
+            "temperature": {"temperature": "train/temperature"},
+        }
+        draw_curves(
+            {
+                title: {
+                    line: [(figures["epoch"], figures[key]) for figures in self.history if key in figures]
+                    for line, key in lines.items()
+                }
+                for title, lines in charts.items()
+            },
+            path,
+        )
+
+    def diagnose(self, figures: dict[str, float]) -> None:
+        """Warn in plain words about a run that does not learn."""
+        loss, chance = figures.get("train/loss_epoch", math.nan), figures.get("train/chance_loss", math.nan)
+        if not math.isfinite(loss):
+            log.warning("The loss is not a number. Try a smaller optim.lr, or trainer.precision=32-true.")
+        elif loss > self.at_chance * chance:
+            log.warning(
+                "After the first epoch the loss (%.3f) is still that of guessing (%.3f): nothing has been learnt yet. "
+                "If that stays so, check that captions belong to their pictures, and try a larger optim.lr.", loss, chance
+            )  # fmt: skip
+        for side in ("image", "text"):
+            spread = figures.get(f"val/{side}_spread", 1.0)
+            if spread < self.collapsed:
+                log.warning(
+                    "All %s embeddings are nearly the same (spread %.4f of 1): the %s tower has collapsed. "
+                    "Try a smaller optim.lr or a longer optim.warmup.", side, spread, side
+                )  # fmt: skip
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Saves `last.ckpt` before the first and after every epoch, so that there is always one to go on from.
+
+    An interrupted epoch is trained again from its beginning: every random choice depends on the seed and the step
+    alone, so the result is that of a training without interruption.
+
+    Args:
+        dirpath: the run's folder of checkpoints.
+    """
+
+    def __init__(self, dirpath: str) -> None:
+        super().__init__(
+            dirpath, "last", save_top_k=1, every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
+        )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the beginning."""
+        super().on_train_start(trainer, pl_module)
+        assert self.dirpath is not None
+        if not trainer.fast_dev_run:
+            trainer.save_checkpoint(Path(self.dirpath) / "last.ckpt")
+
+
+class RetrievalExamples(Callback):
+    """Pictures of what the model finds: the same queries again and again, to watch it learn.
+
+    Args:
+        output_dir: where the pictures go, as `text_to_image_epoch_003.png`.
+        every_n_epochs: how often; after the last epoch in any case.
+        num_queries: rows in a picture.
+        top_k: results in a row.
+    """
+
+    def __init__(self, output_dir: str, every_n_epochs: int = 5, num_queries: int = 6, top_k: int = 5) -> None:
+        self.output_dir, self.every_n_epochs = Path(output_dir), every_n_epochs
+        self.num_queries, self.top_k = num_queries, top_k
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw, when it is time."""
+        epoch = trainer.current_epoch + 1
+        last = epoch == trainer.max_epochs
+        due = not trainer.sanity_checking and trainer.state.fn == "fit" and (epoch % self.every_n_epochs == 0 or last)
+        if not due:
+            return
+        assert isinstance(pl_module, RetrievalModule)
+        data: RetrievalDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        for direction, answers in self.answers(pl_module, data).items():
+            panel = retrieval_panel(answers, f"{direction.replace('_', ' ')}, validation, after epoch {epoch}")
+            panel.save(self.output_dir / f"{direction}_epoch_{epoch:03d}.png")
+            for logger in trainer.loggers:
+                if isinstance(logger, MLflowTracker):
+                    logger.log_picture(panel, direction, epoch)
+
+    def answers(self, module: RetrievalModule, data: RetrievalDataModule) -> dict[str, list[Answer]]:
+        """The answers to queries spread evenly over the validation split."""
+        images, texts, image_id, caption_image_id = module.val_metrics.gathered()
+        ranks = retrieval_ranks(images, texts, image_id, caption_image_id)
+        captions = [text for row in image_id.tolist() for text in data.captions[row]]
+        found: dict[str, list[Answer]] = {"text_to_image": [], "image_to_text": []}
+        for query in torch.linspace(0, len(texts) - 1, min(self.num_queries, len(texts))).long().tolist():
+            best = (images @ texts[query]).topk(min(self.top_k, len(images))).indices.tolist()
+            results = [(data.picture(int(image_id[i])), bool(image_id[i] == caption_image_id[query])) for i in best]
+            found["text_to_image"].append(Answer(captions[query], results, int(ranks["t2i"][query])))
+        for query in torch.linspace(0, len(images) - 1, min(self.num_queries, len(images))).long().tolist():
+            best = (texts @ images[query]).topk(min(self.top_k, len(texts))).indices.tolist()
+            lines = [(captions[i], bool(caption_image_id[i] == image_id[query])) for i in best]
+            found["image_to_text"].append(Answer(data.picture(int(image_id[query])), lines, int(ranks["i2t"][query])))
+        return found

@@ -1,0 +1,89 @@
+"""Your own pairs: a captions file beside a folder of pictures, or any captioned data set of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from imtext.data.captions import CaptionedImages, Split
+from imtext.data.datamodule import RetrievalDataModule
+from imtext.data.sources import (
+    SPLIT_NAMES,
+    caption_columns,
+    captions_of,
+    from_datasets,
+    from_files,
+    load_hub,
+    load_parquet,
+    read_table,
+)
+from imtext.errors import DataError
+
+
+class Table(RetrievalDataModule):
+    """Any captions table.
+
+    Args:
+        path: a .csv, .tsv, .jsonl or .json file with one row per image or per caption, or a folder of
+            parquet files.
+        hub_name: instead of `path`, a data set on the Hugging Face hub.
+        image_column: column of picture paths (of pictures, on the hub and in parquet).
+        caption_columns: one or more columns, each of a caption or a list of them; None takes all that
+            are called caption(s), caption_…, sentence(s) or text.
+        split_column: column saying train, val or test, for `split=official`.
+        image_root: folder that relative picture paths start from; None is the captions file's own.
+        common: settings shared by all data sets, see `RetrievalDataModule`.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        hub_name: str | None = None,
+        image_column: str = "image",
+        caption_columns: Sequence[str] | None = None,
+        split_column: str | None = None,
+        image_root: str | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        if (path is None) == (hub_name is None):
+            raise DataError("data=table needs your captions: either data.path=<file> or data.hub_name=<owner/name>")
+        self.path, self.hub_name, self.image_root = path, hub_name, image_root
+        self.image_column, self.split_column = image_column, split_column
+        self.caption_columns = list(caption_columns) if caption_columns else None
+
+    def load_source(self) -> CaptionedImages:
+        """Read captions and find the pictures."""
+        size = self.preprocess.image_size
+        if self.path is None:
+            assert self.hub_name is not None
+            return from_datasets(
+                load_hub(self.hub_name), self.image_column, self.caption_columns, f"hub:{self.hub_name}", size
+            )
+        path = Path(self.path).expanduser()
+        if path.is_dir():
+            return from_datasets(load_parquet(path), self.image_column, self.caption_columns, str(path), size)
+        rows = read_table(path)
+        columns = list(rows[0]) if rows else []
+        texts = caption_columns(columns, self.caption_columns, str(path)) if rows else []
+        for column in (self.image_column, self.split_column):
+            if rows and column is not None and column not in columns:
+                raise DataError(f"{path} has the columns {', '.join(columns)}; {column!r} is not among them")
+        root = Path(self.image_root).expanduser() if self.image_root else path.parent
+        return from_files(
+            ((str(row[self.image_column]), captions_of(row, texts), self._split(row)) for row in rows),
+            root,
+            str(path),
+            size,
+        )
+
+    def _split(self, row: dict[str, Any]) -> Split | None:
+        if self.split_column is None:
+            return None
+        name = str(row[self.split_column]).strip().lower()
+        if name not in SPLIT_NAMES:
+            raise DataError(
+                f"{self.path}: {name!r} in column {self.split_column!r} is no split; known are {', '.join(SPLIT_NAMES)}"
+            )
+        return SPLIT_NAMES[name]

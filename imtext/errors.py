@@ -1,0 +1,17 @@
+"""The one family of errors that is shown to people as a message instead of a traceback."""
+
+
+class ImtextError(Exception):
+    """Something the user can put right; the text names the thing, the limit and the fix."""
+
+
+class ConfigError(ImtextError):
+    """A setting that does not exist, has the wrong type, or contradicts another."""
+
+
+class DataError(ImtextError):
+    """A data set that cannot be found, read or split."""
+
+
+class CheckpointError(ImtextError):
+    """A checkpoint that cannot be found or was not written by imtext."""

@@ -1,0 +1,101 @@
+"""The optimizer: per-tower learning rates, a schedule over the whole training, and frozen first epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from imtext.errors import ConfigError
+
+Schedule = Literal["cosine", "linear", "constant"]
+
+
+class AdamW:
+    """AdamW (Loshchilov & Hutter, 2019) with warm-up and decay, as a recipe that is applied to a model.
+
+    Args:
+        lr: the learning rate that the three scales multiply.
+        image_encoder_lr_scale: for the image tower, which is usually pretrained.
+        text_encoder_lr_scale: for the text tower; from random weights it wants several times more.
+        projection_lr_scale: for both projections and the temperature.
+        weight_decay: on matrices only; norms, biases and the temperature are left alone.
+        betas: decay of the running means.
+        schedule: what becomes of the learning rate after warm-up: ``cosine`` or ``linear`` down to zero, or
+            ``constant``.
+        warmup: share of all steps in which the learning rate grows from zero.
+        freeze_image_epochs: the image tower, batch statistics included, stays as it is for so many epochs;
+            -1 is always.
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-4,
+        image_encoder_lr_scale: float = 1.0,
+        text_encoder_lr_scale: float = 10.0,
+        projection_lr_scale: float = 10.0,
+        weight_decay: float = 0.01,
+        betas: Sequence[float] = (0.9, 0.98),
+        schedule: Schedule = "cosine",
+        warmup: float = 0.05,
+        freeze_image_epochs: int = 0,
+    ) -> None:
+        if lr <= 0:
+            raise ConfigError(f"optim.lr must be above zero, not {lr}")
+        if not 0 <= warmup < 1:
+            raise ConfigError(f"optim.warmup is a share of all steps, 0 ≤ warmup < 1, not {warmup}")
+        if schedule not in get_args(Schedule):
+            raise ConfigError(f"optim.schedule must be one of {', '.join(get_args(Schedule))}, not {schedule!r}")
+        self.lr, self.weight_decay = lr, weight_decay
+        self.lr_scale = {
+            "image_encoder": image_encoder_lr_scale,
+            "text_encoder": text_encoder_lr_scale,
+            "projection": projection_lr_scale,
+        }
+        self.betas = (float(betas[0]), float(betas[1]))
+        self.schedule, self.warmup, self.freeze_image_epochs = schedule, warmup, freeze_image_epochs
+
+    def frozen(self, epoch: int) -> bool:
+        """Whether the image tower stands still in this epoch (counted from 0)."""
+        return self.freeze_image_epochs < 0 or epoch < self.freeze_image_epochs
+
+    def build(self, model: nn.Module, total_steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
+        """Optimizer and per-step schedule for a `DualEncoder`.
+
+        Every parameter is in it from the first step on, frozen or not: a resumed training then finds the same
+        groups, and AdamW passes over parameters without gradient.
+        """
+        groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+        for name, parameter in model.named_parameters():
+            part = name.split(".")[0]
+            groups.setdefault((part if part in self.lr_scale else "projection", parameter.ndim > 1), []).append(
+                parameter
+            )
+        optimizer = torch.optim.AdamW(
+            [
+                {
+                    "name": part if decay else f"{part}_no_decay",
+                    "params": parameters,
+                    "lr": self.lr * self.lr_scale[part],
+                    "weight_decay": self.weight_decay if decay else 0.0,
+                }
+                for (part, decay), parameters in groups.items()
+            ],
+            lr=self.lr,
+            betas=self.betas,
+        )
+        return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, total_steps))
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """What the learning rates are multiplied with at a step."""
+        warmup_steps = round(self.warmup * total_steps)
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        done = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+        if self.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+        return 1.0 - done if self.schedule == "linear" else 1.0

@@ -1,0 +1,106 @@
+"""The one definition of how a picture becomes model input. Free of torch, so search can use it too."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from imtext.errors import ConfigError
+
+# Pillow opens many formats nobody photographs in, some with a history of decompression bombs:
+# only these are ever tried.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_PIXELS = 200_000_000
+
+Resize = Literal["squash", "crop"]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Resize a picture to a square and normalise it.
+
+    Args:
+        image_size: side of the square the model sees, in pixels.
+        image_mean: per-channel mean subtracted after scaling pixels to 0…1 (default: ImageNet).
+        image_std: per-channel standard deviation divided by (default: ImageNet).
+        resize: ``squash`` ignores the aspect ratio and keeps everything in view; ``crop`` scales the
+            shorter side and cuts the rest off around the centre.
+    """
+
+    image_size: int = 224
+    image_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    image_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    resize: Resize = "squash"
+
+    def __post_init__(self) -> None:
+        if self.image_size < 32:
+            raise ConfigError(f"image_size must be at least 32 (the network halves it 5 times), not {self.image_size}")
+        if self.resize not in get_args(Resize):
+            raise ConfigError(f"resize must be one of {', '.join(get_args(Resize))}, not {self.resize!r}")
+        if len(self.image_mean) != 3 or len(self.image_std) != 3 or min(self.image_std) <= 0:
+            raise ConfigError("image_mean and image_std take three numbers each, image_std above zero")
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """Picture → ``[image_size, image_size, 3]`` uint8."""
+        size = (self.image_size, self.image_size)
+        if image.size == size:
+            return np.asarray(image, dtype=np.uint8)
+        if self.resize == "crop":
+            fitted = ImageOps.fit(image, size, method=Image.Resampling.BICUBIC)
+        else:
+            fitted = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+        return np.asarray(fitted, dtype=np.uint8)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as stored in checkpoints."""
+        return {
+            "image_size": self.image_size,
+            "image_mean": list(self.image_mean),
+            "image_std": list(self.image_std),
+            "resize": self.resize,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preprocess:
+        """The inverse of `to_dict`."""
+        mean, std = values["image_mean"], values["image_std"]
+        return cls(values["image_size"], _triple(mean), _triple(std), values["resize"])
+
+
+def _triple(values: Sequence[float]) -> tuple[float, float, float]:
+    if len(values) != 3:
+        raise ConfigError(f"image_mean and image_std take three numbers each, not {len(values)}")
+    return (float(values[0]), float(values[1]), float(values[2]))
+
+
+def open_image(source: Path | bytes, target_size: int | None = None) -> Image.Image:
+    """Open a picture as upright RGB.
+
+    Args:
+        source: a file's path or its encoded bytes.
+        target_size: when given, a JPEG is decoded straight to the smallest scale that is at least this
+            large on both sides, which is several times faster for photos.
+
+    Raises:
+        ValueError: not a picture, not an allowed format, or more than `MAX_PIXELS` pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:  # read from the header, nothing is decoded yet
+                raise ValueError(f"{image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
+            if target_size is not None:
+                image.draft("RGB", (target_size, target_size))
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(str(error) or type(error).__name__) from error

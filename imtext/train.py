@@ -1,0 +1,153 @@
+"""Train a dual encoder: ``python -m imtext.train model=mobilenet_lstm data=flickr8k``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from imtext.config import check_config, instantiate
+from imtext.errors import ConfigError
+from imtext.launch import launch
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from imtext.callbacks import EpochSummary
+    from imtext.data import RetrievalDataModule
+    from imtext.module import RetrievalModule
+
+log = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
+    """Train, choose the best epoch by validation, and measure it.
+
+    Args:
+        config: composed from `conf/train.yaml`.
+
+    Returns:
+        The figures written to `metrics.json`, and the objects made on the way: `datamodule`, `module`, `trainer`.
+
+    Raises:
+        ImtextError: a setting, the data or a checkpoint is at fault; the message says how to put it right.
+        KeyboardInterrupt: stopped by Ctrl-C; `last.ckpt` is in place.
+    """
+    # Imported here, so that `--help` and `--cfg job` answer at once.
+    from lightning.pytorch import seed_everything
+
+    from imtext.checkpoints import find_checkpoint, read_checkpoint
+    from imtext.devices import settle_device
+    from imtext.module import RetrievalModule
+    from imtext.report import print_results, write_metrics
+    from imtext.tracking import tracked
+
+    started = time.monotonic()
+    check_config(config)
+    config = config.copy()
+    settle_device(config.trainer)
+    seed_everything(config.seed, verbose=False)
+    output_dir = Path(config.paths.output_dir)
+    checkpoint = None
+    if config.ckpt_path is not None:
+        checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir))
+        run_ids = read_checkpoint(checkpoint)["imtext"]["run_ids"]
+        if config.logger is not None and "run_id" in config.logger:
+            config.logger.run_id = run_ids.get("mlflow")
+
+    data: RetrievalDataModule = instantiate(config.data)
+    data.setup()
+    config.model.text_encoder.vocab_size = data.tokenizer.vocab_size
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    module = RetrievalModule(
+        model=instantiate(config.model),
+        loss=instantiate(config.loss),
+        optim=instantiate(config.optim),
+        tokenizer=data.tokenizer,
+        preprocess=data.preprocess,
+        config=resolved,
+        seed=config.seed,
+    )
+    callbacks = {name: instantiate(node) for name, node in (config.callbacks or {}).items() if node is not None}
+    logger = instantiate(config.logger)
+    trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger or False)
+
+    tags = {"data_fingerprint": data.fingerprint, "data_source": data.source, "output_dir": str(output_dir)}
+    with tracked(trainer.loggers, tags) as trackers:
+        for tracker in trackers:
+            module.run_ids["mlflow"] = str(tracker.run_id)
+            tracker.log_inputs(resolved, data.tokenizer)
+        if logger is not None:
+            logger.log_hyperparams(resolved)
+        try:
+            if checkpoint is None and config.baseline and not trainer.fast_dev_run:
+                before = trainer.validate(module, data, verbose=False)[0]
+                log.info("Before training: validation rsum %.1f", 100 * before["val/rsum"])
+            trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # Lightning's answer to Ctrl-C
+            last = output_dir / "checkpoints" / "last.ckpt"
+            log.info(
+                "Go on with: python -m imtext.train ckpt_path=%s", last if last.is_file() else "<none was saved yet>"
+            )
+            raise KeyboardInterrupt from None
+        metrics, best = measure(trainer, module, data)
+        metrics |= {"epochs": float(trainer.current_epoch), "seconds": round(time.monotonic() - started, 1)}
+        path = write_metrics(metrics, output_dir)
+        summary: EpochSummary | None = callbacks.get("summary")
+        if summary is not None:
+            summary.draw(output_dir / "curves.png")
+        for tracker in trackers:
+            tracker.log_results(output_dir, best)
+    print_results(
+        metrics, data.gallery_sizes(), f"Best of {trainer.current_epoch} epochs, {metrics['seconds']:.0f} s in all"
+    )
+    log.info("Checkpoint: %s", best or "none kept")
+    print(f"Metrics: {path}", flush=True)
+    return metrics, {"datamodule": data, "module": module, "trainer": trainer}
+
+
+def measure(
+    trainer: Trainer, module: RetrievalModule, data: RetrievalDataModule
+) -> tuple[dict[str, float], Path | None]:
+    """Figures of the last epoch's training and of the best checkpoint on val and test; and that checkpoint."""
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if not name.endswith("_step")}
+    if trainer.fast_dev_run:
+        return metrics, None
+    kept = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""  # type: ignore[attr-defined]
+    options: dict[str, Any] = {"ckpt_path": kept or None, "verbose": False, "weights_only": True}
+    metrics |= trainer.validate(module, data, **options)[0]
+    if data.rows["test"]:
+        metrics |= trainer.test(module, data, **options)[0]
+    else:
+        log.info("The data has no test split; the figures are of validation.")
+    return metrics, Path(kept) if kept else None
+
+
+def task(config: DictConfig) -> float | None:
+    """One run or one trial of a sweep; the figure a sweeper optimises."""
+    wanted = config.optimized_metric
+    metrics, _ = train(config)
+    if wanted and wanted not in metrics:
+        raise ConfigError(f"optimized_metric={wanted} was not measured; there are {', '.join(sorted(metrics))}")
+    return metrics[wanted] if wanted else None
+
+
+def main() -> None:
+    """The command line."""
+    launch("train", task, continue_last)
+
+
+def continue_last(overrides: list[str]) -> list[str]:
+    """Complete `ckpt_path=…`; imported late, it needs torch."""
+    if not any(override.startswith("ckpt_path=") for override in overrides):
+        return overrides
+    from imtext.checkpoints import continue_run
+
+    return continue_run(overrides)
+
+
+if __name__ == "__main__":
+    main()

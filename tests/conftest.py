@@ -1,0 +1,97 @@
+"""What many tests need: tiny data, composed configurations, a database that is ready."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from imtext.data.shapes import describe, draw, random_scene
+from imtext.launch import compose_config
+
+# Real photos and ImageNet weights, where there are any: a folder in the layout of jxie/flickr8k, and a state dict.
+FLICKR8K = os.environ.get("IMTEXT_FLICKR8K")
+WEIGHTS = os.environ.get("IMTEXT_WEIGHTS")
+
+# A model that trains in seconds: 32-pixel pictures, small text tower, random weights.
+TINY = [
+    "model.image_encoder.weights=null",
+    "model.embed_dim=32",
+    "model.text_encoder.word_dim=16",
+    "model.text_encoder.hidden_dim=24",
+    "trainer=cpu",
+    "callbacks.progress=null",
+]
+TINY_SHAPES = ["data=shapes", "data.num_images=40", "data.image_size=32", "data.batch_size=8", *TINY]
+
+Compose = Callable[..., DictConfig]
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> None:
+    """More threads than cores make small models slower."""
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def compose(tmp_path: Path) -> Compose:
+    """Compose `conf/<name>.yaml` with all paths below the test's folder."""
+
+    def run(*overrides: str, name: str = "train", output: str = "run") -> DictConfig:
+        paths = [
+            f"paths.root={tmp_path}",
+            f"paths.cache_dir={tmp_path / 'cache'}",
+            f"paths.output_dir={tmp_path / 'runs' / output}",
+        ]
+        return compose_config(name, [*overrides, *paths])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve drawn pictures of different sizes in `Images/`, and `captions.txt` with two captions of each."""
+    import numpy as np
+
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "Images").mkdir()
+    rng = np.random.default_rng(0)
+    with (folder / "captions.txt").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "caption"])
+        for number in range(12):
+            scene = random_scene(rng)
+            draw(scene, rng).resize((90 + number, 60)).save(folder / "Images" / f"{number}.jpg")
+            for caption in describe(scene, rng)[:2]:
+                writer.writerow([f"{number}.jpg", caption])
+    return folder
+
+
+@pytest.fixture
+def folder(pictures: Path, tmp_path: Path) -> Path:
+    """A copy of `pictures` that a test may damage."""
+    return shutil.copytree(pictures, tmp_path / "pictures")
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database; making one takes seconds, copying it does not."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def database(migrated_database: Path, tmp_path: Path) -> str:
+    """URI of a ready database where `compose` expects it."""
+    (tmp_path / "runs").mkdir(exist_ok=True)
+    shutil.copy(migrated_database, tmp_path / "runs" / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}"

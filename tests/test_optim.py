@@ -1,0 +1,62 @@
+"""Schedule, per-tower learning rates, freezing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from imtext.errors import ConfigError
+from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
+from imtext.optim import AdamW
+
+
+def tiny_model() -> DualEncoder:
+    return DualEncoder(MobileNetV3Small(None), LSTMEncoder(20, word_dim=8, hidden_dim=8), embed_dim=8)
+
+
+def test_each_tower_has_its_learning_rate() -> None:
+    model = tiny_model()
+    recipe = AdamW(lr=1e-3, image_encoder_lr_scale=0.1, text_encoder_lr_scale=2, projection_lr_scale=3, warmup=0)
+    optimizer, _ = recipe.build(model, total_steps=10)
+    rates = {group["name"].removesuffix("_no_decay"): group["lr"] for group in optimizer.param_groups}
+    assert rates == pytest.approx({"image_encoder": 1e-4, "text_encoder": 2e-3, "projection": 3e-3})
+    held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+    assert sorted(held) == sorted(id(parameter) for parameter in model.parameters())
+
+
+def test_norms_biases_and_temperature_do_not_decay() -> None:
+    model = tiny_model()
+    optimizer, _ = AdamW(weight_decay=0.1).build(model, total_steps=10)
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert decays[id(model.logit_scale)] == 0
+    assert all(decays[id(p)] == (0.1 if p.ndim > 1 else 0) for p in model.parameters())
+
+
+@pytest.mark.parametrize(("schedule", "middle"), [("cosine", 0.5), ("linear", 0.5), ("constant", 1.0)])
+def test_schedule(schedule: str, middle: float) -> None:
+    recipe = AdamW(schedule=schedule, warmup=0.1)  # type: ignore[arg-type]
+    factors = [recipe.factor(step, 100) for step in range(101)]
+    assert 0 < factors[0] < factors[5] < factors[10] == 1
+    assert factors[55] == pytest.approx(middle)
+    assert factors[100] == pytest.approx(1 if schedule == "constant" else 0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("epochs", "frozen"), [(0, []), (2, [0, 1]), (-1, [0, 1, 2, 3])])
+def test_frozen_epochs(epochs: int, frozen: list[int]) -> None:
+    assert [epoch for epoch in range(4) if AdamW(freeze_image_epochs=epochs).frozen(epoch)] == frozen
+
+
+def test_bad_values_say_what_is_allowed() -> None:
+    with pytest.raises(ConfigError, match="above zero"):
+        AdamW(lr=0)
+    with pytest.raises(ConfigError, match="share of all steps"):
+        AdamW(warmup=500)
+
+
+def test_temperature_stays_in_bounds() -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.logit_scale.fill_(9.0)
+    model.clamp_logit_scale()
+    assert float(model.logit_scale.exp()) == pytest.approx(100)
+    assert model.temperature == pytest.approx(0.01)

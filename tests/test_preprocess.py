@@ -1,0 +1,75 @@
+"""From any picture to model input."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imtext.errors import ConfigError
+from imtext.preprocess import MAX_PIXELS, Preprocess, open_image
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def test_squash_keeps_everything_and_crop_keeps_the_shape() -> None:
+    image = Image.new("RGB", (300, 100), "blue")
+    image.paste("red", (0, 0, 100, 100))
+    squashed, cropped = Preprocess(64).pixels(image), Preprocess(64, resize="crop").pixels(image)
+    assert squashed.shape == cropped.shape == (64, 64, 3)
+    assert squashed[32, 5, 0] > 200  # red is still there
+    assert cropped[32, 5, 2] > 200  # it was cut off
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1", "I;16"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    kind = "TIFF" if mode in ("CMYK", "I;16") else "PNG"
+    image = open_image(encoded(Image.new(mode, (40, 30)), kind))
+    assert image.mode == "RGB"
+    assert image.size == (40, 30)
+
+
+def test_pictures_stand_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    assert open_image(encoded(Image.new("RGB", (80, 40)), "JPEG", exif=exif)).size == (40, 80)
+
+
+def test_large_jpegs_are_decoded_small() -> None:
+    image = open_image(encoded(Image.new("RGB", (1600, 1200)), "JPEG"), target_size=224)
+    assert 224 <= image.height < 1200
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture at all", b"\xff\xd8\xff"])
+def test_broken_pictures_say_so(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.jpg").write_bytes(content)
+    for source in (content, tmp_path / "x.jpg"):
+        with pytest.raises(ValueError, match="."):
+            open_image(source)
+
+
+def test_too_many_pixels_are_refused_before_decoding() -> None:
+    header = encoded(Image.new("RGB", (8, 8)), "PNG")
+    side = int(MAX_PIXELS**0.5) + 1
+    bomb = header[:16] + side.to_bytes(4, "big") * 2 + header[24:]
+    with pytest.raises(ValueError, match=r"."):
+        open_image(bomb)
+
+
+def test_settings_travel_as_plain_values() -> None:
+    settings = Preprocess(96, (0.1, 0.2, 0.3), (1, 2, 3), "crop")
+    assert Preprocess.from_dict(settings.to_dict()) == settings
+    assert np.array(settings.to_dict()["image_mean"]).shape == (3,)
+
+
+@pytest.mark.parametrize("options", [{"image_size": 16}, {"resize": "stretch"}, {"image_std": (1, 0, 1)}])
+def test_bad_values(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        Preprocess(**options)  # type: ignore[arg-type]

@@ -1,0 +1,132 @@
+"""The real command line in real processes: killed, interrupted, swept; and one training that has to get good."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from conftest import FLICKR8K, TINY_SHAPES, WEIGHTS
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+pytestmark = pytest.mark.slow
+
+SHORT = [*TINY_SHAPES, "trainer.max_epochs=5", "data.num_images=100", "callbacks.examples=null", "seed=3"]
+
+
+def command(root: Path, overrides: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    environment = os.environ | {"IMTEXT_ROOT": str(root), "IMTEXT_CACHE": str(root.parent / "cache"), "COLUMNS": "200"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    return [sys.executable, "-m", "imtext.train", *overrides], environment
+
+
+def run(root: Path, *overrides: str) -> str:
+    """Run to the end; returns what was printed."""
+    arguments, environment = command(root, overrides)
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def stop_in_epoch(root: Path, how: signal.Signals, epoch: int) -> int:
+    """Start, send a signal once `epoch` is complete and the next has begun; returns the exit status."""
+    arguments, environment = command(root, SHORT)
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if f"epoch {epoch}/5" in line:
+            break
+    time.sleep(0.3)
+    process.send_signal(how)
+    process.communicate(timeout=120)
+    return process.returncode
+
+
+def metrics_of(printed: str) -> dict[str, float]:
+    """What the last line names."""
+    last = printed.strip().splitlines()[-1]
+    assert last.startswith("Metrics: ")
+    figures: dict[str, float] = json.loads(Path(last.removeprefix("Metrics: ")).read_text())
+    figures.pop("seconds")
+    return figures
+
+
+def runs(root: Path) -> list[Run]:
+    client = MlflowClient(f"sqlite:///{root / 'runs' / 'mlflow.db'}")
+    return list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    """The figures of the training without interruption."""
+    return metrics_of(run(tmp_path_factory.mktemp("straight"), *SHORT))
+
+
+def test_killed_and_resumed(tmp_path: Path, straight: dict[str, float]) -> None:
+    assert stop_in_epoch(tmp_path, signal.SIGKILL, epoch=2) == -signal.SIGKILL
+    (before,) = runs(tmp_path)
+    figures = metrics_of(run(tmp_path, "ckpt_path=last"))  # brings the settings back by itself
+    (after,) = runs(tmp_path)
+    assert figures == straight
+    assert after.info.run_id == before.info.run_id
+    assert after.info.status == "FINISHED"
+    assert len(list((tmp_path / "runs" / "train").iterdir())) == 1  # and in the same folder
+
+
+def test_ctrl_c(tmp_path: Path, straight: dict[str, float]) -> None:
+    assert stop_in_epoch(tmp_path, signal.SIGINT, epoch=1) == 130
+    (stopped,) = runs(tmp_path)
+    assert stopped.info.status == "KILLED"
+    assert metrics_of(run(tmp_path, "ckpt_path=last")) == straight
+    (after,) = runs(tmp_path)
+    assert after.info.run_id == stopped.info.run_id
+
+
+def test_sweep(tmp_path: Path) -> None:
+    quick = [*TINY_SHAPES, "trainer.max_epochs=1", "callbacks.examples=null", "baseline=false"]
+    run(tmp_path, *quick, "-m", "optim.lr=1e-4,3e-4", "model.embed_dim=16,32")
+    trials = runs(tmp_path)
+    assert len(trials) == 4
+    assert len({trial.info.experiment_id for trial in trials}) == 1
+    (sweep,) = {trial.data.tags["sweep"] for trial in trials}
+    assert (tmp_path / "runs" / "sweeps" / sweep).is_dir()
+    assert {(trial.data.params["optim.lr"], trial.data.params["model.embed_dim"]) for trial in trials} == {
+        (lr, size) for lr in ("0.0001", "0.0003") for size in ("16", "32")
+    }
+    assert len({trial.info.run_name for trial in trials}) == 4
+    assert all(trial.info.status == "FINISHED" and "test/rsum" in trial.data.metrics for trial in trials)
+    assert len(list(tmp_path.rglob("*.db"))) == 1
+
+
+def test_one_failed_trial_does_not_stop_the_others(tmp_path: Path) -> None:
+    quick = [*TINY_SHAPES, "trainer.max_epochs=1", "callbacks=default", "callbacks.examples=null", "baseline=false"]
+    arguments, environment = command(tmp_path, [*quick, "-m", "optim.lr=-1,1e-3"])
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 1
+    assert "1 trials failed: " in done.stderr
+    assert "optim.lr must be above zero" in done.stdout
+    assert [trial.info.status for trial in runs(tmp_path)] == ["FINISHED"]
+
+
+def test_quickstart_gets_good(tmp_path: Path) -> None:
+    """The experiment of the README with half its epochs."""
+    figures = metrics_of(run(tmp_path, "experiment=quickstart", "trainer.max_epochs=5"))
+    assert figures["test/t2i_r@10"] > 0.75
+    assert figures["test/i2t_r@10"] > 0.75
+
+
+@pytest.mark.skipif(not (FLICKR8K and WEIGHTS), reason="IMTEXT_FLICKR8K and IMTEXT_WEIGHTS name no photos and weights")
+def test_photos(tmp_path: Path) -> None:
+    """One epoch on a tenth of the photos: far above chance, which is R@10 = 1 %."""
+    printed = run(
+        tmp_path, f"data.path={FLICKR8K}", "data.split=official", f"model.image_encoder.weights={WEIGHTS}",
+        "trainer.max_epochs=1", "trainer.limit_train_batches=40", "baseline=false",
+    )  # fmt: skip
+    assert metrics_of(printed)["val/t2i_r@10"] > 0.1

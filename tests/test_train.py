@@ -1,0 +1,253 @@
+"""Training as a whole: every experiment runs, learns, repeats itself, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import TINY, TINY_SHAPES, Compose
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from imtext.checkpoints import find_checkpoint, load_model, read_checkpoint
+from imtext.config import CONFIG_DIR
+from imtext.errors import CheckpointError, ConfigError
+from imtext.evaluate import evaluate
+from imtext.train import train
+
+EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").rglob("*.yaml"))
+QUICK = [*TINY_SHAPES, "logger=none", "callbacks.examples=null", "baseline=false"]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_runs_a_step(compose: Compose, pictures: Path, experiment: str) -> None:
+    overrides = [f"experiment={experiment}", "debug=fdr", *TINY, "data.image_size=32"]
+    config = compose(*overrides)
+    if "path" in config.data:
+        config.data.path = str(pictures)
+        config.data.split = "ratios"
+    elif "num_images" in config.data:
+        config.data.num_images = 60
+    metrics, _ = train(config)
+    assert metrics["train/loss_epoch"] > 0
+
+
+@pytest.mark.parametrize("debug", ["fdr", "overfit", "limit", "profiler"])
+def test_every_debug_mode_runs(compose: Compose, debug: str) -> None:
+    config = compose(*QUICK, f"debug={debug}", "data.num_images=100")
+    config.trainer.max_epochs = min(2, config.trainer.max_epochs)
+    train(config)
+
+
+def test_learns_eight_pairs_by_heart(compose: Compose) -> None:
+    config = compose(
+        *QUICK,
+        "data.num_images=10",
+        "data.captions_per_image=1",
+        "model.dropout=0",
+        "optim.lr=1e-2",
+        "optim.text_encoder_lr_scale=1",
+        "optim.projection_lr_scale=1",
+        "trainer.max_epochs=60",
+        "callbacks.early_stopping=null",
+    )
+    _, objects = train(config)
+    data, module = objects["datamodule"], objects["module"].eval()
+    assert len(data.rows["train"]) == 8
+    from imtext.metrics import RetrievalMetrics
+
+    metrics = RetrievalMetrics()
+    # the batch as it was trained on, batch statistics included: 8 images say little about running averages
+    module.model.image_encoder.train()
+    for batch in data.train_dataloader():
+        with torch.no_grad():
+            metrics.update(*module.embed(batch), batch["image_id"], batch["caption_image_id"])
+    figures = metrics.compute()
+    assert figures["t2i_r@1"] == figures["i2t_r@1"] == 1
+
+
+class Interrupt(Callback):
+    """Fails in the middle of an epoch, as a killed process would."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.current_epoch == 2 and batch_idx == 1:
+            raise RuntimeError("the lights went out")
+
+
+def state(folder: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = read_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"]
+    return weights
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(one[name].equal(two[name]) for name in one)
+
+
+def without_time(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name != "seconds"}
+
+
+class TestRepeatability:
+    LONG = (*QUICK, "trainer.max_epochs=4", "optim.freeze_image_epochs=1", "data.captions_per_image=2", "optim.lr=1e-3")
+
+    def test_same_seed_same_bits(self, compose: Compose, tmp_path: Path) -> None:
+        one, _ = train(compose(*self.LONG, output="one"))
+        two, _ = train(compose(*self.LONG, output="two"))
+        assert without_time(one) == without_time(two)
+        assert same(state(tmp_path / "runs/one"), state(tmp_path / "runs/two"))
+        other, _ = train(compose(*self.LONG, "seed=0", output="other"))
+        assert other["train/loss_epoch"] != one["train/loss_epoch"]
+
+    def test_interrupted_and_resumed_equals_straight(
+        self, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        straight, _ = train(compose(*self.LONG, output="straight"))
+
+        monkeypatch.setattr("conftest.Interrupt", Interrupt, raising=False)
+        monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "conftest,test_train")
+        broken = compose(*self.LONG, "+callbacks.interrupt._target_=conftest.Interrupt", output="resumed")
+        with pytest.raises(RuntimeError, match="lights"):
+            train(broken)
+        left = read_checkpoint(tmp_path / "runs/resumed/checkpoints/last.ckpt")
+        assert left["epoch"] == 1  # two epochs were complete
+
+        resumed, objects = train(compose(*self.LONG, "ckpt_path=last", output="resumed"))
+        assert without_time(resumed) == without_time(straight)
+        assert same(state(tmp_path / "runs/straight"), state(tmp_path / "runs/resumed"))
+        ours, theirs = (
+            read_checkpoint(tmp_path / f"runs/{name}/checkpoints/last.ckpt") for name in ("straight", "resumed")
+        )
+        assert ours["lr_schedulers"] == theirs["lr_schedulers"]
+        assert [group["lr"] for group in ours["optimizer_states"][0]["param_groups"]] == [
+            group["lr"] for group in theirs["optimizer_states"][0]["param_groups"]
+        ]
+        best = objects["trainer"].checkpoint_callback
+        assert best.best_model_path == str(tmp_path / "runs/resumed/checkpoints/best.ckpt")
+        history = next(c.history for c in objects["trainer"].callbacks if hasattr(c, "history"))
+        assert [line["epoch"] for line in history] == [1, 2, 3, 4]
+
+    def test_interrupted_before_the_first_epoch_ended(
+        self, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        straight, _ = train(compose(*self.LONG, output="straight"))
+        monkeypatch.setattr(Interrupt, "on_train_batch_end", lambda *_: (_ for _ in ()).throw(RuntimeError("early")))
+        monkeypatch.setattr("conftest.Interrupt", Interrupt, raising=False)
+        monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "conftest,test_train")
+        with pytest.raises(RuntimeError, match="early"):
+            train(compose(*self.LONG, "+callbacks.interrupt._target_=conftest.Interrupt", output="resumed"))
+        resumed, _ = train(compose(*self.LONG, "ckpt_path=last", output="resumed"))
+        assert without_time(resumed) == without_time(straight)
+
+    def test_more_epochs_after_the_end(self, compose: Compose, tmp_path: Path) -> None:
+        train(compose(*self.LONG, output="run"))
+        more, objects = train(compose(*self.LONG, "trainer.max_epochs=5", "ckpt_path=last", output="run"))
+        assert more["epochs"] == 5
+        assert objects["trainer"].global_step == 5 * 4
+
+
+class TestCheckpoints:
+    @pytest.fixture
+    def run(self, compose: Compose, tmp_path: Path) -> Path:
+        train(compose(*QUICK, "trainer.max_epochs=3", "optim.lr=1e-3"))
+        return tmp_path / "runs" / "run"
+
+    def test_last_is_the_last_epoch_even_when_best_is_not(self, run: Path) -> None:
+        assert read_checkpoint(run / "checkpoints" / "last.ckpt")["epoch"] == 2
+        assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+    def test_holds_only_plain_values(self, run: Path) -> None:
+        content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+        assert json.dumps(content["imtext"])  # JSON knows no classes
+
+    def test_model_is_rebuilt_from_the_checkpoint_alone(self, run: Path) -> None:
+        trained = load_model(run / "checkpoints" / "best.ckpt")
+        ids, mask = trained.tokenizer(["a red circle", "two blue stars"])
+        embeddings = trained.model.encode_text(ids, mask)
+        assert embeddings.shape == (2, 32)
+        assert trained.preprocess.image_size == 32
+
+    def test_evaluate_agrees_with_training(self, run: Path, compose: Compose) -> None:
+        trained = json.loads((run / "metrics.json").read_text())
+        for split in ("val", "test"):
+            config = compose(f"ckpt_path={run}", f"split={split}", "trainer=cpu", name="evaluate", output="evaluated")
+            figures, _ = evaluate(config)
+            for name in ("t2i_r@10", "i2t_mrr", "rsum", "positive_similarity"):
+                assert figures[f"{split}/{name}"] == pytest.approx(trained[f"{split}/{name}"], abs=1e-5)
+        folder = run.parent / "evaluated"
+        assert json.loads((folder / "metrics.json").read_text()) == pytest.approx(figures)
+        lines = [json.loads(line) for line in (folder / "ranks.jsonl").read_text().splitlines()]
+        ranks = [line["rank"] for line in lines if line["direction"] == "t2i"]
+        assert len(lines) == 4 * 5 + 4
+        assert sum(rank <= 1 for rank in ranks) / len(ranks) == pytest.approx(figures["test/t2i_r@1"])
+
+    def test_evaluate_on_other_data(self, run: Path, compose: Compose, pictures: Path) -> None:
+        config = compose(
+            f"ckpt_path={run}", "trainer=cpu", "data=table", f"data.path={pictures / 'captions.txt'}",
+            f"data.image_root={pictures / 'Images'}", "data.ratios=[0,0,1]", "data.image_size=32", name="evaluate",
+        )  # fmt: skip
+        figures, objects = evaluate(config)
+        assert len(objects["datamodule"].rows["test"]) == 12
+        assert 0 <= figures["test/rsum"] <= 6
+
+    def test_finding_one(self, run: Path, tmp_path: Path) -> None:
+        runs = run.parent
+        last, best = run / "checkpoints" / "last.ckpt", run / "checkpoints" / "best.ckpt"
+        assert find_checkpoint("last", runs) == last
+        assert find_checkpoint("best", runs) == find_checkpoint(str(run), runs) == best
+        assert find_checkpoint(str(last), runs) == last
+        with pytest.raises(CheckpointError, match="no run below"):
+            find_checkpoint("last", tmp_path / "empty")
+        with pytest.raises(CheckpointError, match="no checkpoint at"):
+            find_checkpoint(str(tmp_path / "none.ckpt"), runs)
+
+    def test_foreign_and_broken_files_are_refused(self, tmp_path: Path) -> None:
+        torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+        (tmp_path / "broken.ckpt").write_bytes(b"PK\x03\x04 half a file")
+        (tmp_path / "empty.ckpt").write_bytes(b"")
+        torch.save({"imtext": Path}, tmp_path / "pickled.ckpt")  # a class in it
+        for name in ("foreign", "broken", "empty", "pickled"):
+            with pytest.raises(CheckpointError, match=name):
+                read_checkpoint(tmp_path / f"{name}.ckpt")
+
+
+def test_csv_logger(compose: Compose, tmp_path: Path) -> None:
+    train(compose(*TINY_SHAPES, "logger=csv", "trainer.max_epochs=2", "trainer.log_every_n_steps=1"))
+    header = (tmp_path / "runs/run/csv/metrics.csv").read_text().splitlines()[0]
+    assert {"val/t2i_r@10", "train/loss_epoch", "test/rsum"} <= set(header.split(","))
+
+
+def test_pictures_curves_and_metrics_are_written(compose: Compose, tmp_path: Path, capsys: Any) -> None:
+    train(compose(*TINY_SHAPES, "logger=none", "trainer.max_epochs=2", "callbacks.examples.every_n_epochs=1"))
+    folder = tmp_path / "runs" / "run"
+    names = {path.name for path in (folder / "examples").iterdir()}
+    assert names == {f"{way}_epoch_00{n}.png" for way in ("text_to_image", "image_to_text") for n in (1, 2)}
+    assert (folder / "curves.png").stat().st_size > 5_000
+    last_line = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last_line == f"Metrics: {folder / 'metrics.json'}"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert 0 <= metrics["test/t2i_r@10"] <= 1
+
+
+def test_missing_accelerator_trains_on_the_cpu(compose: Compose, caplog: pytest.LogCaptureFixture) -> None:
+    if torch.backends.mps.is_available():
+        pytest.skip("this machine has MPS")
+    _, objects = train(compose(*QUICK, "trainer=mps", "debug=fdr"))
+    assert objects["trainer"].strategy.root_device.type == "cpu"
+    assert [r.message for r in caplog.records if "mps" in r.message] == [
+        "trainer.accelerator=mps is not available here; training on the CPU instead"
+    ]
+
+
+def test_several_devices_are_refused(compose: Compose) -> None:
+    with pytest.raises(ConfigError, match="one device"):
+        train(compose(*QUICK, "trainer.devices=2"))
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed"])
+def test_mixed_precision(compose: Compose, precision: str) -> None:
+    metrics, _ = train(compose(*QUICK, f"trainer.precision={precision}", "trainer.max_epochs=1"))
+    assert metrics["train/loss_epoch"] < 100
