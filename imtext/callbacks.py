@@ -87,7 +87,8 @@ class EpochSummary(Callback):
         elif loss > self.at_chance * chance:
             log.warning(
                 "After the first epoch the loss (%.3f) is still that of guessing (%.3f): nothing has been learnt yet. "
-                "If that stays so, check that captions belong to their pictures, and try a larger optim.lr.", loss, chance
+                "If that stays so, check that captions belong to their pictures, and try a larger optim.lr.",
+                loss, chance,
             )  # fmt: skip
         for side in ("image", "text"):
             spread = figures.get(f"val/{side}_spread", 1.0)
@@ -117,7 +118,7 @@ class LastCheckpoint(ModelCheckpoint):
         """Save the beginning."""
         super().on_train_start(trainer, pl_module)
         assert self.dirpath is not None
-        if not trainer.fast_dev_run:
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(Path(self.dirpath) / "last.ckpt")
 
 

@@ -31,7 +31,7 @@ TOP_LEVEL = {
         "data", "model", "loss", "optim", "trainer", "callbacks", "logger", "paths",
         "seed", "ckpt_path", "experiment_name", "run_name", "tags", "baseline", "optimized_metric",
     },
-    "evaluate": {"ckpt_path", "split", "data", "trainer", "paths"},
+    "evaluate": {"ckpt_path", "split", "seed", "data", "trainer", "paths"},
 }  # fmt: skip
 PATHS = {"root", "runs_dir", "cache_dir", "output_dir"}
 
@@ -40,6 +40,10 @@ OmegaConf.register_new_resolver("cwd", os.getcwd, replace=True)
 
 def instantiate(config: Any, **extra: Any) -> Any:
     """Build what a configuration describes, after checking every `_target_` in it.
+
+    Args:
+        config: with a `_target_`.
+        extra: further arguments, objects among them; they win over the configuration's.
 
     Raises:
         ConfigError: a `_target_` outside `TRUSTED`, or a constructor that refuses its values.
@@ -50,7 +54,8 @@ def instantiate(config: Any, **extra: Any) -> Any:
     for path, target in _targets(config):
         locate(target, path)
     try:
-        return hydra_instantiate(config, _convert_="all", **extra)
+        # Objects go in by a call: passed through Hydra, they would be taken for configurations.
+        return hydra_instantiate(config, _convert_="all", _partial_=True)(**extra)
     except InstantiationException as error:
         cause = error.__cause__
         while cause is not None and not isinstance(cause, ConfigError) and cause.__cause__ is not None:
@@ -103,7 +108,9 @@ def check_config(config: DictConfig, kind: str = "train") -> None:
     _known(raw.get("paths") or {}, PATHS, "paths")
     for group in ("callbacks", "logger"):
         node = raw.get(group)
-        for name, value in (node or {}).items() if isinstance(node, dict) and "_target_" not in node else ():
+        if not isinstance(node, dict) or "_target_" in node:
+            continue
+        for name, value in node.items():
             if value is not None and not (isinstance(value, dict) and "_target_" in value):
                 others = [key for key, entry in node.items() if isinstance(entry, dict) and "_target_" in entry]
                 raise ConfigError(f"{group}.{name} has no _target_, so it does nothing.{did_you_mean(name, others)}")

@@ -42,7 +42,7 @@ def launch(
         task: called with the composed config; its result is what sweepers optimise.
         prepare: may rewrite the overrides first.
     """
-    args = get_args_parser().parse_args()
+    args = get_args_parser().parse_intermixed_args()  # flags may stand between overrides
     failed: list[str] = []
 
     def guarded(config: DictConfig) -> float | None:
@@ -61,13 +61,14 @@ def launch(
         return float("nan")
 
     try:
-        if args.overrides and not (args.hydra_help or args.shell_completion or args.info):
-            overrides = prepare(args.overrides) if prepare else args.overrides
+        overrides = list(args.overrides)
+        flags = [arg for arg in sys.argv[1:] if arg not in overrides]
+        if overrides and not (args.hydra_help or args.shell_completion or args.info):
+            overrides = prepare(overrides) if prepare else overrides
             check_overrides(
                 args.config_name or config_name, overrides, args.config_dir, deep=not (args.help or args.cfg)
             )
-            given = set(args.overrides)
-            sys.argv = [arg for arg in sys.argv if arg not in given] + overrides
+        sys.argv = [sys.argv[0], *flags, *overrides]
         main = hydra.main(version_base=VERSION_BASE, config_path=str(CONFIG_DIR), config_name=config_name)
         main(guarded)()
     except ImtextError as error:

@@ -57,14 +57,14 @@ def chance_loss(image_id: Tensor, caption_image_id: Tensor) -> Tensor:
     With one caption per image it is ln B. The loss itself says it best: feed it equal embeddings.
     """
     same = torch.ones(1, 1, device=image_id.device)
-    equal = InfoNCE()(
+    loss: dict[str, Tensor] = InfoNCE()(
         same.expand(len(image_id), 1),
         same.expand(len(caption_image_id), 1),
         image_id,
         caption_image_id,
         torch.zeros((), device=image_id.device),
     )
-    return equal["infonce_loss"]
+    return loss["infonce_loss"]
 
 
 def spread(embeddings: Tensor) -> Tensor:

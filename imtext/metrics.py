@@ -98,7 +98,9 @@ def retrieval_ranks(
 def _ranks(queries: Tensor, gallery: Tensor, query_id: Tensor, gallery_id: Tensor, scores: int) -> Tensor:
     """``[Q, D]`` and ``[G, D]`` → ``[Q]``; items of the query's id are correct."""
     ranks = []
-    for rows in torch.arange(len(queries), device=queries.device).split(max(1, scores // len(gallery))):
+    step = max(1, scores // len(gallery))
+    for start in range(0, len(queries), step):
+        rows = slice(start, start + step)
         score, correct = queries[rows] @ gallery.T, query_id[rows, None] == gallery_id[None, :]
         best = score.masked_fill(~correct, -torch.inf).amax(dim=1, keepdim=True)
         # "Not below" instead of "above or equal": a NaN is never below, so it counts against the model.
@@ -126,7 +128,7 @@ def similarity_statistics(
 
 def _first_of_each(ids: Tensor) -> Tensor:
     """Where each different id of ``[n]`` occurs first, in ascending order of the ids."""
-    unique, inverse = ids.unique(return_inverse=True)
+    unique, inverse = torch.unique(ids, return_inverse=True)
     first = torch.full_like(unique, len(ids))
     return first.scatter_reduce(0, inverse, torch.arange(len(ids), device=ids.device), reduce="amin")
 

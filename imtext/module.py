@@ -86,6 +86,7 @@ class RetrievalModule(LightningModule):
                 "negative_similarity": similarity[~matching].mean(),
                 "image_spread": spread(images),
                 "text_spread": spread(texts),
+                "temperature": 1 / self.model.logit_scale.exp(),
             }
             if len(terms) > 1:
                 health |= terms
@@ -100,10 +101,6 @@ class RetrievalModule(LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Keep the temperature in bounds."""
         self.model.clamp_logit_scale()
-
-    def on_train_epoch_end(self) -> None:
-        """Log what the temperature has become."""
-        self.log("train/temperature", self.model.temperature)
 
     def configure_optimizers(self) -> Any:
         """The recipe, spread over all steps of the training."""

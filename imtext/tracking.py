@@ -51,7 +51,8 @@ class MLflowTracker(MLFlowLogger):
         system_metrics: float = 10,
     ) -> None:
         _quiet()
-        self._system_metrics, self._monitor = system_metrics, None
+        self._system_metrics = system_metrics
+        self._monitor: Any = None
         prepare_store(tracking_uri, experiment_name, artifact_location)
         if run_id is not None and not _run_exists(tracking_uri, run_id):
             log.warning("The MLflow run %s is not in %s; going on in a new one", run_id, tracking_uri)

@@ -72,7 +72,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         seed=config.seed,
     )
     callbacks = {name: instantiate(node) for name, node in (config.callbacks or {}).items() if node is not None}
-    logger = instantiate(config.logger)
+    logger = instantiate(config.logger) if config.logger else None
     trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger or False)
 
     tags = {"data_fingerprint": data.fingerprint, "data_source": data.source, "output_dir": str(output_dir)}
@@ -80,10 +80,10 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         for tracker in trackers:
             module.run_ids["mlflow"] = str(tracker.run_id)
             tracker.log_inputs(resolved, data.tokenizer)
-        if logger is not None:
-            logger.log_hyperparams(resolved)
+        for each in trainer.loggers:
+            each.log_hyperparams(resolved)
         try:
-            if checkpoint is None and config.baseline and not trainer.fast_dev_run:
+            if checkpoint is None and config.baseline and not config.trainer.get("fast_dev_run"):
                 before = trainer.validate(module, data, verbose=False)[0]
                 log.info("Before training: validation rsum %.1f", 100 * before["val/rsum"])
             trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
@@ -113,14 +113,18 @@ def measure(
     trainer: Trainer, module: RetrievalModule, data: RetrievalDataModule
 ) -> tuple[dict[str, float], Path | None]:
     """Figures of the last epoch's training and of the best checkpoint on val and test; and that checkpoint."""
+    from imtext.checkpoints import read_checkpoint
+
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if not name.endswith("_step")}
-    if trainer.fast_dev_run:
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return metrics, None
     kept = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""  # type: ignore[attr-defined]
-    options: dict[str, Any] = {"ckpt_path": kept or None, "verbose": False, "weights_only": True}
-    metrics |= trainer.validate(module, data, **options)[0]
+    if kept:
+        # Weights alone: through the trainer, callbacks would return to their state of that epoch as well.
+        module.load_state_dict(read_checkpoint(Path(kept))["state_dict"])
+    metrics |= trainer.validate(module, data, verbose=False)[0]
     if data.rows["test"]:
-        metrics |= trainer.test(module, data, **options)[0]
+        metrics |= trainer.test(module, data, verbose=False)[0]
     else:
         log.info("The data has no test split; the figures are of validation.")
     return metrics, Path(kept) if kept else None

@@ -34,9 +34,10 @@ Compose = Callable[..., DictConfig]
 
 
 @pytest.fixture(autouse=True)
-def two_threads() -> None:
-    """More threads than cores make small models slower."""
-    torch.set_num_threads(2)
+def by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees another's database; MLflow leaves its address in the environment."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    torch.set_num_threads(2)  # more threads than cores make small models slower
 
 
 @pytest.fixture

@@ -22,7 +22,19 @@ OPTIONS = sorted(
 
 def test_there_are_configs() -> None:
     groups = {option.split("/")[0] for option in OPTIONS}
-    expected = {"data", "model", "loss", "optim", "trainer", "callbacks", "logger", "experiment", "sweep", "debug", "paths"}
+    expected = {
+        "data",
+        "model",
+        "loss",
+        "optim",
+        "trainer",
+        "callbacks",
+        "logger",
+        "experiment",
+        "sweep",
+        "debug",
+        "paths",
+    }
     assert expected <= groups
     assert len(OPTIONS) >= 20
 
@@ -44,8 +56,8 @@ def test_evaluate_composes() -> None:
 # Everything the original hyper-parameters name can be set.
 ORIGINAL = [
     "model.embed_dim=256", "data.vocab_size=10000", "data.max_text_length=64", "model.text_encoder.hidden_dim=512",
-    "model.dropout=0.1", "model.temperature=0.07", "model.learn_temperature=false", "data.batch_size=32", "optim.lr=1e-4",
-    "trainer.max_epochs=10", "data.image_size=224", "data.image_mean=[0.485,0.456,0.406]",
+    "model.dropout=0.1", "model.temperature=0.07", "model.learn_temperature=false", "data.batch_size=32",
+    "optim.lr=1e-4", "trainer.max_epochs=10", "data.image_size=224", "data.image_mean=[0.485,0.456,0.406]",
     "data.image_std=[0.229,0.224,0.225]", "trainer.accumulate_grad_batches=2", "trainer.precision=16-mixed",
     "data.num_workers=2", "seed=0", "trainer=mps", "model.image_encoder.weights=null", "data.split=official",
 ]  # fmt: skip
@@ -147,7 +159,9 @@ def test_an_installed_package_finds_its_configs(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    program = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import imtext.config as c; print(c.CONFIG_DIR)"
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import imtext.config as c; print(c.CONFIG_DIR)"
+    )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     installed = Path(shown.stdout.strip())
     assert installed == tmp_path / "site" / "imtext" / "conf"

@@ -29,7 +29,7 @@ def test_hand_written_matrix() -> None:
     images, texts = embeddings_for(scores)
     ranks = retrieval_ranks(images, texts, torch.arange(4), owner)
     assert ranks["i2t"].tolist() == [1, 3, 7, 1]
-    # column by column: 0.9 best of all | 0.1 worst | 0.7 best | 0.1 worst | 0.0 worst | 0.1 worst | 0.9 best | 0.1 worst
+    # by column: 0.9 best | 0.1 worst | 0.7 best | 0.1 worst | 0.0 worst | 0.1 worst | 0.9 best | 0.1 worst
     assert ranks["t2i"].tolist() == [1, 4, 1, 4, 4, 4, 1, 4]
 
     metric = RetrievalMetrics()
@@ -66,11 +66,11 @@ def oracle(images: Tensor, texts: Tensor, image_id: Tensor, owner: Tensor) -> di
     t2i = []
     for t in range(len(texts)):
         order = sorted(range(len(images)), key=lambda i: (-scores[i][t], image_id[i] == owner[t]))
-        t2i.append(1 + [image_id[i] == owner[t] for i in order].index(True))
+        t2i.append(1 + [bool(image_id[i] == owner[t]) for i in order].index(True))
     i2t = []
     for i in range(len(images)):
         order = sorted(range(len(texts)), key=lambda t: (-scores[i][t], image_id[i] == owner[t]))
-        i2t.append(1 + [image_id[i] == owner[t] for t in order].index(True))
+        i2t.append(1 + [bool(image_id[i] == owner[t]) for t in order].index(True))
     return {"t2i": t2i, "i2t": i2t}
 
 
@@ -86,7 +86,8 @@ def test_batches_do_not_matter() -> None:
     images, texts, image_id, owner = random_gallery(3)
     whole, parts = RetrievalMetrics(), RetrievalMetrics()
     whole.update(images, texts, image_id, owner)
-    for rows in torch.arange(len(images)).split(7):
+    for start in range(0, len(images), 7):
+        rows = slice(start, start + 7)
         mine = torch.isin(owner, image_id[rows])
         parts.update(images[rows], texts[mine], image_id[rows], owner[mine])
     assert parts.compute() == pytest.approx(whole.compute(), abs=1e-5)

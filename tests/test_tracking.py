@@ -42,7 +42,10 @@ def test_a_run_is_complete(compose: Compose, database: str, tmp_path: Path) -> N
 
     artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"config.yaml", "tokenizer.json", "metrics.json", "curves.png", "images"} <= artifacts
-    assert {file.path for file in client.list_artifacts(run.info.run_id, "model")} == {"model/best.ckpt", "model/final.ckpt"}
+    assert {file.path for file in client.list_artifacts(run.info.run_id, "model")} == {
+        "model/best.ckpt",
+        "model/final.ckpt",
+    }
     assert run.info.artifact_uri.startswith((tmp_path / "runs").as_uri())
 
 
@@ -68,9 +71,14 @@ def test_a_run_that_is_gone_is_replaced(compose: Compose, database: str, caplog:
 )
 def test_status_tells_how_it_ended(database: str, error: type[BaseException], status: str) -> None:
     tracker = MLflowTracker("imtext", database, system_metrics=0)
-    with pytest.raises(error), tracked([tracker], {}):
-        assert only_run(database).info.status == "RUNNING"
-        raise error
+
+    def fail() -> None:
+        with tracked([tracker], {}):
+            assert only_run(database).info.status == "RUNNING"
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert only_run(database).info.status == status
 
 

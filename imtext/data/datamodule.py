@@ -33,11 +33,12 @@ class RetrievalDataModule(LightningDataModule, ABC):
         batch_size: images per training batch; each brings its captions.
         captions_per_image: captions of each image in a training batch, drawn anew every epoch where it has
             more; null takes all. Evaluation always takes all.
+        shuffle: deal the training images anew every epoch.
         split: ``ratios`` cuts at random by image, ``official`` takes the source's own split.
         ratios: shares of train, val and test.
         split_seed: fixes the cut, independently of the training seed.
         image_size, image_mean, image_std, resize: see `Preprocess`.
-        augment: settings of `Augment`; null for none.
+        augment: random changes to training pictures; null for none.
         vocab_size, max_text_length, min_word_count: see `CaptionTokenizer.train`.
         num_workers: processes that prepare batches; `auto` is none on a CPU, which has better things to do,
             and up to 4 beside an accelerator.
@@ -51,6 +52,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         self,
         batch_size: int = 32,
         captions_per_image: int | None = 5,
+        shuffle: bool = True,
         split: SplitRule = "ratios",
         ratios: Sequence[float] = (0.6, 0.2, 0.2),
         split_seed: int = 42,
@@ -58,7 +60,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         image_mean: Sequence[float] = (0.485, 0.456, 0.406),
         image_std: Sequence[float] = (0.229, 0.224, 0.225),
         resize: Resize = "squash",
-        augment: dict[str, object] | None = None,
+        augment: Augment | None = None,
         vocab_size: int = 10_000,
         max_text_length: int = 64,
         min_word_count: int = 1,
@@ -75,10 +77,10 @@ class RetrievalDataModule(LightningDataModule, ABC):
             raise ConfigError(f"data.captions_per_image must be at least 1 or null, not {captions_per_image}")
         if split not in get_args(SplitRule):
             raise ConfigError(f"data.split must be one of {', '.join(get_args(SplitRule))}, not {split!r}")
-        self.batch_size, self.captions_per_image = batch_size, captions_per_image
+        self.batch_size, self.captions_per_image, self.shuffle = batch_size, captions_per_image, shuffle
         self.split_rule, self.ratios, self.split_seed = split, list(ratios), split_seed
         self.preprocess = Preprocess(image_size, _triple(image_mean), _triple(image_std), resize)
-        self.augment = Augment(image_size, **augment) if augment else None  # type: ignore[arg-type]
+        self.augment = augment
         self.vocab_size, self.max_text_length, self.min_word_count = vocab_size, max_text_length, min_word_count
         self.num_workers, self.skip_broken, self.seed = num_workers, skip_broken, seed
         self.cache_dir = Path(cache_dir).expanduser()
@@ -115,7 +117,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
             log.warning(
                 "Left out %d of %d images that are broken or have no caption", len(source) - len(usable), len(source)
             )
-        self.rows = self._split(source, usable)
+        self.rows = self._split_rows(source, usable)
         if self._tokenizer is None:
             self._tokenizer = CaptionTokenizer.train(
                 (text for row in self.rows["train"] for text in self.captions[row]),
@@ -127,7 +129,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         counts = ", ".join(f"{len(rows):,} {split}" for split, rows in self.rows.items())
         log.info("Data: %s images from %s, %s words", counts, source.source, f"{self.tokenizer.vocab_size:,}")
 
-    def _split(self, source: CaptionedImages, usable: list[int]) -> dict[Split, list[int]]:
+    def _split_rows(self, source: CaptionedImages, usable: list[int]) -> dict[Split, list[int]]:
         if self.split_rule == "ratios":
             parts = split_by_ratios(len(usable), self.ratios, self.split_seed)
             return {split: [usable[position] for position in positions] for split, positions in parts.items()}
@@ -155,7 +157,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         """An image as the model sees it, for people to look at."""
         return Image.fromarray(self.pixels[image_id])
 
-    def gallery_sizes(self) -> dict[Split, tuple[int, int]]:
+    def gallery_sizes(self) -> dict[str, tuple[int, int]]:
         """Number of images and of captions in each split."""
         return {split: (len(rows), sum(len(self.captions[row]) for row in rows)) for split, rows in self.rows.items()}
 
@@ -178,7 +180,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         # Lightning asks for the first batch before it tells the sampler which epoch it is.
         epoch = self.trainer.current_epoch if self.trainer else 0
         return self._loader(
-            dataset, BatchSampler(len(dataset), self.batch_size, shuffle=True, seed=self.seed, epoch=epoch)
+            dataset, BatchSampler(len(dataset), self.batch_size, shuffle=self.shuffle, seed=self.seed, epoch=epoch)
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -203,9 +205,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
 
     def _loader(self, dataset: RetrievalDataset, sampler: BatchSampler) -> DataLoader[Batch]:
         on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
-        workers = self.num_workers
-        if workers == "auto":
-            workers = 0 if on_cpu else min(4, os.cpu_count() or 1)
+        few = 0 if on_cpu else min(4, os.cpu_count() or 1)
+        workers = few if self.num_workers == "auto" else self.num_workers
         # batch_size=None: the sampler's key already names a whole batch.
         return DataLoader(
             dataset,

@@ -72,13 +72,13 @@ class Table(RetrievalDataModule):
                 raise DataError(f"{path} has the columns {', '.join(columns)}; {column!r} is not among them")
         root = Path(self.image_root).expanduser() if self.image_root else path.parent
         return from_files(
-            ((str(row[self.image_column]), captions_of(row, texts), self._split(row)) for row in rows),
+            ((str(row[self.image_column]), captions_of(row, texts), self._split_of(row)) for row in rows),
             root,
             str(path),
             size,
         )
 
-    def _split(self, row: dict[str, Any]) -> Split | None:
+    def _split_of(self, row: dict[str, Any]) -> Split | None:
         if self.split_column is None:
             return None
         name = str(row[self.split_column]).strip().lower()

@@ -118,7 +118,7 @@ class TestBatches:
         data = shapes(tmp_path, augment=augment, captions_per_image=2, num_workers=workers)
         for ours, theirs in zip(data.train_dataloader(), reference, strict=True):
             for name in Batch.__annotations__:
-                assert ours[name].equal(theirs[name]), name  # type: ignore[literal-required]
+                assert ours[name].equal(theirs[name]), name
 
     def test_augmentation_differs_by_epoch_and_leaves_the_generator_alone(self, tmp_path: Path) -> None:
         data = shapes(tmp_path, augment=Augment(32))
