@@ -18,6 +18,7 @@ train: setup  ## Train on Flickr8K, or what ARGS says: make train ARGS="data=tab
 	$(RUN) python -m imtext.train $(ARGS)
 
 ui: setup  ## Look at all runs in the browser: http://127.0.0.1:5000
+	@mkdir -p runs
 	$(RUN) mlflow ui --backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db
 
 test: setup  ## Lint, types and all tests

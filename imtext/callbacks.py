@@ -58,7 +58,7 @@ class EpochSummary(Callback):
                 f"image→text {100 * figures['val/i2t_r@10']:.1f} %  rsum {100 * figures['val/rsum']:.0f}"
             )
         log.info("%s  temperature %.3f  %.0f s", text, figures["train/temperature"], time.monotonic() - self._started)
-        if trainer.current_epoch == 0:
+        if trainer.current_epoch == 0 or not math.isfinite(loss):
             self.diagnose(figures)
 
     def draw(self, path: Path) -> None:
@@ -99,7 +99,25 @@ class EpochSummary(Callback):
                 )  # fmt: skip
 
 
-class LastCheckpoint(ModelCheckpoint):
+class RunCheckpoint(ModelCheckpoint):
+    """A `ModelCheckpoint` that keeps its best score when the run's folder has been moved or renamed."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Called on resume: what was saved in the old folder is looked for in the present one."""
+        old, new = str(state_dict["dirpath"]), str(self.dirpath)
+
+        def moved(path: str) -> str:
+            return path.replace(old, new, 1) if path.startswith(old) else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        super().load_state_dict(
+            state_dict
+            | {name: moved(state_dict[name]) for name in paths if name in state_dict}
+            | {"dirpath": new, "best_k_models": {moved(p): score for p, score in state_dict["best_k_models"].items()}}
+        )
+
+
+class LastCheckpoint(RunCheckpoint):
     """Saves `last.ckpt` before the first and after every epoch, so that there is always one to go on from.
 
     An interrupted epoch is trained again from its beginning: every random choice depends on the seed and the step
@@ -118,8 +136,10 @@ class LastCheckpoint(ModelCheckpoint):
         """Save the beginning."""
         super().on_train_start(trainer, pl_module)
         assert self.dirpath is not None
-        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            trainer.save_checkpoint(Path(self.dirpath) / "last.ckpt")
+        path = Path(self.dirpath) / "last.ckpt"
+        resumed_here = trainer.ckpt_path is not None and path.is_file()
+        if not trainer.fast_dev_run and not resumed_here:  # type: ignore[attr-defined]
+            trainer.save_checkpoint(path)
 
 
 class RetrievalExamples(Callback):
@@ -127,7 +147,7 @@ class RetrievalExamples(Callback):
 
     Args:
         output_dir: where the pictures go, as `text_to_image_epoch_003.png`.
-        every_n_epochs: how often; after the last epoch in any case.
+        every_n_epochs: how often; and after the last epoch planned.
         num_queries: rows in a picture.
         top_k: results in a row.
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,8 @@ from imtext.data.tokenizer import CaptionTokenizer
 from imtext.errors import CheckpointError
 from imtext.launch import compose_config
 from imtext.models import DualEncoder
+from imtext.optim import PARTS
 from imtext.preprocess import Preprocess
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,14 @@ def find_checkpoint(wanted: str, runs_dir: Path) -> Path:
         CheckpointError: there is none; says where it looked.
     """
     if wanted in ("last", "best"):
-        found = sorted(runs_dir.glob(f"**/checkpoints/{wanted}.ckpt"), key=lambda path: path.stat().st_mtime)
-        if not found:
+        # The newest run is the one that saved last; its best may be older than another run's.
+        saved = sorted(runs_dir.glob("**/checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime)
+        found = saved[-1].with_name(f"{wanted}.ckpt") if saved else runs_dir / "…" / f"{wanted}.ckpt"
+        if not found.is_file():
             raise CheckpointError(
-                f"ckpt_path={wanted}: no run below {runs_dir} has a {wanted} checkpoint yet. "
-                "Train first, or give the file: ckpt_path=<path>"
+                f"ckpt_path={wanted}: there is no {found}. Train first, or give the file: ckpt_path=<path>"
             )
-        return found[-1].absolute()
+        return found.absolute()
     path = Path(wanted).expanduser().absolute()
     for candidate in (path, path / "checkpoints" / "best.ckpt", path / "best.ckpt"):
         if candidate.is_file():
@@ -54,31 +55,75 @@ def find_checkpoint(wanted: str, runs_dir: Path) -> Path:
 
 
 def continue_run(overrides: list[str]) -> list[str]:
-    """Complete a command line that has `ckpt_path=…`: go on in that run's folder, with that run's own settings.
+    """Complete a command line that has `ckpt_path=…`.
 
-    Overrides given now win over those given then.
+    A checkpoint in a run's folder below `runs_dir` goes on there, with the settings of that run; overrides given now
+    win over those given then. Any other checkpoint starts a run of its own.
     """
-    given = {override.key_or_group: override for override in OverridesParser.create().parse_overrides(overrides)}
+    parse = OverridesParser.create().parse_override
+    given = {parse(override).key_or_group: parse(override) for override in overrides}
     wanted = given["ckpt_path"].value() if "ckpt_path" in given else None
     if not wanted:
         return overrides
     now = [override for override in overrides if override != given["ckpt_path"].input_line]
     runs_dir = Path(compose_config("train", now).paths.runs_dir)
     checkpoint = find_checkpoint(str(wanted), runs_dir)
-    run_dir = checkpoint.parent.parent
+    run_dir, resumed = checkpoint.parent.parent, f"ckpt_path={_quote(checkpoint)}"
     record = run_dir / ".hydra" / "overrides.yaml"
-    then = [str(override) for override in OmegaConf.load(record)] if record.is_file() else []
-    kept = [
-        override
-        for override in then
-        if OverridesParser.create().parse_override(override).key_or_group not in {*given, "ckpt_path"}
-    ]
-    log.info("Going on with the run in %s%s", run_dir, f" and its settings: {' '.join(kept)}" if kept else "")
-    return [*kept, *now, f"ckpt_path='{_escape(checkpoint)}'", f"hydra.run.dir='{_escape(run_dir)}'"]
+    if checkpoint.parent.name != "checkpoints" or runs_dir not in run_dir.parents or not record.is_file():
+        print(f"Going on from {checkpoint} in a new run", file=sys.stderr)
+        return [*now, resumed]
+    # A trial of a sweep goes on by itself.
+    left_out = {*given, "ckpt_path", "sweep"}
+    then = [str(override) for override in OmegaConf.load(record)]
+    kept = [override for override in then if parse(override).key_or_group not in left_out]
+    print(f"Going on in {run_dir}{' with ' + ' '.join(kept) if kept else ''}", file=sys.stderr)
+    return [*kept, *now, resumed, f"hydra.run.dir={_quote(run_dir)}", "hydra.mode=RUN"]
 
 
-def _escape(path: Path) -> str:
-    return str(path).replace("'", "\\'")
+def _quote(path: Path) -> str:
+    """A path as a value that Hydra reads as it is."""
+    return "'" + str(path).replace("'", "\\'") + "'"
+
+
+def check_resume(content: dict[str, Any], config: dict[str, Any]) -> None:
+    """Refuse to go on with what a checkpoint cannot go on with.
+
+    Args:
+        content: of the checkpoint.
+        config: the resolved configuration asked for.
+
+    Raises:
+        CheckpointError: no training state, a different model, settings that live in the optimizer's state, or
+            fewer epochs than it has behind it.
+    """
+    if "optimizer_states" not in content:
+        raise CheckpointError(
+            "The checkpoint holds a model without the state of its training: evaluate it with "
+            "`python -m imtext.evaluate ckpt_path=…`, or go on from a `last.ckpt`"
+        )
+    fixed = ("model.", "optim.lr", "optim.weight_decay", "optim.betas", *(f"optim.{part}_lr" for part in PARTS))
+    before, after = flat(content["imtext"]["config"]), flat(config)
+    for key in sorted(before.keys() | after.keys()):
+        same = before.get(key) == after.get(key) or key.endswith((".weights", ".vocab_size"))
+        if key.startswith(fixed) and not same:
+            raise CheckpointError(
+                f"{key}={after.get(key)}: the checkpoint was trained with {before.get(key)}, and only fits that. "
+                "Leave the setting as it was, or start a new training without ckpt_path."
+            )
+    done = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if done > config["trainer"]["max_epochs"]:
+        raise CheckpointError(
+            f"trainer.max_epochs={config['trainer']['max_epochs']}: the checkpoint has {done} epochs behind it already"
+        )
+
+
+def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level, with dots in the keys."""
+    values: dict[str, Any] = {}
+    for key, value in node.items():
+        values |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
+    return values
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

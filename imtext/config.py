@@ -9,11 +9,12 @@ import typing
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
 
-from imtext.errors import ConfigError
+from imtext.errors import ConfigError, ImtextError
 
 _PACKAGE = Path(__file__).parent
 # Beside the package in a clone, inside it once installed.
@@ -33,6 +34,12 @@ TOP_LEVEL = {
     },
     "evaluate": {"ckpt_path", "split", "seed", "data", "trainer", "paths"},
 }  # fmt: skip
+TYPES: dict[str, Any] = {
+    "seed": Annotated[int, Field(ge=0, lt=2**32)],
+    "baseline": bool,
+    "experiment_name": str,
+    "optimized_metric": str | None,
+}
 PATHS = {"root", "runs_dir", "cache_dir", "output_dir"}
 
 OmegaConf.register_new_resolver("cwd", os.getcwd, replace=True)
@@ -50,19 +57,20 @@ def instantiate(config: Any, **extra: Any) -> Any:
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate as hydra_instantiate
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     for path, target in _targets(config):
         locate(target, path)
     try:
         # Objects go in by a call: passed through Hydra, they would be taken for configurations.
         return hydra_instantiate(config, _convert_="all", _partial_=True)(**extra)
-    except InstantiationException as error:
+    except InstantiationException as error:  # something inside, with Hydra's words around it
         cause = error.__cause__
-        while cause is not None and not isinstance(cause, ConfigError) and cause.__cause__ is not None:
+        while cause is not None and not isinstance(cause, ImtextError) and cause.__cause__ is not None:
             cause = cause.__cause__
-        if cause is None or isinstance(cause, (TypeError, ValueError, ConfigError)):
-            raise ConfigError(str(cause or error)) from error
-        raise cause from error
+        raise (cause if isinstance(cause, ImtextError) else ConfigError(str(cause or error))) from error
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise ConfigError(f"{config['_target_']}: {error}") from error
 
 
 def locate(target: str, path: str = "_target_") -> Any:
@@ -103,9 +111,15 @@ def check_config(config: DictConfig, kind: str = "train") -> None:
     """
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
+    for key, value in raw.items():
+        if value == "???":
+            raise ConfigError(f"{key} is needed: give {key}=…")
     top_level = TOP_LEVEL[kind]
     _known(raw, top_level, "", flat_keys({key: value for key, value in raw.items() if key in top_level}))
     _known(raw.get("paths") or {}, PATHS, "paths")
+    for key, hint in TYPES.items():
+        if key in raw:
+            _check_type(key, raw[key], hint)
     for group in ("callbacks", "logger"):
         node = raw.get(group)
         if not isinstance(node, dict) or "_target_" in node:
@@ -127,6 +141,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if not near:
         near = [key for key in known if difflib.get_close_matches(last, [key.rsplit(".", 1)[-1]], cutoff=0.8)]
     return f" Did you mean {' or '.join(near[:3])}?" if near else ""
+
+
+def can_be_added(raw: dict[Any, Any], key: str) -> bool:
+    """Whether `+key=…` would work: its parent is open, or takes an argument of that name."""
+    node: Any = raw
+    *parents, last = key.split(".")
+    for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or not parents:
+        return False
+    return node == {} or ("_target_" in node and last in (_parameters(locate(node["_target_"])) or {}))
 
 
 def flat_keys(raw: dict[Any, Any], prefix: str = "") -> list[str]:
@@ -198,7 +223,7 @@ def _check_type(path: str, value: Any, hint: Any) -> None:
     except PydanticUserError:
         return
     try:
-        adapter.validate_python(value)
+        adapter.validate_python(value, strict=True)  # `no` must not pass for False and then be used as a string
     except ValidationError as error:
         raise ConfigError(f"{path}={value}: {error.errors()[0]['msg'].lower()}") from error
 

@@ -30,14 +30,19 @@ def resolve_accelerator(wanted: str) -> str:
 
     `auto` is MPS on an Apple-silicon Mac, CUDA where there is one, else the CPU. Asking for one that is missing is
     worth a warning, not a failure: the same command then works on every machine.
+
+    Raises:
+        ConfigError: none of these.
     """
+    if wanted not in ("auto", "cpu", "gpu", "cuda", "mps"):
+        raise ConfigError(f"trainer.accelerator takes auto, cpu, gpu, cuda or mps, not {wanted!r}")
     available = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available(), "cpu": True}
     if wanted in ("auto", "gpu"):
         best = next(name for name, here in available.items() if here)
         if wanted == "gpu" and best == "cpu":
             log.warning("trainer.accelerator=gpu: there is no GPU here; training on the CPU instead")
         return best
-    if not available.get(wanted, True):
+    if not available[wanted]:
         log.warning("trainer.accelerator=%s is not available here; training on the CPU instead", wanted)
         return "cpu"
     return wanted

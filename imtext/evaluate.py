@@ -52,7 +52,9 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     device = torch.device(resolve_accelerator(str(config.trainer.accelerator)))
     log.info("Checkpoint: %s, on %s", checkpoint, device)
 
-    data: RetrievalDataModule = instantiate(_data_config(config.data, trained.config), tokenizer=trained.tokenizer)
+    data_config = _data_config(config.data, trained.config)
+    check_config(OmegaConf.create({"data": data_config}), "evaluate")
+    data: RetrievalDataModule = instantiate(data_config, tokenizer=trained.tokenizer)
     data.preprocess = trained.preprocess
     data.setup()
     loader = data.eval_dataloader(split)
@@ -81,7 +83,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
             )
         for row, rank in zip(image_id.tolist(), ranks["i2t"], strict=True):
             file.write(json.dumps({"direction": "i2t", "image": data.names[row], "rank": rank}) + "\n")
-    print_results(figures, {split: data.gallery_sizes()[split]}, f"{checkpoint.name} in {figures['seconds']:.0f} s")
+    print_results(figures, f"{checkpoint.name} in {figures['seconds']:.0f} s")
     log.info("Rank of every query: %s", (output_dir / "ranks.jsonl").absolute())
     print(f"Metrics: {path}", flush=True)
     return figures, {"datamodule": data, "model": trained}

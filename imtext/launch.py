@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from imtext.config import CONFIG_DIR, check_config, did_you_mean, flat_keys
+from imtext.config import CONFIG_DIR, can_be_added, check_config, did_you_mean, flat_keys
 from imtext.errors import ConfigError, ImtextError
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,8 @@ def launch(
     try:
         overrides = list(args.overrides)
         flags = [arg for arg in sys.argv[1:] if arg not in overrides]
-        if overrides and not (args.hydra_help or args.shell_completion or args.info):
-            overrides = prepare(overrides) if prepare else overrides
+        if not (args.hydra_help or args.shell_completion or args.info):
+            overrides = prepare(overrides) if prepare and overrides else overrides
             check_overrides(
                 args.config_name or config_name, overrides, args.config_dir, deep=not (args.help or args.cfg)
             )
@@ -127,11 +127,13 @@ def _explain_option(error: MissingConfigException) -> str:
 def _explain_key(error: Exception, config_name: str, overrides: list[str]) -> str:
     """Hydra's complaint about an override, with a suggestion."""
     with _hydra():
-        known = flat_keys(OmegaConf.to_container(compose(config_name), resolve=False))  # type: ignore[arg-type]
+        raw: Any = OmegaConf.to_container(compose(config_name), resolve=False)
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
         if f"'{key}'" in str(error) or f"'{key.rsplit('.', 1)[-1]}'" in str(error):
-            near = did_you_mean(key, known)
+            if can_be_added(raw, key):
+                return f"{override.input_line}: {key} has no value yet; to add it, write +{override.input_line}"
+            near = did_you_mean(key, flat_keys(raw))
             return (
                 f"{override.input_line}: there is no setting called {key}.{near or ' See --cfg job for all of them.'}"
             )

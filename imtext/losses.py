@@ -40,7 +40,16 @@ class InfoNCE(nn.Module):
         Returns:
             `infonce_loss`, the mean of both directions.
         """
-        logits = logit_scale.exp() * image_embeddings @ text_embeddings.T  # [B, N]
+        # In half precision logits up to 100 would be known to no better than 0.4.
+        with torch.autocast(image_embeddings.device.type, enabled=False):
+            return self._float32(
+                image_embeddings.float(), text_embeddings.float(), image_id, caption_image_id, logit_scale.float()
+            )
+
+    def _float32(
+        self, images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor, logit_scale: Tensor
+    ) -> dict[str, Tensor]:
+        logits = logit_scale.exp() * images @ texts.T  # [B, N]
         positive = image_id[:, None] == caption_image_id[None, :]
         pairs = positive.nonzero()
         positives = logits[pairs[:, 0], pairs[:, 1]]  # [P], one a pair

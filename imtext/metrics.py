@@ -48,16 +48,23 @@ class RetrievalMetrics(Metric):
         self.text_embeddings.append(text_embeddings.float())
         self.image_id.append(image_id)
         self.caption_image_id.append(caption_image_id)
-        self.caption_number.append(_number_within(caption_image_id))
+        self.caption_number.append(_number_within(caption_image_id.cpu()).to(caption_image_id.device))
 
     def gathered(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Everything added so far, each image and caption once: images, texts, image ids, caption image ids."""
-        images, image_id = dim_zero_cat(self.image_embeddings), dim_zero_cat(self.image_id)
-        texts, caption_image_id = dim_zero_cat(self.text_embeddings), dim_zero_cat(self.caption_image_id)
-        number = dim_zero_cat(self.caption_number)
+        images, image_id = dim_zero_cat(self.image_embeddings), dim_zero_cat(self.image_id).cpu()
+        texts, caption_image_id = dim_zero_cat(self.text_embeddings), dim_zero_cat(self.caption_image_id).cpu()
+        number = dim_zero_cat(self.caption_number).cpu()
+        # Sorting and scattering integers is a matter for the CPU: MPS has no stable or integer version everywhere.
         image = _first_of_each(image_id)
         caption = _first_of_each(caption_image_id * (number.max() + 1) + number)
-        return images[image], texts[caption], image_id[image], caption_image_id[caption]
+        device = images.device
+        return (
+            images[image.to(device)],
+            texts[caption.to(device)],
+            image_id[image].to(device),
+            caption_image_id[caption].to(device),
+        )
 
     def compute(self) -> dict[str, float]:
         """All figures by name; recalls and MRR between 0 and 1."""
@@ -71,7 +78,8 @@ class RetrievalMetrics(Metric):
             figures[f"{direction}_median_rank"] = rank.float().median().item()
             figures[f"{direction}_mean_rank"] = rank.float().mean().item()
         figures["rsum"] = sum(figures[f"{direction}_r@{k}"] for direction in ranks for k in RECALL_AT)
-        return figures | similarity_statistics(images, texts, image_id, caption_image_id)
+        figures |= similarity_statistics(images, texts, image_id, caption_image_id)
+        return figures | {"num_images": float(len(images)), "num_captions": float(len(texts))}
 
 
 def retrieval_ranks(
@@ -96,7 +104,7 @@ def retrieval_ranks(
 
 
 def _ranks(queries: Tensor, gallery: Tensor, query_id: Tensor, gallery_id: Tensor, scores: int) -> Tensor:
-    """``[Q, D]`` and ``[G, D]`` → ``[Q]``; items of the query's id are correct."""
+    """``[Q, D]`` and ``[G, D]`` → ``[Q]`` ranks; items of the query's id are correct."""
     ranks = []
     step = max(1, scores // len(gallery))
     for start in range(0, len(queries), step):
@@ -113,7 +121,7 @@ def similarity_statistics(
     images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor
 ) -> dict[str, float]:
     """Mean similarity of matching and other pairs, and how far the embeddings lie apart."""
-    column = torch.searchsorted(image_id, caption_image_id)
+    column = torch.searchsorted(image_id.cpu(), caption_image_id.cpu()).to(images.device)  # image ids ascend
     matching = (images[column] * texts).sum(dim=1)
     # The mean over all pairs is the product of the means: no matrix is needed.
     everything = float(images.mean(dim=0) @ texts.mean(dim=0)) * len(images) * len(texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from imtext.data.dataset import Batch
 from imtext.data.tokenizer import CaptionTokenizer
-from imtext.errors import CheckpointError
+from imtext.errors import CheckpointError, ConfigError
 from imtext.losses import chance_loss, spread
 from imtext.metrics import RetrievalMetrics
 from imtext.models import DualEncoder
@@ -51,13 +52,12 @@ class RetrievalModule(LightningModule):
         self.tokenizer, self.preprocess, self.config, self.seed = tokenizer, preprocess, config or {}, seed
         self.run_ids: dict[str, str] = {}  # of trackers, to be found again on resume
         self.val_metrics, self.test_metrics = RetrievalMetrics(), RetrievalMetrics()
-        # channels-last halves the time of depthwise convolutions on CPUs and GPUs alike
-        self.model.image_encoder.to(memory_format=torch.channels_last)
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Unit embeddings of a batch: images ``[B, D]``, captions ``[N, D]``."""
-        image = batch["image"].contiguous(memory_format=torch.channels_last)
-        return self.model.encode_image(image), self.model.encode_text(batch["input_ids"], batch["attention_mask"])
+        return self.model.encode_image(batch["image"]), self.model.encode_text(
+            batch["input_ids"], batch["attention_mask"]
+        )
 
     # ---- training
 
@@ -75,7 +75,7 @@ class RetrievalModule(LightningModule):
         images, texts = self.embed(batch)
         ids, caption_ids = batch["image_id"], batch["caption_image_id"]
         terms: dict[str, Tensor] = self.loss(images, texts, ids, caption_ids, self.model.logit_scale)
-        loss = torch.stack([term for name, term in terms.items() if name.endswith("loss")]).sum()
+        loss = _total(terms)
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(ids))
         with torch.no_grad():
             matching = ids[:, None] == caption_ids[None, :]
@@ -104,7 +104,10 @@ class RetrievalModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The recipe, spread over all steps of the training."""
-        optimizer, schedule = self.optim.build(self.model, int(self.trainer.estimated_stepping_batches))
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise ConfigError("trainer.max_epochs must be above zero: the learning rate is planned to the end")
+        optimizer, schedule = self.optim.build(self.model, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     # ---- evaluation
@@ -113,7 +116,7 @@ class RetrievalModule(LightningModule):
         """Collect embeddings; log the loss too, to see over-fitting."""
         images, texts = self._collect(self.val_metrics, batch)
         terms = self.loss(images, texts, batch["image_id"], batch["caption_image_id"], self.model.logit_scale)
-        self.log("val/loss", sum(terms.values()), batch_size=len(images))
+        self.log("val/loss", _total(terms), batch_size=len(images))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect embeddings."""
@@ -156,3 +159,8 @@ class RetrievalModule(LightningModule):
                 "The checkpoint was trained with another vocabulary. Resume with the data settings of that run: "
                 "`python -m imtext.train ckpt_path=<…>` alone brings them back."
             )
+
+
+def _total(terms: dict[str, Tensor]) -> Tensor:
+    """What is minimised: the sum of all terms whose names end in `loss`."""
+    return torch.stack([term for name, term in terms.items() if name.endswith("loss")]).sum()

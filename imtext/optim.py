@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from imtext.errors import ConfigError
 
 Schedule = Literal["cosine", "linear", "constant"]
+PARTS = ("image_encoder", "text_encoder", "projection")  # of a dual encoder, each with its learning rate
 
 
 class AdamW:
@@ -51,11 +52,8 @@ class AdamW:
         if schedule not in get_args(Schedule):
             raise ConfigError(f"optim.schedule must be one of {', '.join(get_args(Schedule))}, not {schedule!r}")
         self.lr, self.weight_decay = lr, weight_decay
-        self.lr_scale = {
-            "image_encoder": image_encoder_lr_scale,
-            "text_encoder": text_encoder_lr_scale,
-            "projection": projection_lr_scale,
-        }
+        scales = (image_encoder_lr_scale, text_encoder_lr_scale, projection_lr_scale)
+        self.lr_scale = dict(zip(PARTS, scales, strict=True))
         self.betas = (float(betas[0]), float(betas[1]))
         self.schedule, self.warmup, self.freeze_image_epochs = schedule, warmup, freeze_image_epochs
 

@@ -19,6 +19,8 @@ from imtext.errors import ConfigError
 # only these are ever tried.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 200_000_000
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `open_image` refuses instead
 
 Resize = Literal["squash", "crop"]
 Pixels = npt.NDArray[np.uint8]
@@ -37,8 +39,8 @@ class Preprocess:
     """
 
     image_size: int = 224
-    image_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    image_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    image_mean: Sequence[float] = (0.485, 0.456, 0.406)
+    image_std: Sequence[float] = (0.229, 0.224, 0.225)
     resize: Resize = "squash"
 
     def __post_init__(self) -> None:
@@ -48,6 +50,8 @@ class Preprocess:
             raise ConfigError(f"resize must be one of {', '.join(get_args(Resize))}, not {self.resize!r}")
         if len(self.image_mean) != 3 or len(self.image_std) != 3 or min(self.image_std) <= 0:
             raise ConfigError("image_mean and image_std take three numbers each, image_std above zero")
+        for name in ("image_mean", "image_std"):  # lists from a file compare like tuples from code
+            object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
 
     def pixels(self, image: Image.Image) -> Pixels:
         """Picture → ``[image_size, image_size, 3]`` uint8."""
@@ -72,14 +76,7 @@ class Preprocess:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocess:
         """The inverse of `to_dict`."""
-        mean, std = values["image_mean"], values["image_std"]
-        return cls(values["image_size"], _triple(mean), _triple(std), values["resize"])
-
-
-def _triple(values: Sequence[float]) -> tuple[float, float, float]:
-    if len(values) != 3:
-        raise ConfigError(f"image_mean and image_std take three numbers each, not {len(values)}")
-    return (float(values[0]), float(values[1]), float(values[2]))
+        return cls(**values)
 
 
 def open_image(source: Path | bytes, target_size: int | None = None) -> Image.Image:
@@ -94,13 +91,11 @@ def open_image(source: Path | bytes, target_size: int | None = None) -> Image.Im
         ValueError: not a picture, not an allowed format, or more than `MAX_PIXELS` pixels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
-            if image.width * image.height > MAX_PIXELS:  # read from the header, nothing is decoded yet
-                raise ValueError(f"{image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
-            if target_size is not None:
-                image.draft("RGB", (target_size, target_size))
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:  # read from the header, nothing is decoded yet
+            raise ValueError(f"{image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
+        if target_size is not None:
+            image.draft("RGB", (target_size, target_size))
+        return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error) or type(error).__name__) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,12 +13,11 @@ from rich.table import Table
 DIRECTIONS = {"t2i": "text → image", "i2t": "image → text"}
 
 
-def print_results(metrics: Mapping[str, float], galleries: Mapping[str, tuple[int, int]], title: str) -> None:
+def print_results(metrics: Mapping[str, float], title: str) -> None:
     """Print recalls per cent, both directions of every split that was measured.
 
     Args:
         metrics: by name, such as `test/t2i_r@10`, as fractions.
-        galleries: split → number of images and of captions in it.
         title: what was measured.
     """
     table = Table(
@@ -26,10 +25,11 @@ def print_results(metrics: Mapping[str, float], galleries: Mapping[str, tuple[in
     )
     for column in ("split", "direction", "gallery", "R@1", "R@5", "R@10", "MRR", "median rank"):
         table.add_column(column, justify="left" if column in ("split", "direction") else "right")
-    for split, (images, captions) in galleries.items():
+    for split in ("train", "val", "test"):
         for direction, name in DIRECTIONS.items():
             if f"{split}/{direction}_r@1" not in metrics:
                 continue
+            images, captions = (round(metrics[f"{split}/num_{items}"]) for items in ("images", "captions"))
             figures = [f"{100 * metrics[f'{split}/{direction}_r@{k}']:.1f}" for k in (1, 5, 10)]
             gallery = f"{images:,} images" if direction == "t2i" else f"{captions:,} captions"
             mrr, median = metrics[f"{split}/{direction}_mrr"], metrics[f"{split}/{direction}_median_rank"]
@@ -38,13 +38,9 @@ def print_results(metrics: Mapping[str, float], galleries: Mapping[str, tuple[in
 
 
 def write_metrics(metrics: Mapping[str, float], folder: Path) -> Path:
-    """Write `metrics.json` into a folder and return its absolute path."""
+    """Write `metrics.json` into a folder and return its absolute path; what is not a number becomes null."""
     folder.mkdir(parents=True, exist_ok=True)
     path = (folder / "metrics.json").absolute()
-    path.write_text(json.dumps(dict(sorted(metrics.items())), indent=2) + "\n")
+    finite = {name: value if math.isfinite(value) else None for name, value in sorted(metrics.items())}
+    path.write_text(json.dumps(finite, indent=2) + "\n")
     return path
-
-
-def minutes(seconds: float) -> str:
-    """`83` → `1:23`."""
-    return time.strftime("%H:%M:%S" if seconds >= 3600 else "%M:%S", time.gmtime(round(seconds))).lstrip("0") or "0"

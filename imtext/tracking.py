@@ -13,14 +13,17 @@ from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
 from hydra.experimental.callback import Callback as HydraCallback
 from hydra.types import RunMode
 from lightning.pytorch.loggers import Logger, MLFlowLogger
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from imtext.checkpoints import read_checkpoint, strip
+from imtext.checkpoints import flat, read_checkpoint, strip
 from imtext.data.tokenizer import CaptionTokenizer
+from imtext.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +97,11 @@ class MLflowTracker(MLFlowLogger):
 
     def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]
         """Log the configuration. MLflow never changes a parameter, so what a resume changed becomes a tag."""
-        flat = {key: str(value) for key, value in _flatten(params).items()}
+        wanted = {key: str(value) for key, value in flat(params).items()}
         logged = self.experiment.get_run(self.run_id).data.params
-        super().log_hyperparams({key: value for key, value in flat.items() if key not in logged})
+        super().log_hyperparams({key: value for key, value in wanted.items() if key not in logged})
         self.set_tags(
-            {f"resumed/{key}": value for key, value in flat.items() if key in logged and logged[key] != value[:250]}
+            {f"resumed/{key}": value for key, value in wanted.items() if key in logged and logged[key] != value[:250]}
         )
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -159,24 +162,40 @@ class PrepareSweep(HydraCallback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the parent process."""
-        logger = OmegaConf.to_container(config.logger, resolve=True) if config.get("logger") else None
-        if isinstance(logger, dict) and str(logger.get("_target_", "")).endswith("MLflowTracker"):
-            prepare_store(logger["tracking_uri"], logger["experiment_name"], logger.get("artifact_location"))
+        logger = config.get("logger")
+        if logger is not None and str(logger.get("_target_", "")).endswith("MLflowTracker"):
+            prepare_store(logger.tracking_uri, logger.experiment_name, logger.artifact_location)
 
 
 def prepare_store(tracking_uri: str, experiment_name: str, artifact_location: str | None) -> None:
-    """Create the database and the experiment in it, unless they are there."""
+    """Create the database and the experiment in it, unless they are there.
+
+    Raises:
+        ConfigError: MLflow refuses or cannot reach it, or the experiment is in the bin.
+    """
     import mlflow
     from mlflow.exceptions import MlflowException
 
     _quiet()
     if tracking_uri.startswith("sqlite:///"):
         Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    client = mlflow.MlflowClient(tracking_uri)
-    if client.get_experiment_by_name(experiment_name) is None:
-        with suppress(MlflowException):  # another process was faster
-            location = Path(artifact_location).absolute().as_uri() if artifact_location else None
-            client.create_experiment(experiment_name, artifact_location=location)
+    try:
+        client = mlflow.MlflowClient(tracking_uri)
+        experiment = client.get_experiment_by_name(experiment_name)
+        if experiment is None:
+            with suppress(MlflowException):  # another process was faster
+                location = Path(artifact_location).absolute().as_uri() if artifact_location else None
+                client.create_experiment(experiment_name, artifact_location=location)
+    except (MlflowException, OSError) as error:
+        raise ConfigError(
+            f"MLflow cannot use {tracking_uri}: {str(error).splitlines()[0]}. Unset MLFLOW_TRACKING_URI for the "
+            "database in runs/, or train without it: logger=csv"
+        ) from error
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise ConfigError(
+            f"The MLflow experiment {experiment_name!r} has been deleted. Restore it with `mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}`, or choose another name with experiment_name=…"
+        )
 
 
 def _run_name() -> str:
@@ -184,9 +203,22 @@ def _run_name() -> str:
     if not HydraConfig.initialized():
         return "run"
     hydra = HydraConfig.get()
-    if hydra.mode == RunMode.MULTIRUN and hydra.job.override_dirname:
-        return str(hydra.job.override_dirname)
+    if hydra.mode == RunMode.MULTIRUN:
+        swept = _swept_keys()
+        mine = [override for override in hydra.overrides.task if override.split("=")[0].lstrip("+") in swept]
+        return ", ".join(mine) or f"trial {hydra.job.num}"
     return f"{hydra.runtime.choices.get('model')} on {hydra.runtime.choices.get('data')}"
+
+
+def _swept_keys() -> set[str]:
+    """What differs between the trials of this sweep: keys with several values on the command line or in `sweep=`."""
+    keys = {str(key) for key in HydraConfig.get().sweeper.get("params") or {}}
+    for arg in sys.argv[1:]:
+        with suppress(OverrideParseException):
+            override = OverridesParser.create().parse_override(arg)
+            if override.is_sweep_override():
+                keys.add(override.key_or_group)
+    return keys
 
 
 def _sweep_tags() -> dict[str, str]:
@@ -225,13 +257,3 @@ def _quiet() -> None:
     """Hold back the database's migration log, hundreds of lines of no interest."""
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics.system_metrics_monitor"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -39,7 +39,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     # Imported here, so that `--help` and `--cfg job` answer at once.
     from lightning.pytorch import seed_everything
 
-    from imtext.checkpoints import find_checkpoint, read_checkpoint
+    from imtext.checkpoints import check_resume, find_checkpoint, read_checkpoint
     from imtext.devices import settle_device
     from imtext.module import RetrievalModule
     from imtext.report import print_results, write_metrics
@@ -51,31 +51,38 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     settle_device(config.trainer)
     seed_everything(config.seed, verbose=False)
     output_dir = Path(config.paths.output_dir)
-    checkpoint = None
+    checkpoint, run_ids = None, {}
     if config.ckpt_path is not None:
         checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir))
-        run_ids = read_checkpoint(checkpoint)["imtext"]["run_ids"]
-        if config.logger is not None and "run_id" in config.logger:
+        content = read_checkpoint(checkpoint)
+        check_resume(content, OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+        run_ids = content["imtext"]["run_ids"]
+        if config.logger and "run_id" in config.logger:
             config.logger.run_id = run_ids.get("mlflow")
 
-    data: RetrievalDataModule = instantiate(config.data)
-    data.setup()
-    config.model.text_encoder.vocab_size = data.tokenizer.vocab_size
-    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    module = RetrievalModule(
-        model=instantiate(config.model),
-        loss=instantiate(config.loss),
-        optim=instantiate(config.optim),
-        tokenizer=data.tokenizer,
-        preprocess=data.preprocess,
-        config=resolved,
-        seed=config.seed,
-    )
+    # What can be wrong with the settings comes out here, before the data is read.
     callbacks = {name: instantiate(node) for name, node in (config.callbacks or {}).items() if node is not None}
     logger = instantiate(config.logger) if config.logger else None
     trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger or False)
+    loss, optim = instantiate(config.loss), instantiate(config.optim)
+    data: RetrievalDataModule = instantiate(config.data)
+    data.setup()
+    data.require("train", "val")
+    if config.model.text_encoder.get("vocab_size") is not None:
+        raise ConfigError("model.text_encoder.vocab_size follows from the captions; limit it with data.vocab_size=…")
+    config.model.text_encoder.vocab_size = data.tokenizer.vocab_size
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    module = RetrievalModule(
+        instantiate(config.model), loss, optim, data.tokenizer, data.preprocess, config=resolved, seed=config.seed
+    )
+    module.run_ids |= run_ids
 
-    tags = {"data_fingerprint": data.fingerprint, "data_source": data.source, "output_dir": str(output_dir)}
+    tags = {
+        "data_fingerprint": data.fingerprint,
+        "data_source": data.source,
+        "output_dir": str(output_dir),
+        "checkpoint": str(output_dir / "checkpoints" / "last.ckpt"),
+    }
     with tracked(trainer.loggers, tags) as trackers:
         for tracker in trackers:
             module.run_ids["mlflow"] = str(tracker.run_id)
@@ -84,16 +91,16 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
             each.log_hyperparams(resolved)
         try:
             if checkpoint is None and config.baseline and not config.trainer.get("fast_dev_run"):
-                before = trainer.validate(module, data, verbose=False)[0]
-                log.info("Before training: validation rsum %.1f", 100 * before["val/rsum"])
+                for before in trainer.validate(module, data, verbose=False):
+                    log.info("Before training: validation rsum %.1f", 100 * before["val/rsum"])
             trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+            metrics, best = measure(trainer, module, data)
         except SystemExit:  # Lightning's answer to Ctrl-C
             last = output_dir / "checkpoints" / "last.ckpt"
             log.info(
                 "Go on with: python -m imtext.train ckpt_path=%s", last if last.is_file() else "<none was saved yet>"
             )
             raise KeyboardInterrupt from None
-        metrics, best = measure(trainer, module, data)
         metrics |= {"epochs": float(trainer.current_epoch), "seconds": round(time.monotonic() - started, 1)}
         path = write_metrics(metrics, output_dir)
         summary: EpochSummary | None = callbacks.get("summary")
@@ -101,9 +108,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
             summary.draw(output_dir / "curves.png")
         for tracker in trackers:
             tracker.log_results(output_dir, best)
-    print_results(
-        metrics, data.gallery_sizes(), f"Best of {trainer.current_epoch} epochs, {metrics['seconds']:.0f} s in all"
-    )
+    print_results(metrics, f"Best of {trainer.current_epoch} epochs, {metrics['seconds']:.0f} s in all")
     log.info("Checkpoint: %s", best or "none kept")
     print(f"Metrics: {path}", flush=True)
     return metrics, {"datamodule": data, "module": module, "trainer": trainer}
@@ -122,11 +127,13 @@ def measure(
     if kept:
         # Weights alone: through the trainer, callbacks would return to their state of that epoch as well.
         module.load_state_dict(read_checkpoint(Path(kept))["state_dict"])
-    metrics |= trainer.validate(module, data, verbose=False)[0]
-    if data.rows["test"]:
-        metrics |= trainer.test(module, data, verbose=False)[0]
+    measured = trainer.validate(module, data, verbose=False)
+    if len(data.rows["test"]) > 1:
+        measured += trainer.test(module, data, verbose=False)
     else:
         log.info("The data has no test split; the figures are of validation.")
+    for figures in measured:
+        metrics |= figures
     return metrics, Path(kept) if kept else None
 
 

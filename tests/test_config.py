@@ -15,7 +15,7 @@ from imtext.launch import check_overrides, compose_config
 
 OPTIONS = sorted(
     str(path.relative_to(CONFIG_DIR).with_suffix(""))
-    for path in CONFIG_DIR.rglob("*.yaml")
+    for path in CONFIG_DIR.rglob("*.yaml")  # however deep
     if path.parent != CONFIG_DIR and path.parts[-2] not in ("hydra", "help", "job_logging")
 )
 
@@ -41,12 +41,17 @@ def test_there_are_configs() -> None:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes(option: str) -> None:
-    group, name = option.split("/")
+    group, name = option.split("/", 1)
     override = f"{group}={name}"
     if option in ("data/default", "data/as_trained"):
         compose_config("evaluate", [override])
         return
     check_config(compose_config("train", [override]))
+
+
+def test_what_is_missing_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match="ckpt_path is needed"):
+        check_overrides("evaluate", [])
 
 
 def test_evaluate_composes() -> None:
@@ -86,6 +91,12 @@ def test_original_settings_can_be_set(override: str) -> None:
         ("optim.lr=fast", "optim.lr=fast"),
         ("model.image_encoder._target_=os.system", "outside of"),
         ("no_equals_sign", "key=value"),
+        ("trainer.max_time=60", r"write \+trainer\.max_time=60"),
+        ("tags.note=hello", r"write \+tags\.note=hello"),
+        ("model.learn_temperature=no", "valid boolean"),  # a string for Hydra, which would count as true
+        ("data.batch_size=8.0", "valid integer"),
+        ("seed=-1", "seed=-1"),
+        ("seed=null", "seed=None"),
         ("optim.lr=1e-4,fast", "optim.lr=fast"),  # every value of a sweep
         ("model.embed_dim=128,256,x", "model.embed_dim=x"),
     ],

@@ -11,13 +11,14 @@ import torch
 from conftest import TINY, TINY_SHAPES, Compose
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from imtext.checkpoints import find_checkpoint, load_model, read_checkpoint
+from imtext.checkpoints import find_checkpoint, load_model, read_checkpoint, strip
 from imtext.config import CONFIG_DIR
-from imtext.errors import CheckpointError, ConfigError
+from imtext.errors import CheckpointError, ConfigError, ImtextError
 from imtext.evaluate import evaluate
 from imtext.train import train
 
-EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").rglob("*.yaml"))
+FOLDER = CONFIG_DIR / "experiment"
+EXPERIMENTS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.yaml"))
 QUICK = [*TINY_SHAPES, "logger=none", "callbacks.examples=null", "baseline=false"]
 
 
@@ -44,7 +45,8 @@ def test_every_debug_mode_runs(compose: Compose, debug: str) -> None:
 def test_learns_eight_pairs_by_heart(compose: Compose) -> None:
     config = compose(
         *QUICK,
-        "data.num_images=10",
+        "data.num_images=12",
+        "data.ratios=[0.7,0.15,0.15]",
         "data.image_size=64",
         "data.captions_per_image=null",
         "model.dropout=0",
@@ -102,23 +104,30 @@ class TestRepeatability:
         two, _ = train(compose(*self.LONG, output="two"))
         assert without_time(one) == without_time(two)
         assert same(state(tmp_path / "runs/one"), state(tmp_path / "runs/two"))
-        other, _ = train(compose(*self.LONG, "seed=0", output="other"))
-        assert other["train/loss_epoch"] != one["train/loss_epoch"]
+        zero, _ = train(compose(*self.LONG, "seed=0", output="zero"))
+        again, _ = train(compose(*self.LONG, "seed=0", output="again"))
+        assert without_time(zero) == without_time(again) != without_time(one)  # 0 is a seed like others
 
+    @pytest.mark.parametrize("workers", [0, 2])
     def test_interrupted_and_resumed_equals_straight(
-        self, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
     ) -> None:
-        straight, _ = train(compose(*self.LONG, output="straight"))
+        straight, first = train(compose(*self.LONG, output="straight"))
 
         monkeypatch.setattr("conftest.Interrupt", Interrupt, raising=False)
         monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "conftest,test_train")
-        broken = compose(*self.LONG, "+callbacks.interrupt._target_=conftest.Interrupt", output="resumed")
+        broken = compose(
+            *self.LONG,
+            f"data.num_workers={workers}",
+            "+callbacks.interrupt._target_=conftest.Interrupt",
+            output="resumed",
+        )
         with pytest.raises(RuntimeError, match="lights"):
             train(broken)
         left = read_checkpoint(tmp_path / "runs/resumed/checkpoints/last.ckpt")
         assert left["epoch"] == 1  # two epochs were complete
 
-        resumed, objects = train(compose(*self.LONG, "ckpt_path=last", output="resumed"))
+        resumed, objects = train(compose(*self.LONG, f"data.num_workers={workers}", "ckpt_path=last", output="resumed"))
         assert without_time(resumed) == without_time(straight)
         assert same(state(tmp_path / "runs/straight"), state(tmp_path / "runs/resumed"))
         ours, theirs = (
@@ -130,6 +139,7 @@ class TestRepeatability:
         ]
         best = objects["trainer"].checkpoint_callback
         assert best.best_model_path == str(tmp_path / "runs/resumed/checkpoints/best.ckpt")
+        assert best.best_model_score == first["trainer"].checkpoint_callback.best_model_score
         history = next(c.history for c in objects["trainer"].callbacks if hasattr(c, "history"))
         assert [line["epoch"] for line in history] == [1, 2, 3, 4]
 
@@ -201,11 +211,45 @@ class TestCheckpoints:
         last, best = run / "checkpoints" / "last.ckpt", run / "checkpoints" / "best.ckpt"
         assert find_checkpoint("last", runs) == last
         assert find_checkpoint("best", runs) == find_checkpoint(str(run), runs) == best
+        newer = runs / "newer" / "checkpoints"
+        newer.mkdir(parents=True)
+        (newer / "last.ckpt").write_bytes(b"")
+        with pytest.raises(CheckpointError, match="newer"):  # not another run's best
+            find_checkpoint("best", runs)
+        (newer / "last.ckpt").unlink()
         assert find_checkpoint(str(last), runs) == last
-        with pytest.raises(CheckpointError, match="no run below"):
+        with pytest.raises(CheckpointError, match="Train first"):
             find_checkpoint("last", tmp_path / "empty")
         with pytest.raises(CheckpointError, match="no checkpoint at"):
             find_checkpoint(str(tmp_path / "none.ckpt"), runs)
+
+    def test_a_moved_run_keeps_its_best_score(self, run: Path, compose: Compose) -> None:
+        best = read_checkpoint(run / "checkpoints" / "last.ckpt")["callbacks"]
+        score = next(state["best_model_score"] for state in best.values() if "best_model_score" in state)
+        run.rename(run.parent / "moved")
+        lazy = ("trainer.max_epochs=4", "optim.lr=1e-3")
+        _, objects = train(compose(*QUICK, *lazy, "ckpt_path=last", output="moved"))
+        kept = objects["trainer"].checkpoint_callback
+        assert kept.best_model_score >= score
+        assert kept.best_model_path == str(run.parent / "moved" / "checkpoints" / "best.ckpt")
+
+    @pytest.mark.parametrize(
+        ("override", "message"),
+        [
+            ("model.embed_dim=16", "trained with 32"),
+            ("optim.lr=1e-2", "trained with 0.001"),
+            ("trainer.max_epochs=2", "3 epochs behind it"),
+        ],
+    )
+    def test_what_a_resume_cannot_change(self, run: Path, compose: Compose, override: str, message: str) -> None:
+        with pytest.raises(CheckpointError, match=message):
+            train(compose(*QUICK, "optim.lr=1e-3", "trainer.max_epochs=3", "ckpt_path=last", override))
+
+    def test_a_model_without_training_state_cannot_go_on(self, run: Path, compose: Compose) -> None:
+        torch.save(strip(read_checkpoint(run / "checkpoints" / "best.ckpt")), run / "slim.ckpt")
+        assert load_model(run / "slim.ckpt").model.embed_dim == 32
+        with pytest.raises(CheckpointError, match=r"imtext\.evaluate"):
+            train(compose(*QUICK, f"ckpt_path={run / 'slim.ckpt'}"))
 
     def test_foreign_and_broken_files_are_refused(self, tmp_path: Path) -> None:
         torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
@@ -219,7 +263,7 @@ class TestCheckpoints:
 
 def test_csv_logger(compose: Compose, tmp_path: Path) -> None:
     train(compose(*TINY_SHAPES, "logger=csv", "trainer.max_epochs=2", "trainer.log_every_n_steps=1"))
-    header = (tmp_path / "runs/run/csv/metrics.csv").read_text().splitlines()[0]
+    header = (tmp_path / "runs/run/csv/version_0/metrics.csv").read_text().splitlines()[0]
     assert {"val/t2i_r@10", "train/loss_epoch", "test/rsum"} <= set(header.split(","))
 
 
@@ -243,6 +287,31 @@ def test_missing_accelerator_trains_on_the_cpu(compose: Compose, caplog: pytest.
     assert [r.message for r in caplog.records if "mps" in r.message] == [
         "trainer.accelerator=mps is not available here; training on the CPU instead"
     ]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.precision=fp16", r"lightning\.pytorch\.Trainer"),
+        ("trainer.max_epochs=-1", "max_epochs must be above zero"),
+        ("callbacks.early_stopping.mode=maxx", "EarlyStopping"),
+        ("data.ratios=[0,0.5,0.5]", "0 train images"),
+        ("+model.text_encoder.vocab_size=5", "data.vocab_size"),
+        ("trainer.accelerator=tpu", "auto, cpu, gpu, cuda or mps"),
+    ],
+)
+def test_bad_values_are_messages(compose: Compose, override: str, message: str) -> None:
+    with pytest.raises(ImtextError, match=message):
+        train(compose(*QUICK, override.lstrip("+") if "vocab" in override else override))
+
+
+def test_no_validation_batches(compose: Compose) -> None:
+    metrics, _ = train(
+        compose(*QUICK, "trainer.limit_val_batches=0", "trainer.max_epochs=1", "callbacks.best=null",
+                "callbacks.early_stopping=null", "baseline=true")
+    )  # fmt: skip
+    assert "test/rsum" in metrics
+    assert "val/rsum" not in metrics
 
 
 def test_several_devices_are_refused(compose: Compose) -> None:

@@ -108,15 +108,19 @@ def _write(data: CaptionedImages, preprocess: Preprocess, path: Path) -> None:
     def decode(row: int) -> None:
         try:
             pixels[row] = preprocess.pixels(data.load_image(row))
-        except ValueError as error:
-            broken[row] = str(error)
+        except Exception as error:  # noqa: BLE001  damaged files find ever new ways to fail in Pillow
+            broken[row] = str(error) or type(error).__name__
 
     # Pillow lets go of the interpreter lock while it decodes, so threads are enough. Pictures are handed
     # out block by block: the memory in use does not grow with the data set.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        blocks = range(0, len(data), 256)
-        for start in track(blocks, description=f"Decoding {len(data):,} pictures", disable=len(data) < 256):
-            list(pool.map(decode, range(start, min(start + 256, len(data)))))
-    pixels.flush()
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            blocks = range(0, len(data), 256)
+            for start in track(blocks, description=f"Decoding {len(data):,} pictures", disable=len(data) < 256):
+                list(pool.map(decode, range(start, min(start + 256, len(data)))))
+        pixels.flush()
+    except BaseException:
+        partial.unlink()
+        raise
     _notes(path).write_text(json.dumps(dict(sorted(broken.items()))))
     partial.replace(path)

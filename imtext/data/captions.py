@@ -88,10 +88,9 @@ def split_by_ratios(count: int, ratios: Sequence[float], seed: int) -> dict[Spli
     first, second = round(count * ratios[0]), round(count * (ratios[0] + ratios[1]))
     parts = order[:first], order[first:second], order[second:]
     for split, ratio, part in zip(SPLITS, ratios, parts, strict=True):
-        needed = 2 if split == "train" else 1
-        if ratio > 0 and len(part) < needed:
+        if ratio > 0 and len(part) == 0:
             raise DataError(
-                f"{count} images are too few for data.ratios={list(ratios)}: {split} would get {len(part)} of at least "
-                f"{needed}. Add images, change data.ratios, or try data=shapes."
+                f"{count} images are too few for data.ratios={list(ratios)}: {split} would get none. "
+                "Add images, change data.ratios, or try data=shapes."
             )
     return {split: sorted(int(row) for row in part) for split, part in zip(SPLITS, parts, strict=True)}

@@ -20,7 +20,7 @@ from imtext.data.dataset import Batch, BatchSampler, RetrievalDataset
 from imtext.data.tokenizer import CaptionTokenizer
 from imtext.data.transforms import Augment
 from imtext.errors import ConfigError, DataError
-from imtext.preprocess import Preprocess, Resize, _triple
+from imtext.preprocess import Preprocess, Resize
 
 log = logging.getLogger(__name__)
 SplitRule = Literal["ratios", "official"]
@@ -79,13 +79,14 @@ class RetrievalDataModule(LightningDataModule, ABC):
             raise ConfigError(f"data.split must be one of {', '.join(get_args(SplitRule))}, not {split!r}")
         self.batch_size, self.captions_per_image, self.shuffle = batch_size, captions_per_image, shuffle
         self.split_rule, self.ratios, self.split_seed = split, list(ratios), split_seed
-        self.preprocess = Preprocess(image_size, _triple(image_mean), _triple(image_std), resize)
+        self.preprocess = Preprocess(image_size, image_mean, image_std, resize)
         self.augment = augment
         self.vocab_size, self.max_text_length, self.min_word_count = vocab_size, max_text_length, min_word_count
         self.num_workers, self.skip_broken, self.seed = num_workers, skip_broken, seed
         self.cache_dir = Path(cache_dir).expanduser()
         self._tokenizer = tokenizer
         self._ready = False
+        self._first_epoch = 0
 
     @abstractmethod
     def load_source(self) -> CaptionedImages:
@@ -139,13 +140,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
                 " (or data.split_column=… with data=table)."
             )
         usable_set = set(usable)
-        rows = {split: [row for row in source.official[split] if row in usable_set] for split in SPLITS}
-        if len(rows["train"]) < 2 or not rows["val"]:
-            raise DataError(
-                f"data.split=official: {source.source} has {len(rows['train'])} images for training and "
-                f"{len(rows['val'])} for validation; both are needed. Use data.split=ratios to cut them at random."
-            )
-        return rows
+        return {split: [row for row in source.official[split] if row in usable_set] for split in SPLITS}
 
     @property
     def tokenizer(self) -> CaptionTokenizer:
@@ -157,9 +152,28 @@ class RetrievalDataModule(LightningDataModule, ABC):
         """An image as the model sees it, for people to look at."""
         return Image.fromarray(self.pixels[image_id])
 
-    def gallery_sizes(self) -> dict[str, tuple[int, int]]:
-        """Number of images and of captions in each split."""
-        return {split: (len(rows), sum(len(self.captions[row]) for row in rows)) for split, rows in self.rows.items()}
+    def require(self, *splits: Split) -> None:
+        """Refuse to go on without images in these splits.
+
+        Raises:
+            DataError: a split is empty, or has a single image where two are needed to tell them apart.
+        """
+        for split in splits:
+            if len(self.rows[split]) < 2:
+                counts = ", ".join(f"{len(rows)} {name}" for name, rows in self.rows.items())
+                raise DataError(
+                    f"{self.source} has {len(self.rows[split])} {split} images with data.split={self.split_rule} "
+                    f"({counts}), and at least 2 are needed. Change data.split or data.ratios."
+                )
+
+    def state_dict(self) -> dict[str, int]:
+        """Which epoch comes next."""
+        assert self.trainer is not None
+        return {"epoch": self.trainer.fit_loop.epoch_progress.state_dict()["current"]["processed"]}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Called on resume, before any batch is fetched."""
+        self._first_epoch = state_dict["epoch"]
 
     def dataset(self, split: Split) -> RetrievalDataset:
         """The images of a split with all their captions, unchanged."""
@@ -177,8 +191,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
             captions_per_image=self.captions_per_image,
             seed=self.seed,
         )
-        # Lightning asks for the first batch before it tells the sampler which epoch it is.
-        epoch = self.trainer.current_epoch if self.trainer else 0
+        # Workers fetch their first batches before Lightning tells the sampler which epoch it is.
+        epoch = self._first_epoch
         return self._loader(
             dataset, BatchSampler(len(dataset), self.batch_size, shuffle=self.shuffle, seed=self.seed, epoch=epoch)
         )
@@ -195,11 +209,9 @@ class RetrievalDataModule(LightningDataModule, ABC):
         """Batches of any split with all its captions, in order.
 
         Raises:
-            DataError: the split is empty.
+            DataError: the split has fewer than two images.
         """
-        if not self.rows[split]:
-            held = ", ".join(name for name, rows in self.rows.items() if rows)
-            raise DataError(f"{self.source} has no {split} images with data.split={self.split_rule}, only {held}")
+        self.require(split)
         dataset = self.dataset(split)
         return self._loader(dataset, BatchSampler(len(dataset), max(self.batch_size, 32), shuffle=False))
 

@@ -81,7 +81,7 @@ class Shapes(RetrievalDataModule):
         common: settings shared by all data sets, see `RetrievalDataModule`.
     """
 
-    def __init__(self, num_images: int = 3_000, scene_seed: int = 7, **common: Any) -> None:
+    def __init__(self, num_images: int = 4_000, scene_seed: int = 7, **common: Any) -> None:
         super().__init__(**common)
         if not 5 <= num_images <= 100_000:
             raise ConfigError(f"data.num_images must be between 5 and 100,000 (scenes do not repeat), not {num_images}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,11 @@ from imtext.data.captions import SPLITS, CaptionedImages, Split, fingerprint
 from imtext.errors import DataError
 from imtext.preprocess import open_image
 
+log = logging.getLogger(__name__)
+
 # How data sets out there call the three splits.
 SPLIT_NAMES: dict[str, Split] = {
-    "train": "train", "training": "train",
+    "train": "train", "training": "train", "restval": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
@@ -24,28 +29,41 @@ WAY_OUT = "Give a local folder or file with data.path=…, or try the embedded d
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
-    """Rows of a .csv, .tsv, .jsonl or .json file as dictionaries.
+    """Rows of a .csv, .tsv, .txt, .jsonl or .json file as dictionaries that all have the columns of the first.
 
     Raises:
-        DataError: no such file, an unknown ending, or a line that cannot be read.
+        DataError: no such file, an unknown ending, or a line that cannot be read, with its number.
     """
     if not path.is_file():
         raise DataError(f"There is no captions file at {path.absolute()}. {WAY_OUT}")
+    rows: list[dict[str, Any]] = []
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix in (".csv", ".tsv", ".txt"):
-            delimiter = "\t" if path.suffix == ".tsv" else ","
-            rows: list[dict[str, Any]] = list(csv.DictReader(text.splitlines(), delimiter=delimiter, strict=True))
+            reader = csv.DictReader(
+                io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",", strict=True
+            )
+            for row in reader:
+                # DictReader keeps surplus values under None, and fills up with None: neither is what was meant.
+                if None in row or None in row.values():
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: {len(reader.fieldnames or ())} columns were announced and "
+                        f"this line has {'more' if None in row else 'fewer'}. Put captions with commas into quotes."
+                    )
+                rows.append(dict(row))
         elif path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
         elif path.suffix == ".json":
             rows = json.loads(text)
         else:
-            raise DataError(f"{path.name} is none of .csv, .tsv, .jsonl or .json. {WAY_OUT}")
+            raise DataError(f"{path.name} is none of .csv, .tsv, .txt, .jsonl or .json. {WAY_OUT}")
     except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{path} must hold a list of rows with named columns")
+    for number, row in enumerate(rows, 1):
+        if missing := rows[0].keys() - row.keys():
+            raise DataError(f"{path}, row {number} lacks {', '.join(sorted(missing))}, which row 1 has")
     return rows
 
 
@@ -107,8 +125,7 @@ def from_files(
     def load(row: int) -> Image.Image:
         return open_image(paths[row], target_size)
 
-    stats = (path.stat() for path in paths)
-    marks = [f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}" for path, stat in zip(paths, stats, strict=True)]
+    marks = [_file_mark(path) for path in paths]
     texts_of = [captions[name] for name in names]
     official = _by_split([split_of[name] for name in names]) if any(split_of.values()) else None
     key = fingerprint([*marks, json.dumps(texts_of)])
@@ -120,8 +137,10 @@ def from_datasets(
 ) -> CaptionedImages:
     """A `datasets.DatasetDict` with an image column; its splits, where it has several, become `official`.
 
+    Rows with the same picture are one image with more captions, in the split where it comes first.
+
     Raises:
-        DataError: a column is missing, or the split names are unknown.
+        DataError: a column is missing.
     """
     import datasets
 
@@ -129,10 +148,15 @@ def from_datasets(
     captions: list[list[str]] = []
     names: list[str] = []
     splits: list[Split | None] = []
-    marks: list[bytes | str] = []
+    marks: list[str] = []  # of the pictures' content
+    positions: list[int] = []  # where each picture stands in the concatenated parts
+    known: dict[str, int] = {}
+    rows = 0
     for split, part in dataset.items():
         if split not in SPLIT_NAMES:
-            raise DataError(f"{source} has a split called {split!r}; known are {', '.join(SPLIT_NAMES)}")
+            log.warning(
+                "%s: the split %r is none of %s; official splits leave it out", source, split, list(SPLIT_NAMES)
+            )
         if image_column not in part.column_names:
             raise DataError(
                 f"{source} has the columns {', '.join(part.column_names)}; {image_column!r} is not among them. "
@@ -141,40 +165,76 @@ def from_datasets(
         texts = caption_columns(part.column_names, columns, source)
         part = part.cast_column(image_column, datasets.Image(decode=False))
         for index, row in enumerate(part.select_columns([image_column, *texts])):
-            captions.append(captions_of(row, texts))
-            names.append(f"{split}/{index}")
-            splits.append(SPLIT_NAMES[split])
-            marks.append(row[image_column]["bytes"] or row[image_column]["path"] or "")
+            mark = _content(row[image_column]) or f"nothing {split}/{index}"
+            image = known.setdefault(mark, len(names))
+            if image == len(names):
+                captions.append([])
+                names.append(f"{split}/{index}")
+                splits.append(SPLIT_NAMES.get(split))
+                marks.append(mark)
+                positions.append(rows + index)
+            captions[image] += captions_of(row, texts)
+        rows += len(part)
         parts.append(part.select_columns([image_column]))
-    marks.append(json.dumps(captions))
 
     everything = datasets.concatenate_datasets(parts) if parts else []
 
     def load(row: int) -> Image.Image:
-        picture = everything[row][image_column]
+        picture = everything[positions[row]][image_column]
         if picture is None:
             raise ValueError("no picture")
         return open_image(picture["bytes"] or Path(picture["path"]), target_size)
 
     official = _by_split(splits) if len(parts) > 1 else None
-    return CaptionedImages(source, captions, names, load, fingerprint(marks), official)
+    return CaptionedImages(source, captions, names, load, fingerprint([*marks, json.dumps(captions)]), official)
 
 
-def load_hub(name: str) -> Mapping[str, Any]:
+def _content(picture: Mapping[str, Any] | None) -> str:
+    """What identifies a picture: a hash of its bytes, or the name, size and time of its file."""
+    if picture and picture["bytes"]:
+        return hashlib.blake2b(picture["bytes"], digest_size=16).hexdigest()
+    path = Path(picture["path"]) if picture and picture["path"] else None
+    return _file_mark(path) if path is not None and path.is_file() else ""
+
+
+def _file_mark(path: Path) -> str:
+    stat = path.stat()
+    return f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def load_hub(name: str, config: str | None = None) -> Mapping[str, Any]:
     """A data set of the Hugging Face hub, downloaded once and then kept by `datasets`.
 
     Raises:
         DataError: it does not exist or cannot be reached, with the ways out.
     """
     import datasets
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError
 
+    offline = huggingface_hub.constants.HF_HUB_OFFLINE
     try:
-        loaded = datasets.load_dataset(name)
-    except Exception as error:  # the hub's clients raise a dozen kinds; all of them mean that there is no data
+        huggingface_hub.HfApi().dataset_info(name, timeout=10)
+    except HfHubHTTPError as error:
+        raise DataError(
+            f"The hub has no data set {name!r} that you may read ({type(error).__name__}). "
+            f"Check the name, or log in. {WAY_OUT}"
+        ) from error
+    except Exception as error:  # noqa: BLE001  no answer; a copy from last time may be there
+        log.warning("The hub does not answer (%s); looking for an earlier download of %s", type(error).__name__, name)
+        offline = True
+    # Otherwise `datasets` asks again and again for many minutes before it says so.
+    before = huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = offline
+    try:
+        loaded = datasets.load_dataset(name, config)
+    except Exception as error:  # datasets raises a dozen kinds; all of them mean that there is no data
         raise DataError(
             f"The data set {name!r} could not be loaded from the hub ({type(error).__name__}: "
             f"{str(error).splitlines()[0] if str(error) else 'no details'}). {WAY_OUT}"
         ) from error
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
     return loaded if isinstance(loaded, Mapping) else {"train": loaded}
 
 

@@ -28,6 +28,7 @@ class Table(RetrievalDataModule):
         path: a .csv, .tsv, .jsonl or .json file with one row per image or per caption, or a folder of
             parquet files.
         hub_name: instead of `path`, a data set on the Hugging Face hub.
+        hub_config: which of its configurations, where it has several.
         image_column: column of picture paths (of pictures, on the hub and in parquet).
         caption_columns: one or more columns, each of a caption or a list of them; None takes all that
             are called caption(s), caption_…, sentence(s) or text.
@@ -40,6 +41,7 @@ class Table(RetrievalDataModule):
         self,
         path: str | None = None,
         hub_name: str | None = None,
+        hub_config: str | None = None,
         image_column: str = "image",
         caption_columns: Sequence[str] | None = None,
         split_column: str | None = None,
@@ -49,7 +51,11 @@ class Table(RetrievalDataModule):
         super().__init__(**common)
         if (path is None) == (hub_name is None):
             raise DataError("data=table needs your captions: either data.path=<file> or data.hub_name=<owner/name>")
-        self.path, self.hub_name, self.image_root = path, hub_name, image_root
+        if (split_column or image_root) and (path is None or Path(path).expanduser().is_dir()):
+            raise DataError(
+                "data.split_column and data.image_root are for captions files; hub and parquet have their own"
+            )
+        self.path, self.hub_name, self.hub_config, self.image_root = path, hub_name, hub_config, image_root
         self.image_column, self.split_column = image_column, split_column
         self.caption_columns = list(caption_columns) if caption_columns else None
 
@@ -59,7 +65,11 @@ class Table(RetrievalDataModule):
         if self.path is None:
             assert self.hub_name is not None
             return from_datasets(
-                load_hub(self.hub_name), self.image_column, self.caption_columns, f"hub:{self.hub_name}", size
+                load_hub(self.hub_name, self.hub_config),
+                self.image_column,
+                self.caption_columns,
+                f"hub:{self.hub_name}",
+                size,
             )
         path = Path(self.path).expanduser()
         if path.is_dir():

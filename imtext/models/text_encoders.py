@@ -50,13 +50,8 @@ class LSTMEncoder(nn.Module):
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
         self.word_embedding = nn.Embedding(vocab_size, word_dim, padding_idx=0)
-        layer_dropout = dropout if num_layers > 1 else 0.0
-        self.forward_lstm = nn.LSTM(word_dim, hidden_dim, num_layers, batch_first=True, dropout=layer_dropout)
-        self.backward_lstm = (
-            nn.LSTM(word_dim, hidden_dim, num_layers, batch_first=True, dropout=layer_dropout)
-            if bidirectional
-            else None
-        )
+        self.forward_lstm = _Stack(word_dim, hidden_dim, num_layers, dropout)
+        self.backward_lstm = _Stack(word_dim, hidden_dim, num_layers, dropout) if bidirectional else None
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """``[N, L]`` int64 and ``[N, L]`` bool (True on real tokens, which come first) → ``[N, num_features]``."""
@@ -72,12 +67,12 @@ class LSTMEncoder(nn.Module):
 
     def _encode(self, input_ids: Tensor, attention_mask: Tensor, lengths: Tensor) -> Tensor:
         words = self.dropout(self.word_embedding(input_ids))
-        states, _ = self.forward_lstm(words)
+        states = self.forward_lstm(words)
         if self.backward_lstm is not None:
             # Turn each caption's own tokens around, leaving the padding behind them.
             position = torch.arange(input_ids.shape[1], device=input_ids.device)
             turned = torch.where(attention_mask, lengths[:, None] - 1 - position, position)[:, :, None]
-            backward, _ = self.backward_lstm(words.gather(1, turned.expand_as(words)))
+            backward = self.backward_lstm(words.gather(1, turned.expand_as(words)))
             states = torch.cat([states, backward.gather(1, turned.expand_as(backward))], dim=2)
         return self._pool(states, attention_mask, lengths)
 
@@ -87,9 +82,26 @@ class LSTMEncoder(nn.Module):
             return states.masked_fill(~attention_mask[:, :, None], torch.finfo(states.dtype).min).amax(dim=1)
         if self.pooling == "mean":
             return (states * attention_mask[:, :, None]).sum(dim=1) / lengths[:, None]
-        half = self.forward_lstm.hidden_size
+        half = self.forward_lstm.hidden_dim
         last = (lengths - 1)[:, None, None].expand(-1, 1, half)
         ends = [states[:, :, :half].gather(1, last).squeeze(1)]
         if self.backward_lstm is not None:
             ends.append(states[:, 0, half:])
         return torch.cat(ends, dim=1)
+
+
+class _Stack(nn.Module):
+    """LSTM layers with dropout between them; `nn.LSTM`'s own multi-layer dropout has been wrong on MPS."""
+
+    def __init__(self, input_dim: int, hidden_dim: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        sizes = [input_dim] + [hidden_dim] * (num_layers - 1)
+        self.hidden_dim = hidden_dim
+        self.layers = nn.ModuleList(nn.LSTM(size, hidden_dim, batch_first=True) for size in sizes)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """``[N, L, input_dim]`` → ``[N, L, hidden_dim]``."""
+        for number, layer in enumerate(self.layers):
+            words, _ = layer(self.dropout(words) if number else words)
+        return words

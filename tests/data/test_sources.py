@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import huggingface_hub
 import pytest
 
 from imtext.data import Flickr8k, RetrievalDataModule, Shapes, Table
-from imtext.data.sources import load_hub
+from imtext.data.sources import load_hub, load_parquet
 from imtext.errors import DataError, ImtextError
 
 SMALL: dict[str, Any] = {"image_size": 32, "batch_size": 4}
@@ -53,7 +54,7 @@ class TestFlickr8k:
         data = ready(Flickr8k(str(tmp_path), split="official", cache_dir=str(tmp_path / "cache"), **SMALL))
         assert data.rows == {"train": list(range(8)), "val": [8, 9, 10, 11], "test": []}
         assert data.captions[9][2] == "validation picture number 9 2"
-        with pytest.raises(DataError, match="no test images"):
+        with pytest.raises(DataError, match="0 test images"):
             data.test_dataloader()
         pooled = ready(Flickr8k(str(tmp_path), cache_dir=str(tmp_path / "cache"), **SMALL))
         assert sum(map(len, pooled.rows.values())) == 12
@@ -68,11 +69,14 @@ class TestFlickr8k:
         with pytest.raises(DataError, match=r"data=shapes"):
             ready(Flickr8k(str(tmp_path / layout), cache_dir=str(tmp_path), **SMALL))
 
-    def test_unreachable_hub(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def unreachable(name: str) -> None:
-            raise ConnectionError(f"cannot reach {name}")
+    def test_unreachable_hub(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        def unreachable(*args: object, **options: object) -> None:
+            raise ConnectionError("cannot reach it")
 
-        monkeypatch.setattr(datasets, "load_dataset", unreachable)
+        monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", unreachable)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)  # put back afterwards
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
         with pytest.raises(DataError, match=r"jxie/flickr8k.*data\.path=.*data=shapes"):
             load_hub("jxie/flickr8k")
 
@@ -93,6 +97,36 @@ class TestTable:
         batch = next(iter(data.val_dataloader()))
         assert len(batch["caption_image_id"]) == sum(len(data.captions[row]) for row in data.rows["val"])
 
+    def test_quoted_line_breaks_and_separators_stay(self, pictures: Path, tmp_path: Path) -> None:
+        lines = ["image,caption"] + [f'{i}.jpg,"a dog, {i}\nruns\u2028fast"' for i in range(12)]
+        (tmp_path / "own.csv").write_text("\n".join(lines))
+        data = self.table(tmp_path / "own.csv", pictures, tmp_path)
+        assert data.captions[3] == ["a dog, 3\nruns\u2028fast"]
+        rows = [json.dumps({"image": f"{i}.jpg", "caption": f"a\u2028dog {i}"}, ensure_ascii=False) for i in range(12)]
+        (tmp_path / "own.jsonl").write_text("\n".join(rows))
+        assert self.table(tmp_path / "own.jsonl", pictures, tmp_path).captions[5] == ["a\u2028dog 5"]
+
+    def test_a_row_without_its_picture(self, pictures: Path, tmp_path: Path) -> None:
+        (tmp_path / "own.jsonl").write_text('{"image": "0.jpg", "caption": "a dog"}\n{"caption": "a cat"}')
+        with pytest.raises(DataError, match="row 2 lacks image"):
+            self.table(tmp_path / "own.jsonl", pictures, tmp_path)
+
+    def test_parquet_with_a_row_per_caption(self, pictures: Path, tmp_path: Path) -> None:
+        """The same picture in several rows is one image; otherwise it would be in several splits."""
+        rows = [row for row in range(12) for _ in range(2)]
+        part = datasets.Dataset.from_dict(
+            {
+                "image": [(pictures / "Images" / f"{row}.jpg").read_bytes() for row in rows],
+                "text": [f"caption {n}" for n in range(24)],
+            }
+        ).cast_column("image", datasets.Image())
+        part.to_parquet(str(tmp_path / "all.parquet"))
+        data = Table(str(tmp_path), cache_dir=str(tmp_path / "cache"), **SMALL)
+        with_splits = {"all": load_parquet(tmp_path)["all"]}
+        assert list(with_splits) == ["all"]
+        data.setup()
+        assert data.captions == [[f"caption {2 * n}", f"caption {2 * n + 1}"] for n in range(12)]
+
     def test_several_columns_some_empty(self, pictures: Path, tmp_path: Path) -> None:
         lines = ["image,caption_0,caption_1"] + [f"{i}.jpg,one {i},{'two' if i % 2 else ''}" for i in range(12)]
         (tmp_path / "own.csv").write_text("\n".join(lines))
@@ -112,11 +146,13 @@ class TestTable:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
+            ("image,caption\n0.jpg,a dog, running", "line 2: 2 columns were announced and this line has more"),
+            ("image,caption\n0.jpg", "line 2: .* fewer"),
             ("image,caption\n0.jpg,", "empty caption: 0.jpg"),
             ("image,caption\nnone.jpg,a dog", r"none\.jpg.*data\.image_root="),
             ("image,words\n0.jpg,a dog", r"columns image, words; none is a caption's.*data\.caption_columns"),
             ("file,caption\n0.jpg,a dog", "'image' is not among them"),
-            ("image,caption\n0.jpg,a dog\n1.jpg,a cat", "too few"),
+            ("image,caption\n0.jpg,a dog", "too few"),
             ("image,caption\n", "no images"),
         ],
     )
@@ -131,6 +167,8 @@ class TestTable:
         for arguments in ({}, {"path": "a.csv", "hub_name": "a/b"}):
             with pytest.raises(DataError, match=r"data\.path=.*data\.hub_name="):
                 Table(**arguments)
+        with pytest.raises(DataError, match="captions files"):
+            Table(hub_name="a/b", split_column="part")
 
 
 class TestBrokenPictures:

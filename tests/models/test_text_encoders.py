@@ -52,7 +52,9 @@ class TestPadding:
         packed = nn.utils.rnn.pack_padded_sequence(
             model.word_embedding(ids), lengths, batch_first=True, enforce_sorted=False
         )
-        states, _ = nn.utils.rnn.pad_packed_sequence(model.forward_lstm(packed)[0], batch_first=True)
+        for layer in model.forward_lstm.layers:
+            packed, _ = layer(packed)
+        states, _ = nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
         torch.testing.assert_close(model(ids, mask), model._pool(states, mask, lengths))
 
 
@@ -62,8 +64,8 @@ def test_backward_lstm_reads_the_caption_from_its_end() -> None:
     assert model.backward_lstm is not None
     for row, length in enumerate(LENGTHS):
         turned = model.word_embedding(ids[row : row + 1, :length].flip(1))
-        states, _ = model.backward_lstm(turned)
-        torch.testing.assert_close(model(ids, mask)[row, model.forward_lstm.hidden_size :], states[0, -1])
+        states = model.backward_lstm(turned)
+        torch.testing.assert_close(model(ids, mask)[row, model.forward_lstm.hidden_dim :], states[0, -1])
 
 
 def test_unknown_pooling_names_the_known_ones() -> None:
