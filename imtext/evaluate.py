@@ -84,7 +84,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         for row, rank in zip(image_id.tolist(), ranks["i2t"], strict=True):
             file.write(json.dumps({"direction": "i2t", "image": data.names[row], "rank": rank}) + "\n")
     print_results(figures, f"{checkpoint.name} in {figures['seconds']:.0f} s")
-    log.info("Rank of every query: %s", (output_dir / "ranks.jsonl").absolute())
+    print(f"Rank of every query: {(output_dir / 'ranks.jsonl').absolute()}")
     print(f"Metrics: {path}", flush=True)
     return figures, {"datamodule": data, "model": trained}
 

@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-DIRECTIONS = {"t2i": "text → image", "i2t": "image → text"}
+DIRECTIONS = {"t2i": "text→image", "i2t": "image→text"}
 
 
 def print_results(metrics: Mapping[str, float], title: str) -> None:
@@ -21,9 +22,13 @@ def print_results(metrics: Mapping[str, float], title: str) -> None:
         title: what was measured.
     """
     table = Table(
-        title=title, title_justify="left", caption_justify="left", caption="R@K in per cent; median rank: 1 is best"
+        title=title,
+        title_justify="left",
+        caption="R@K in per cent; median rank, 1 is best",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
     )
-    for column in ("split", "direction", "gallery", "R@1", "R@5", "R@10", "MRR", "median rank"):
+    for column in ("split", "direction", "gallery", "R@1", "R@5", "R@10", "MRR", "median"):
         table.add_column(column, justify="left" if column in ("split", "direction") else "right")
     for split in ("train", "val", "test"):
         for direction, name in DIRECTIONS.items():

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback as HydraCallback
 from hydra.types import RunMode
 from lightning.pytorch.loggers import Logger, MLFlowLogger
@@ -158,13 +158,21 @@ def tracked(loggers: Iterable[Logger], tags: Mapping[str, str]) -> Iterator[list
 
 
 class PrepareSweep(HydraCallback):
-    """Makes database and experiment before the first trial, so that parallel trials do not race for it."""
+    """Makes database and experiment before the first trial, so that parallel trials do not race for it.
+
+    At the end it says how to find them all again.
+    """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the parent process."""
         logger = config.get("logger")
         if logger is not None and str(logger.get("_target_", "")).endswith("MLflowTracker"):
             prepare_store(logger.tracking_uri, logger.experiment_name, logger.artifact_location)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra in the parent process."""
+        name = Path(config.hydra.sweep.dir).name
+        print(f"Sweep: {config.hydra.sweep.dir}; in MLflow, search for tags.sweep = '{name}'")
 
 
 def prepare_store(tracking_uri: str, experiment_name: str, artifact_location: str | None) -> None:
@@ -185,7 +193,8 @@ def prepare_store(tracking_uri: str, experiment_name: str, artifact_location: st
         if experiment is None:
             with suppress(MlflowException):  # another process was faster
                 location = Path(artifact_location).absolute().as_uri() if artifact_location else None
-                client.create_experiment(experiment_name, artifact_location=location)
+                kind = {"mlflow.experimentKind": "custom_model_development"}  # opens in the view for training
+                client.create_experiment(experiment_name, artifact_location=location, tags=kind)
     except (MlflowException, OSError) as error:
         raise ConfigError(
             f"MLflow cannot use {tracking_uri}: {str(error).splitlines()[0]}. Unset MLFLOW_TRACKING_URI for the "
@@ -214,7 +223,7 @@ def _swept_keys() -> set[str]:
     """What differs between the trials of this sweep: keys with several values on the command line or in `sweep=`."""
     keys = {str(key) for key in HydraConfig.get().sweeper.get("params") or {}}
     for arg in sys.argv[1:]:
-        with suppress(OverrideParseException):
+        with suppress(HydraException):  # a flag
             override = OverridesParser.create().parse_override(arg)
             if override.is_sweep_override():
                 keys.add(override.key_or_group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,9 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     from imtext.tracking import tracked
 
     started = time.monotonic()
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # between Lightning and torch
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # it is when resuming
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
     check_config(config)
     config = config.copy()
     settle_device(config.trainer)
@@ -109,7 +113,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         for tracker in trackers:
             tracker.log_results(output_dir, best)
     print_results(metrics, f"Best of {trainer.current_epoch} epochs, {metrics['seconds']:.0f} s in all")
-    log.info("Checkpoint: %s", best or "none kept")
+    print(f"Checkpoint: {best or 'none kept'}")
     print(f"Metrics: {path}", flush=True)
     return metrics, {"datamodule": data, "module": module, "trainer": trainer}
 

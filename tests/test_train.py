@@ -53,7 +53,7 @@ def test_learns_eight_pairs_by_heart(compose: Compose) -> None:
         "optim.lr=3e-3",
         "optim.text_encoder_lr_scale=1",
         "optim.projection_lr_scale=1",
-        "trainer.max_epochs=25",
+        "trainer.max_epochs=50",
         "callbacks.best=null",  # keep the last epoch
         "callbacks.early_stopping=null",
     )
