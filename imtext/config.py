@@ -109,8 +109,7 @@ def check_config(config: DictConfig, kind: str = "train") -> None:
     Raises:
         ConfigError: names the key, and the one that was probably meant.
     """
-    raw = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(raw, dict)
+    raw: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
     for key, value in raw.items():
         if value == "???":
             raise ConfigError(f"{key} is needed: give {key}=…")
