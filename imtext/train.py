@@ -69,11 +69,11 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     logger = instantiate(config.logger) if config.logger else None
     trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger or False)
     loss, optim = instantiate(config.loss), instantiate(config.optim)
+    if config.model.text_encoder.get("vocab_size") is not None:
+        raise ConfigError("model.text_encoder.vocab_size follows from the captions; limit it with data.vocab_size=…")
     data: RetrievalDataModule = instantiate(config.data)
     data.setup()
     data.require("train", "val")
-    if config.model.text_encoder.get("vocab_size") is not None:
-        raise ConfigError("model.text_encoder.vocab_size follows from the captions; limit it with data.vocab_size=…")
     config.model.text_encoder.vocab_size = data.tokenizer.vocab_size
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     module = RetrievalModule(

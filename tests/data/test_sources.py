@@ -127,6 +127,26 @@ class TestTable:
         data.setup()
         assert data.captions == [[f"caption {2 * n}", f"caption {2 * n + 1}"] for n in range(12)]
 
+    def test_any_data_set_of_the_hub(self, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        parts = {
+            split: datasets.Dataset.from_dict(
+                {
+                    "photo": [str(pictures / "Images" / f"{row}.jpg") for row in rows],
+                    "alt": [[f"caption {row}"] * (1 + row % 2) for row in rows],
+                }
+            ).cast_column("photo", datasets.Image())
+            for split, rows in {"train": range(8), "dev": range(8, 12), "unused": range(0, 1)}.items()
+        }
+        asked: list[tuple[str, str | None]] = []
+        monkeypatch.setattr("imtext.data.table.load_hub", lambda *names: asked.append(names) or parts)
+        common = {"image_column": "photo", "caption_columns": ["alt"], "cache_dir": str(tmp_path), **SMALL}
+        data = ready(Table(hub_name="me/photos", hub_config="small", split="official", **common))
+        assert asked == [("me/photos", "small")]
+        assert data.rows == {"train": list(range(8)), "val": [8, 9, 10, 11], "test": []}
+        assert [len(texts) for texts in data.captions][1:] == [2, 1] * 5 + [2]
+        with pytest.raises(DataError, match=r"columns photo, alt.*data\.image_column="):
+            ready(Table(hub_name="me/photos", cache_dir=str(tmp_path), **SMALL))
+
     def test_several_columns_some_empty(self, pictures: Path, tmp_path: Path) -> None:
         lines = ["image,caption_0,caption_1"] + [f"{i}.jpg,one {i},{'two' if i % 2 else ''}" for i in range(12)]
         (tmp_path / "own.csv").write_text("\n".join(lines))
