@@ -11,7 +11,7 @@ help:  ## Show this list
 
 setup: .venv/.ready  ## Install everything into .venv
 
-quickstart: setup  ## Train on drawn shapes and measure: 3 minutes, no data to download
+quickstart: setup  ## Train on drawn shapes and measure: 2 minutes, no data to download
 	$(RUN) python -m imtext.train experiment=quickstart
 
 train: setup  ## Train on Flickr8K, or what ARGS says: make train ARGS="data=table data.path=my.csv"

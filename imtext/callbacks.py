@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 
 from imtext.data.datamodule import RetrievalDataModule
 from imtext.metrics import retrieval_ranks
@@ -27,10 +27,12 @@ class EpochSummary(Callback):
     Args:
         at_chance: warn when the loss is above this share of what guessing gives.
         collapsed: warn when embeddings are spread less than this (0 … 1).
+        after_steps: how many steps a model may take before it is judged, at the end of that epoch.
     """
 
-    def __init__(self, at_chance: float = 0.98, collapsed: float = 0.02) -> None:
-        self.at_chance, self.collapsed = at_chance, collapsed
+    def __init__(self, at_chance: float = 0.98, collapsed: float = 0.02, after_steps: int = 50) -> None:
+        self.at_chance, self.collapsed, self.after_steps = at_chance, collapsed, after_steps
+        self._diagnosed = False
         self.history: list[dict[str, float]] = []
         self._started = time.monotonic()
 
@@ -58,7 +60,8 @@ class EpochSummary(Callback):
                 f"image→text {100 * figures['val/i2t_r@10']:.1f} %  rsum {100 * figures['val/rsum']:.0f}"
             )
         log.info("%s  temperature %.3f  %.0f s", text, figures["train/temperature"], time.monotonic() - self._started)
-        if trainer.current_epoch == 0 or not math.isfinite(loss):
+        if not math.isfinite(loss) or (trainer.global_step >= self.after_steps and not self._diagnosed):
+            self._diagnosed = True
             self.diagnose(figures)
 
     def draw(self, path: Path) -> None:
@@ -86,17 +89,31 @@ class EpochSummary(Callback):
             log.warning("The loss is not a number. Try a smaller optim.lr, or trainer.precision=32-true.")
         elif loss > self.at_chance * chance:
             log.warning(
-                "After the first epoch the loss (%.3f) is still that of guessing (%.3f): nothing has been learnt yet. "
-                "If that stays so, check that captions belong to their pictures, and try a larger optim.lr.",
+                "The loss (%.3f) is still that of guessing (%.3f): nothing has been learnt yet. "
+                "If that stays so, check that captions belong to their pictures, and try another optim.lr.",
                 loss, chance,
             )  # fmt: skip
         for side in ("image", "text"):
-            spread = figures.get(f"val/{side}_spread", 1.0)
+            spread = max(0.0, figures.get(f"val/{side}_spread", 1.0))
             if spread < self.collapsed:
                 log.warning(
                     "All %s embeddings are nearly the same (spread %.4f of 1): the %s tower has collapsed. "
                     "Try a smaller optim.lr or a longer optim.warmup.", side, spread, side
                 )  # fmt: skip
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar, counting epochs from one like the log, with the loss beside it."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What is shown at the right."""
+        loss = super().get_metrics(trainer, pl_module).get("train/loss_step")
+        return {} if loss is None else {"loss": loss}
 
 
 class RunCheckpoint(ModelCheckpoint):

@@ -111,11 +111,15 @@ def check_resume(content: dict[str, Any], config: dict[str, Any]) -> None:
                 f"{key}={after.get(key)}: the checkpoint was trained with {before.get(key)}, and only fits that. "
                 "Leave the setting as it was, or start a new training without ckpt_path."
             )
-    done = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    if done > config["trainer"]["max_epochs"]:
+    if epochs_done(content) > (limit := config["trainer"]["max_epochs"]):
         raise CheckpointError(
-            f"trainer.max_epochs={config['trainer']['max_epochs']}: the checkpoint has {done} epochs behind it already"
+            f"trainer.max_epochs={limit}: the checkpoint has {epochs_done(content)} epochs behind it already"
         )
+
+
+def epochs_done(content: dict[str, Any]) -> int:
+    """How many epochs of training are in a checkpoint."""
+    return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
 
 
 def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -51,6 +52,7 @@ def launch(
             return task(config)
         except ImtextError as error:
             if not multirun:
+                _remove_if_unused(Path(HydraConfig.get().runtime.output_dir))
                 raise SystemExit(_message(error)) from None
             log.error("This trial failed: %s", error)
         except Exception:
@@ -133,7 +135,8 @@ def _explain_key(error: Exception, config_name: str, overrides: list[str]) -> st
         if f"'{key}'" in str(error) or f"'{key.rsplit('.', 1)[-1]}'" in str(error):
             if can_be_added(raw, key):
                 return f"{override.input_line}: {key} has no value yet; to add it, write +{override.input_line}"
-            near = did_you_mean(key, flat_keys(raw))
+            groups = [path.name for path in CONFIG_DIR.iterdir() if path.is_dir()]
+            near = did_you_mean(key, flat_keys(raw) + groups)
             return (
                 f"{override.input_line}: there is no setting called {key}.{near or ' See --cfg job for all of them.'}"
             )
@@ -152,6 +155,12 @@ def _choices(override: Override) -> list[str]:
 def _hydra() -> Any:
     with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONFIG_DIR), job_name="check"):
         yield
+
+
+def _remove_if_unused(run_dir: Path) -> None:
+    """A run that never began leaves no folder behind."""
+    if all(path.name == ".hydra" or path.suffix == ".log" for path in run_dir.iterdir()):
+        shutil.rmtree(run_dir, ignore_errors=True)
 
 
 def _message(error: Exception) -> str:

@@ -40,7 +40,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     # Imported here, so that `--help` and `--cfg job` answer at once.
     from lightning.pytorch import seed_everything
 
-    from imtext.checkpoints import check_resume, find_checkpoint, read_checkpoint
+    from imtext.checkpoints import check_resume, epochs_done, find_checkpoint, read_checkpoint
     from imtext.devices import settle_device
     from imtext.module import RetrievalModule
     from imtext.report import print_results, write_metrics
@@ -61,6 +61,8 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         content = read_checkpoint(checkpoint)
         check_resume(content, OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
         run_ids = content["imtext"]["run_ids"]
+        if epochs_done(content) == config.trainer.max_epochs:
+            log.info("All %d epochs are behind it; to go on, raise trainer.max_epochs", config.trainer.max_epochs)
         if config.logger and "run_id" in config.logger:
             config.logger.run_id = run_ids.get("mlflow")
 
@@ -112,7 +114,8 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
             summary.draw(output_dir / "curves.png")
         for tracker in trackers:
             tracker.log_results(output_dir, best)
-    print_results(metrics, f"Best of {trainer.current_epoch} epochs, {metrics['seconds']:.0f} s in all")
+    since = "" if checkpoint is None else " since resuming"
+    print_results(metrics, f"Best epoch of {trainer.current_epoch}; {metrics['seconds']:.0f} s{since}")
     print(f"Checkpoint: {best or 'none kept'}")
     print(f"Metrics: {path}", flush=True)
     return metrics, {"datamodule": data, "module": module, "trainer": trainer}

@@ -80,6 +80,7 @@ def test_original_settings_can_be_set(override: str) -> None:
         ("+modle.x=1", "Did you mean model"),
         ("modle=mobilenet_lstm", "Did you mean model"),
         ("model=mobilenet_lsmt", "Did you mean mobilenet_lstm"),
+        ("exprement=quickstart", "Did you mean experiment"),
         ("batch_size=8", "Did you mean data.batch_size"),
         ("lr=1e-3", "Did you mean optim.lr"),
         ("optim.lrr=1e-3", "Did you mean optim.lr"),

@@ -72,7 +72,9 @@ class RetrievalDataModule(LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         if batch_size < 2:
-            raise ConfigError(f"data.batch_size must be at least 2: a batch of one has no negatives, not {batch_size}")
+            raise ConfigError(f"data.batch_size={batch_size}: it takes at least 2, a batch of one has no negatives")
+        if len(ratios) != 3 or min(ratios) < 0 or abs(sum(ratios) - 1) > 1e-6:
+            raise ConfigError(f"data.ratios takes three shares that add up to 1, not {list(ratios)}")
         if captions_per_image is not None and captions_per_image < 1:
             raise ConfigError(f"data.captions_per_image must be at least 1 or null, not {captions_per_image}")
         if split not in get_args(SplitRule):

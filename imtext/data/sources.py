@@ -43,6 +43,11 @@ def read_table(path: Path) -> list[dict[str, Any]]:
             reader = csv.DictReader(
                 io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",", strict=True
             )
+            names = reader.fieldnames or [""]
+            if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
+                raise DataError(f"{path} has one column, {names[0]!r}: separate columns with commas")
+            if Path(names[0]).suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
+                raise DataError(f"{path}: the first line must name the columns, such as image,caption")
             for row in reader:
                 # DictReader keeps surplus values under None, and fills up with None: neither is what was meant.
                 if None in row or None in row.values():
@@ -52,12 +57,20 @@ def read_table(path: Path) -> list[dict[str, Any]]:
                     )
                 rows.append(dict(row))
         elif path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+            for number, line in enumerate(text.split("\n"), 1):
+                if line.strip():
+                    try:
+                        rows.append(json.loads(line))
+                    except json.JSONDecodeError as error:
+                        raise DataError(f"{path}, line {number} is not JSON: {error.msg}") from error
         elif path.suffix == ".json":
             rows = json.loads(text)
         else:
             raise DataError(f"{path.name} is none of .csv, .tsv, .txt, .jsonl or .json. {WAY_OUT}")
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+    except UnicodeDecodeError as error:
+        broken = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}, line {broken} is not UTF-8: save the file as UTF-8 (in Excel: CSV UTF-8)") from error
+    except (csv.Error, json.JSONDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{path} must hold a list of rows with named columns")
@@ -89,7 +102,8 @@ def captions_of(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
     captions: list[str] = []
     for column in columns:
         value = row.get(column)
-        captions += [str(caption) for caption in value] if isinstance(value, list) else [str(value or "")]
+        # An empty list is an empty caption: somebody meant to write one.
+        captions += [str(caption) for caption in value] or [""] if isinstance(value, list) else [str(value or "")]
     return captions if len(columns) == 1 else [caption for caption in captions if caption.strip()]
 
 
@@ -229,10 +243,10 @@ def load_hub(name: str, config: str | None = None) -> Mapping[str, Any]:
     try:
         loaded = datasets.load_dataset(name, config)
     except Exception as error:  # datasets raises a dozen kinds; all of them mean that there is no data
-        raise DataError(
-            f"The data set {name!r} could not be loaded from the hub ({type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else 'no details'}). {WAY_OUT}"
-        ) from error
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"
+        if offline:
+            reason = "no connection, and no earlier download"
+        raise DataError(f"The data set {name!r} could not be loaded from the hub ({reason}). {WAY_OUT}") from error
     finally:
         huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
     return loaded if isinstance(loaded, Mapping) else {"train": loaded}

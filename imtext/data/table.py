@@ -79,7 +79,10 @@ class Table(RetrievalDataModule):
         texts = caption_columns(columns, self.caption_columns, str(path)) if rows else []
         for column in (self.image_column, self.split_column):
             if rows and column is not None and column not in columns:
-                raise DataError(f"{path} has the columns {', '.join(columns)}; {column!r} is not among them")
+                raise DataError(
+                    f"{path} has the columns {', '.join(columns)}; {column!r} is not among them. "
+                    f"Name the right one with data.{'image' if column == self.image_column else 'split'}_column=…"
+                )
         root = Path(self.image_root).expanduser() if self.image_root else path.parent
         return from_files(
             ((str(row[self.image_column]), captions_of(row, texts), self._split_of(row)) for row in rows),

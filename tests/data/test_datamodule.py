@@ -44,8 +44,8 @@ class TestSplits:
         assert shapes(tmp_path, seed=1).rows == shapes(tmp_path, seed=2).rows
 
     def test_bad_ratios(self) -> None:
-        with pytest.raises(DataError, match="add up to 1"):
-            split_by_ratios(100, [0.6, 0.6, 0.2], 0)
+        with pytest.raises(ConfigError, match="add up to 1"):
+            Shapes(40, ratios=[0.6, 0.6, 0.2])
         with pytest.raises(DataError, match="too few"):
             split_by_ratios(3, [0.6, 0.2, 0.2], 0)
 

@@ -106,6 +106,19 @@ class TestTable:
         (tmp_path / "own.jsonl").write_text("\n".join(rows))
         assert self.table(tmp_path / "own.jsonl", pictures, tmp_path).captions[5] == ["a\u2028dog 5"]
 
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b'{"image": "0.jpg", "caption": "a dog"}\n{oops', "line 2 is not JSON"),
+            (b'{"image": "0.jpg", "captions": []}', "empty caption: 0.jpg"),
+            ('{"image": "0.jpg",\n"caption": "caf\u00e9"}'.encode("latin-1"), "line 2 is not UTF-8"),
+        ],
+    )
+    def test_broken_json_lines(self, pictures: Path, tmp_path: Path, content: bytes, message: str) -> None:
+        (tmp_path / "own.jsonl").write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            self.table(tmp_path / "own.jsonl", pictures, tmp_path)
+
     def test_a_row_without_its_picture(self, pictures: Path, tmp_path: Path) -> None:
         (tmp_path / "own.jsonl").write_text('{"image": "0.jpg", "caption": "a dog"}\n{"caption": "a cat"}')
         with pytest.raises(DataError, match="row 2 lacks image"):
@@ -138,7 +151,12 @@ class TestTable:
             for split, rows in {"train": range(8), "dev": range(8, 12), "unused": range(0, 1)}.items()
         }
         asked: list[tuple[str, str | None]] = []
-        monkeypatch.setattr("imtext.data.table.load_hub", lambda *names: asked.append(names) or parts)
+
+        def load(name: str, config: str | None) -> dict[str, datasets.Dataset]:
+            asked.append((name, config))
+            return parts
+
+        monkeypatch.setattr("imtext.data.table.load_hub", load)
         common = {"image_column": "photo", "caption_columns": ["alt"], "cache_dir": str(tmp_path), **SMALL}
         data = ready(Table(hub_name="me/photos", hub_config="small", split="official", **common))
         assert asked == [("me/photos", "small")]
@@ -168,6 +186,9 @@ class TestTable:
         [
             ("image,caption\n0.jpg,a dog, running", "line 2: 2 columns were announced and this line has more"),
             ("image,caption\n0.jpg", "line 2: .* fewer"),
+            ("image;caption\n0.jpg;a dog", "separate columns with commas"),
+            ("0.jpg,a dog\n1.jpg,a cat", "first line must name the columns"),
+            ("picture,caption\n0.jpg,a dog", r"data\.image_column="),
             ("image,caption\n0.jpg,", "empty caption: 0.jpg"),
             ("image,caption\nnone.jpg,a dog", r"none\.jpg.*data\.image_root="),
             ("image,words\n0.jpg,a dog", r"columns image, words; none is a caption's.*data\.caption_columns"),
