@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 
 from imtext.data.datamodule import RetrievalDataModule
+from imtext.errors import ConfigError
 from imtext.metrics import retrieval_ranks
 from imtext.module import RetrievalModule
 from imtext.pictures import Answer, draw_curves, retrieval_panel
@@ -53,7 +54,8 @@ class EpochSummary(Callback):
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         loss, chance = figures.get("train/loss_epoch", math.nan), figures.get("train/chance_loss", math.nan)
         self.history.append({"epoch": trainer.current_epoch + 1, **figures})
-        text = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {loss:.3f} (chance {chance:.2f})"
+        assert isinstance(pl_module, RetrievalModule)
+        text = f"{_epoch(trainer, pl_module)}  loss {loss:.3f} (chance {chance:.2f})"
         if "val/rsum" in figures:
             text += (
                 f"  val R@10: text→image {100 * figures['val/t2i_r@10']:.1f} %, "
@@ -102,11 +104,17 @@ class EpochSummary(Callback):
                 )  # fmt: skip
 
 
+def _epoch(trainer: Trainer, module: RetrievalModule) -> str:
+    stage = f" {module.plan.name_at(trainer.current_epoch)}" if len(module.plan.stages) > 1 else ""
+    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{stage}"
+
+
 class ProgressBar(RichProgressBar):
     """Lightning's bar, counting epochs from one like the log, with the loss beside it."""
 
     def _get_train_description(self, current_epoch: int) -> str:
-        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+        assert isinstance(self.trainer.lightning_module, RetrievalModule)
+        return _epoch(self.trainer, self.trainer.lightning_module)
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
@@ -157,6 +165,32 @@ class LastCheckpoint(RunCheckpoint):
         resumed_here = trainer.ckpt_path is not None and path.is_file()
         if not trainer.fast_dev_run and not resumed_here:  # type: ignore[attr-defined]
             trainer.save_checkpoint(path)
+
+
+class AverageWeights(EMAWeightAveraging):
+    """Measures and saves a running average of the weights, which generalises better than the weights of any one step.
+
+    An exponential moving average over about ``1 / (1 - decay)`` steps (Polyak & Juditsky, 1992). `last.ckpt` keeps the
+    weights that learn beside the average, so that a resumed training is that of one without interruption.
+
+    Args:
+        decay: share of the average that stays at each step.
+    """
+
+    def __init__(self, decay: float = 0.99) -> None:
+        if not 0 < decay < 1:
+            raise ConfigError(f"callbacks.average.decay must be between 0 and 1, not {decay}")
+        super().__init__(decay=decay)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the average in place while the training is validated; afterwards weights are measured as they are."""
+        if trainer.state.fn == "fit":
+            super().on_validation_epoch_start(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the learning weights back."""
+        if trainer.state.fn == "fit":
+            super().on_validation_epoch_end(trainer, pl_module)
 
 
 class RetrievalExamples(Callback):

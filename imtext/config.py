@@ -29,7 +29,7 @@ SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 # `_target_`.
 TOP_LEVEL = {
     "train": {
-        "data", "model", "loss", "optim", "trainer", "callbacks", "logger", "paths",
+        "data", "model", "loss", "optim", "stages", "trainer", "callbacks", "logger", "paths",
         "seed", "ckpt_path", "experiment_name", "run_name", "tags", "baseline", "optimized_metric",
     },
     "evaluate": {"ckpt_path", "split", "seed", "data", "trainer", "paths"},
@@ -119,7 +119,7 @@ def check_config(config: DictConfig, kind: str = "train") -> None:
     for key, hint in TYPES.items():
         if key in raw:
             _check_type(key, raw[key], hint)
-    for group in ("callbacks", "logger"):
+    for group in ("callbacks", "logger", "stages"):
         node = raw.get(group)
         if not isinstance(node, dict) or "_target_" in node:
             continue

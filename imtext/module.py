@@ -17,6 +17,7 @@ from imtext.metrics import RetrievalMetrics
 from imtext.models import DualEncoder
 from imtext.optim import AdamW
 from imtext.preprocess import Preprocess
+from imtext.stages import Plan
 
 FORMAT = 1  # of what we add to a checkpoint
 
@@ -30,6 +31,7 @@ class RetrievalModule(LightningModule):
         optim: the optimizer recipe.
         tokenizer: the vocabulary `model` was built for; travels inside the checkpoint.
         preprocess: how pictures are prepared; travels inside the checkpoint.
+        plan: which blocks of the image tower learn in which epoch.
         config: the resolved configuration in plain values; travels inside the checkpoint, so that nothing else
             is needed to rebuild the model.
         seed: of the training.
@@ -44,27 +46,28 @@ class RetrievalModule(LightningModule):
         optim: AdamW,
         tokenizer: CaptionTokenizer,
         preprocess: Preprocess,
+        plan: Plan,
         config: dict[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.model, self.loss, self.optim = model, loss, optim
-        self.tokenizer, self.preprocess, self.config, self.seed = tokenizer, preprocess, config or {}, seed
+        self.tokenizer, self.preprocess, self.plan = tokenizer, preprocess, plan
+        self.config, self.seed = config or {}, seed
         self.run_ids: dict[str, str] = {}  # of trackers, to be found again on resume
         self.val_metrics, self.test_metrics = RetrievalMetrics(), RetrievalMetrics()
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Unit embeddings of a batch: images ``[B, D]``, captions ``[N, D]``."""
-        return self.model.encode_image(batch["image"]), self.model.encode_text(
+        return self.model.encode_image(batch["image"], first_block=batch["first_block"]), self.model.encode_text(
             batch["input_ids"], batch["attention_mask"]
         )
 
     # ---- training
 
     def on_train_epoch_start(self) -> None:
-        """Freeze or thaw the image tower; decided from the epoch alone, so that resuming needs no memory of it."""
-        frozen = self.optim.frozen(self.current_epoch)
-        self.model.image_encoder.requires_grad_(not frozen).train(not frozen)
+        """Freeze what the stage wants frozen; known from the epoch alone, so that resuming needs no memory of it."""
+        self.model.image_encoder.freeze(self.plan.frozen_blocks(self.current_epoch))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw this step's dropout from the seed and the step: an interrupted run goes on as if it never stopped."""

@@ -1,4 +1,4 @@
-"""The optimizer: per-tower learning rates, a schedule over the whole training, and frozen first epochs."""
+"""The optimizer: learning rates by tower and depth, and a schedule over the whole training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from imtext.errors import ConfigError
+from imtext.models import DualEncoder
 
 Schedule = Literal["cosine", "linear", "constant"]
 PARTS = ("image_encoder", "text_encoder", "projection")  # of a dual encoder, each with its learning rate
@@ -29,8 +30,8 @@ class AdamW:
         schedule: what becomes of the learning rate after warm-up: ``cosine`` or ``linear`` down to zero, or
             ``constant``.
         warmup: share of all steps in which the learning rate grows from zero.
-        freeze_image_epochs: the image tower, batch statistics included, stays as it is for so many epochs;
-            -1 is always.
+        image_encoder_layer_decay: each block of the image tower learns at so many times the rate of the one above
+            it (1: all at the same); lower blocks know more general things, which are better left alone.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class AdamW:
         betas: Sequence[float] = (0.9, 0.98),
         schedule: Schedule = "cosine",
         warmup: float = 0.05,
-        freeze_image_epochs: int = 0,
+        image_encoder_layer_decay: float = 1.0,
     ) -> None:
+        if not 0 < image_encoder_layer_decay <= 1:
+            raise ConfigError(f"optim.image_encoder_layer_decay is above 0 and at most 1: {image_encoder_layer_decay}")
         if lr <= 0:
             raise ConfigError(f"optim.lr must be above zero, not {lr}")
         if not 0 <= warmup < 1:
@@ -55,38 +58,41 @@ class AdamW:
         scales = (image_encoder_lr_scale, text_encoder_lr_scale, projection_lr_scale)
         self.lr_scale = dict(zip(PARTS, scales, strict=True))
         self.betas = (float(betas[0]), float(betas[1]))
-        self.schedule, self.warmup, self.freeze_image_epochs = schedule, warmup, freeze_image_epochs
+        self.schedule, self.warmup, self.layer_decay = schedule, warmup, image_encoder_layer_decay
 
-    def frozen(self, epoch: int) -> bool:
-        """Whether the image tower stands still in this epoch (counted from 0)."""
-        return self.freeze_image_epochs < 0 or epoch < self.freeze_image_epochs
-
-    def build(self, model: nn.Module, total_steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    def build(self, model: DualEncoder, total_steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
         """Optimizer and per-step schedule for a `DualEncoder`.
 
         Every parameter is in it from the first step on, frozen or not: a resumed training then finds the same
         groups, and AdamW passes over parameters without gradient.
         """
-        groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+        depth = self._depth(model)
+        groups: dict[tuple[str, int, bool], list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
             part = name.split(".")[0]
-            groups.setdefault((part if part in self.lr_scale else "projection", parameter.ndim > 1), []).append(
-                parameter
-            )
+            key = (part if part in self.lr_scale else "projection", depth.get(parameter, 0), parameter.ndim > 1)
+            groups.setdefault(key, []).append(parameter)
         optimizer = torch.optim.AdamW(
             [
                 {
-                    "name": part if decay else f"{part}_no_decay",
+                    "name": f"{part}{f'_{below}_below' if below else ''}{'' if decay else '_no_decay'}",
                     "params": parameters,
-                    "lr": self.lr * self.lr_scale[part],
+                    "lr": self.lr * self.lr_scale[part] * self.layer_decay**below,
                     "weight_decay": self.weight_decay if decay else 0.0,
                 }
-                for (part, decay), parameters in groups.items()
+                for (part, below, decay), parameters in groups.items()
             ],
             lr=self.lr,
             betas=self.betas,
         )
         return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, total_steps))
+
+    def _depth(self, model: DualEncoder) -> dict[nn.Parameter, int]:
+        """How many blocks of the image tower lie above a parameter; nothing where all learn at the same rate."""
+        if self.layer_decay == 1:
+            return {}
+        blocks = [block for block in model.image_encoder.blocks if any(True for _ in block.parameters())]
+        return {parameter: below for below, block in enumerate(reversed(blocks)) for parameter in block.parameters()}
 
     def factor(self, step: int, total_steps: int) -> float:
         """What the learning rates are multiplied with at a step."""

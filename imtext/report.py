@@ -39,7 +39,8 @@ def print_results(metrics: Mapping[str, float], title: str) -> None:
     table = Table(
         title=title,
         title_justify="left",
-        caption="R@K in per cent; median rank, 1 is best",
+        caption="R@K in per cent; median rank, 1 is best"
+        + ("; ± is half of a 95 % interval over images" if any(name.endswith("_low") for name in metrics) else ""),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
@@ -50,11 +51,16 @@ def print_results(metrics: Mapping[str, float], title: str) -> None:
             if f"{split}/{direction}_r@1" not in metrics:
                 continue
             images, captions = (round(metrics[f"{split}/num_{items}"]) for items in ("images", "captions"))
-            figures = [f"{100 * metrics[f'{split}/{direction}_r@{k}']:.1f}" for k in (1, 5, 10)]
+            figures = [_recall(metrics, f"{split}/{direction}_r@{k}") for k in (1, 5, 10)]
             gallery = f"{images:,} images" if direction == "t2i" else f"{captions:,} captions"
             mrr, median = metrics[f"{split}/{direction}_mrr"], metrics[f"{split}/{direction}_median_rank"]
             table.add_row(split, name, gallery, *figures, f"{mrr:.3f}", f"{median:.0f}")
     Console().print(table)
+
+
+def _recall(metrics: Mapping[str, float], name: str) -> str:
+    spread = (metrics.get(f"{name}_high", 0) - metrics.get(f"{name}_low", 0)) / 2
+    return f"{100 * metrics[name]:.1f}" + (f" ± {100 * spread:.1f}" if spread else "")
 
 
 def write_metrics(metrics: Mapping[str, float], folder: Path) -> Path:

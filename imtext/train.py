@@ -42,8 +42,10 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
 
     from imtext.checkpoints import check_resume, epochs_done, find_checkpoint, read_checkpoint
     from imtext.devices import settle_device
+    from imtext.features import cache_features
     from imtext.module import RetrievalModule
     from imtext.report import print_results, write_metrics
+    from imtext.stages import Plan
     from imtext.tracking import tracked
 
     started = time.monotonic()
@@ -71,6 +73,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     logger = instantiate(config.logger) if config.logger else None
     trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger or False)
     loss, optim = instantiate(config.loss), instantiate(config.optim)
+    stages = {name: instantiate(node) for name, node in (config.stages or {}).items() if node is not None}
     if config.model.text_encoder.get("vocab_size") is not None:
         raise ConfigError("model.text_encoder.vocab_size follows from the captions; limit it with data.vocab_size=…")
     data: RetrievalDataModule = instantiate(config.data)
@@ -78,10 +81,14 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     data.require("train", "val")
     config.model.text_encoder.vocab_size = data.tokenizer.vocab_size
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    model = instantiate(config.model)
+    plan = Plan(stages, len(model.image_encoder.blocks))
     module = RetrievalModule(
-        instantiate(config.model), loss, optim, data.tokenizer, data.preprocess, config=resolved, seed=config.seed
+        model, loss, optim, data.tokenizer, data.preprocess, plan, config=resolved, seed=config.seed
     )
     module.run_ids |= run_ids
+    if checkpoint is not None:  # features are those of the weights that were frozen then
+        module.load_state_dict(content["state_dict"])
 
     tags = {
         "data_fingerprint": data.fingerprint,
@@ -99,6 +106,8 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
             if checkpoint is None and config.baseline and not config.trainer.get("fast_dev_run"):
                 for before in trainer.validate(module, data, verbose=False):
                     log.info("Before training: validation rsum %.1f", 100 * before["val/rsum"])
+            if not config.trainer.get("fast_dev_run"):
+                data.features = cache_features(model.image_encoder, plan, data, trainer.strategy.root_device)
             trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
             metrics, best = measure(trainer, module, data)
         except SystemExit:  # Lightning's answer to Ctrl-C

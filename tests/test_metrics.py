@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from imtext.metrics import RetrievalMetrics, retrieval_ranks
+from imtext.metrics import RetrievalMetrics, bootstrap_intervals, retrieval_ranks
 
 
 def embeddings_for(scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,3 +128,39 @@ print(peak() - before)
 """
     grown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert int(grown) < 400e6
+
+
+class TestIntervals:
+    def ranks(self, images: int = 400, seed: int = 0) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Captions that stand and fall with their image, and ids out of order."""
+        generator = torch.Generator().manual_seed(seed)
+        image_id = torch.randperm(images, generator=generator) * 3 + 7
+        good = torch.rand(images, generator=generator) < 0.5
+        ranks = {"t2i": torch.where(good, 1, 50).repeat_interleave(5), "i2t": torch.where(good, 1, 50)}
+        return ranks, image_id, image_id.repeat_interleave(5)
+
+    def test_images_are_drawn_not_captions(self) -> None:
+        ranks, image_id, owner = self.ranks()
+        intervals = bootstrap_intervals(ranks, image_id, owner)
+        value = (ranks["i2t"] == 1).float().mean().item()
+        # of a share: ± 1.96 √(p (1 - p) / n), with n the number of images for captions as well
+        half = 1.96 * (value * (1 - value) / len(image_id)) ** 0.5
+        for name in ("t2i_r@1", "i2t_r@1"):
+            low, high = intervals[name]
+            assert low == pytest.approx(value - half, abs=0.01)
+            assert high == pytest.approx(value + half, abs=0.01)
+
+    def test_contains_the_truth_about_as_often_as_it_says(self) -> None:
+        covered = 0
+        for seed in range(60):
+            low, high = bootstrap_intervals(*self.ranks(100, seed), samples=500)["t2i_r@1"]
+            covered += low <= 0.5 <= high
+        assert covered >= 52  # 57 are expected
+
+    def test_captions_in_any_order_and_number(self) -> None:
+        image_id, owner = torch.tensor([5, 2, 9]), torch.tensor([9, 2, 5, 2])
+        ranks = {"t2i": torch.tensor([1, 1, 1, 1]), "i2t": torch.tensor([1, 20, 1])}
+        intervals = bootstrap_intervals(ranks, image_id, owner)
+        assert intervals == bootstrap_intervals(ranks, image_id, owner)
+        assert intervals["i2t_r@10"][0] < 1
+        assert min(intervals["t2i_r@1"]) == 1

@@ -41,9 +41,15 @@ def test_schedule(schedule: str, middle: float) -> None:
     assert factors[100] == pytest.approx(1 if schedule == "constant" else 0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("epochs", "frozen"), [(0, []), (2, [0, 1]), (-1, [0, 1, 2, 3])])
-def test_frozen_epochs(epochs: int, frozen: list[int]) -> None:
-    assert [epoch for epoch in range(4) if AdamW(freeze_image_epochs=epochs).frozen(epoch)] == frozen
+def test_lower_blocks_learn_more_slowly() -> None:
+    model = tiny_model()
+    optimizer, _ = AdamW(lr=1.0, image_encoder_lr_scale=0.5, image_encoder_layer_decay=0.5, warmup=0).build(model, 10)
+    rates = {id(p): group["initial_lr"] for group in optimizer.param_groups for p in group["params"]}
+    blocks = model.image_encoder.blocks[:-1]  # pooling has no parameters
+    for below, block in enumerate(reversed(blocks)):
+        assert {rates[id(p)] for p in block.parameters()} == {0.5 * 0.5**below}
+    assert {rates[id(p)] for p in model.text_encoder.parameters()} == {10.0}
+    assert len(rates) == len(list(model.parameters()))
 
 
 def test_bad_values_say_what_is_allowed() -> None:

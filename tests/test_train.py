@@ -97,7 +97,16 @@ def without_time(metrics: dict[str, float]) -> dict[str, float]:
 
 
 class TestRepeatability:
-    LONG = (*QUICK, "trainer.max_epochs=4", "optim.freeze_image_epochs=1", "data.captions_per_image=2", "optim.lr=1e-3")
+    LONG = (
+        *QUICK,
+        "trainer.max_epochs=4",
+        "stages=gradual",
+        "data.captions_per_image=2",
+        "optim.lr=1e-3",
+        "stages.heads.after_epochs=0",
+        "stages.top.after_epochs=1",
+        "stages.whole.after_epochs=2",
+    )
 
     def test_same_seed_same_bits(self, compose: Compose, tmp_path: Path) -> None:
         one, _ = train(compose(*self.LONG, output="one"))

@@ -1,15 +1,17 @@
-"""Decoded pictures on disk, so that training reads JPEG once and never again."""
+"""Arrays on disk that are made once: decoded pictures, so that training reads JPEG once and never again."""
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,25 +25,43 @@ from imtext.preprocess import Pixels, Preprocess
 log = logging.getLogger(__name__)
 
 
-class CachedImages:
-    """All pictures of a source at model size, memory-mapped and read-only.
+REOPEN_AFTER = 256 * 2**20  # bytes read; what has been read counts as our memory until the file is opened anew
 
-    Sent to another process, it sends its path and not its pictures.
+
+class CachedRows:
+    """An array on disk, memory-mapped and read-only, of which only a bounded part is held in memory.
+
+    Sent to another process, it sends its path and not its content.
 
     Args:
-        path: array of ``[N, image_size, image_size, 3]`` uint8.
+        path: of an array ``[N, …]``.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.pixels: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
+        self._open()
 
-    def __getitem__(self, row: int) -> Pixels:
-        """A copy of one picture, ``[image_size, image_size, 3]`` uint8."""
-        return np.array(self.pixels[row])
+    def _open(self) -> None:
+        self.array: npt.NDArray[Any] = np.load(self.path, mmap_mode="r")
+        self._bytes_read = 0
 
-    def __reduce__(self) -> tuple[type[CachedImages], tuple[Path]]:
-        return CachedImages, (self.path,)
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, row: int) -> npt.NDArray[Any]:
+        """A copy of one row."""
+        if self._bytes_read > REOPEN_AFTER:
+            self._open()
+        found = np.array(self.array[row])
+        self._bytes_read += found.nbytes
+        return found
+
+    def __reduce__(self) -> tuple[type[CachedRows], tuple[Path]]:
+        return type(self), (self.path,)
+
+
+class CachedImages(CachedRows):
+    """All pictures of a source at model size: rows of ``[image_size, image_size, 3]`` uint8."""
 
     @property
     def broken(self) -> dict[int, str]:
@@ -61,10 +81,9 @@ def cached_images(data: CaptionedImages, preprocess: Preprocess, folder: Path) -
     """
     key = fingerprint([data.fingerprint, str(preprocess.image_size), preprocess.resize])
     path = folder / f"images-{key}.npy"
-    if not path.exists():
-        with _only_writer(path):
-            if not path.exists():
-                _write(data, preprocess, path)
+    with only_writer(path) as missing:
+        if missing:
+            _decode(data, preprocess, path)
     return CachedImages(path)
 
 
@@ -73,54 +92,88 @@ def _notes(path: Path) -> Path:
 
 
 @contextmanager
-def _only_writer(path: Path) -> Iterator[None]:
-    """Hold the lock beside `path`; the system frees it when its holder dies."""
+def only_writer(path: Path) -> Iterator[bool]:
+    """Hold the lock beside `path` while it is missing, and say whether it is.
+
+    A second process waits for the first, then finds the file. The system frees the lock when its holder dies.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    if path.exists():
+        yield False
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
         try:
             lock.acquire(timeout=1)
         except Timeout:
-            log.info("Another process is decoding the same pictures; waiting for it.")
+            log.info("Another process is making %s; waiting for it.", path.name)
             lock.acquire()
     except OSError as error:
         raise DataError(
-            f"Cannot write the image cache to {path.parent}: {error}. Choose another folder with paths.cache_dir=…"
+            f"Cannot write the cache to {path.parent}: {error}. Choose another folder with paths.cache_dir=…"
         ) from error
     try:
-        yield
+        yield not path.exists()
     finally:
         lock.release()
 
 
-def _write(data: CaptionedImages, preprocess: Preprocess, path: Path) -> None:
-    size = preprocess.image_size
-    needed, free = len(data) * size * size * 3, shutil.disk_usage(path.parent).free
+def write_rows(path: Path, shape: Sequence[int], dtype: npt.DTypeLike, blocks: Iterable[npt.NDArray[Any]]) -> None:
+    """Write an array block by block, so that the memory in use does not grow with it.
+
+    It is written under another name and renamed when complete: a killed writer leaves nothing that could be mistaken
+    for an array.
+
+    Args:
+        path: of the array.
+        shape: of the whole.
+        dtype: of its elements.
+        blocks: ``[n, …]``, together all its rows.
+
+    Raises:
+        DataError: too little disk space.
+    """
+    needed, free = math.prod(shape) * np.dtype(dtype).itemsize, shutil.disk_usage(path.parent).free
     if needed > free * 0.95:
         raise DataError(
-            f"The image cache needs {needed / 1e9:.1f} GB in {path.parent}, which has {free / 1e9:.1f} GB left. "
-            "Choose another folder with paths.cache_dir=… or a smaller data.image_size."
+            f"The cache {path.name} needs {needed / 1e9:.1f} GB in {path.parent}, which has {free / 1e9:.1f} GB left. "
+            "Choose another folder with paths.cache_dir=…, a smaller data.image_size, or stages with fewer views."
         )
     partial = path.with_suffix(".partial")
-    pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(data), size, size, 3))
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": tuple(shape)}
+    try:
+        with partial.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks:
+                file.write(np.ascontiguousarray(block, dtype).data)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _decode(data: CaptionedImages, preprocess: Preprocess, path: Path) -> None:
+    size = preprocess.image_size
     broken: dict[int, str] = {}
 
-    def decode(row: int) -> None:
+    def decode(row: int) -> Pixels:
         try:
-            pixels[row] = preprocess.pixels(data.load_image(row))
+            return preprocess.pixels(data.load_image(row))
         except Exception as error:  # noqa: BLE001  damaged files find ever new ways to fail in Pillow
             broken[row] = str(error) or type(error).__name__
+            return np.zeros((size, size, 3), np.uint8)
 
     # Pillow lets go of the interpreter lock while it decodes, so threads are enough. Pictures are handed
     # out block by block: the memory in use does not grow with the data set.
-    try:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            blocks = range(0, len(data), 256)
-            for start in track(blocks, description=f"Decoding {len(data):,} pictures", disable=len(data) < 256):
-                list(pool.map(decode, range(start, min(start + 256, len(data)))))
-        pixels.flush()
-    except BaseException:
-        partial.unlink()
-        raise
-    _notes(path).write_text(json.dumps(dict(sorted(broken.items()))))
-    partial.replace(path)
+    def blocks() -> Iterator[Pixels]:
+        starts = range(0, len(data), 256)
+        for start in track(starts, description=f"Decoding {len(data):,} pictures", disable=len(data) < 256):
+            yield np.stack(list(pool.map(decode, range(start, min(start + 256, len(data))))))
+        # Before the array, whose presence says that all is there.
+        _notes(path).write_text(json.dumps(dict(sorted(broken.items()))))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        write_rows(path, (len(data), size, size, 3), np.uint8, blocks())

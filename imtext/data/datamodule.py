@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from imtext.data.cache import cached_images
 from imtext.data.captions import SPLITS, CaptionedImages, Split, split_by_ratios
-from imtext.data.dataset import Batch, BatchSampler, RetrievalDataset
+from imtext.data.dataset import Batch, BatchSampler, ImageSource, Pictures, RetrievalDataset
 from imtext.data.tokenizer import CaptionTokenizer
 from imtext.data.transforms import Augment
 from imtext.errors import ConfigError, DataError
@@ -89,6 +89,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
         self._tokenizer = tokenizer
         self._ready = False
         self._first_epoch = 0
+        # What training images are from an epoch on, None for pictures: see `imtext.features`.
+        self.features: Mapping[int, ImageSource | None] = {}
 
     @abstractmethod
     def load_source(self) -> CaptionedImages:
@@ -177,19 +179,22 @@ class RetrievalDataModule(LightningDataModule, ABC):
         """Called on resume, before any batch is fetched."""
         self._first_epoch = state_dict["epoch"]
 
+    def pictures(self, augment: Augment | None = None) -> Pictures:
+        """All images of the source as model input, by row."""
+        return Pictures(self.pixels, self.preprocess, augment)
+
     def dataset(self, split: Split) -> RetrievalDataset:
         """The images of a split with all their captions, unchanged."""
-        return RetrievalDataset(self.pixels, self.captions, self.rows[split], self.tokenizer, self.preprocess)
+        return RetrievalDataset([(0, self.pictures())], self.captions, self.rows[split], self.tokenizer)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches with augmentation."""
+        pictures = self.pictures(self.augment)
         dataset = RetrievalDataset(
-            self.pixels,
+            [(0, pictures), *((epoch, features or pictures) for epoch, features in self.features.items())],
             self.captions,
             self.rows["train"],
             self.tokenizer,
-            self.preprocess,
-            augment=self.augment,
             captions_per_image=self.captions_per_image,
             seed=self.seed,
         )

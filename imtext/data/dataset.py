@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -20,11 +20,43 @@ from imtext.preprocess import Preprocess
 class Batch(TypedDict):
     """B distinct images and N ≥ B captions of them; one forward of an image serves all its captions."""
 
-    image: Tensor  # [B, 3, H, W] float32, normalised
+    image: Tensor  # [B, 3, H, W] float32, normalised; or what the first blocks of a frozen image tower made of it
+    first_block: int  # of the image tower that is still to be run: 0 for pictures
     input_ids: Tensor  # [N, L] int64
     attention_mask: Tensor  # [N, L] bool
     image_id: Tensor  # [B] int64
     caption_image_id: Tensor  # [N] int64, the image each caption belongs to
+
+
+class ImageSource(Protocol):
+    """Where a batch gets its images from: pictures, or features of a frozen tower."""
+
+    first_block: int
+
+    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator]) -> Tensor:
+        """``[B, …]`` float32 for rows of the whole source; `choices` decide on random changes, one each."""
+
+
+class Pictures:
+    """Cached pictures, augmented and normalised.
+
+    Args:
+        pixels: of the whole source.
+        preprocess: gives mean and standard deviation.
+        augment: random changes to training pictures; None in evaluation.
+    """
+
+    first_block = 0
+
+    def __init__(self, pixels: CachedImages, preprocess: Preprocess, augment: Augment | None = None) -> None:
+        self.pixels, self.preprocess, self.augment = pixels, preprocess, augment
+
+    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator]) -> Tensor:
+        """``[B, 3, H, W]`` float32."""
+        images = [torch.from_numpy(self.pixels[row]).permute(2, 0, 1) for row in rows]
+        if self.augment is not None:
+            images = [self.augment(image, choice) for image, choice in zip(images, choices, strict=True)]
+        return normalize(torch.stack(images), self.preprocess)
 
 
 class BatchKey(NamedTuple):
@@ -66,12 +98,10 @@ class RetrievalDataset(Dataset[Batch]):
     """One split. Indexed by `BatchKey`, it returns whole batches.
 
     Args:
-        pixels: pictures of the whole source, by row.
+        images: the source of pictures or features from each epoch on, in ascending order: ``[(0, …), …]``.
         captions: captions of the whole source, by row.
         rows: the rows of this split; they are the `image_id` of its images.
         tokenizer: learnt from the training split.
-        preprocess: gives mean and standard deviation.
-        augment: random changes to training pictures; None in evaluation.
         captions_per_image: at most this many captions of an image in a batch, drawn anew each epoch;
             None takes all.
         seed: of the training.
@@ -79,36 +109,34 @@ class RetrievalDataset(Dataset[Batch]):
 
     def __init__(
         self,
-        pixels: CachedImages,
+        images: Sequence[tuple[int, ImageSource]],
         captions: Sequence[Sequence[str]],
         rows: Sequence[int],
         tokenizer: CaptionTokenizer,
-        preprocess: Preprocess,
         *,
-        augment: Augment | None = None,
         captions_per_image: int | None = None,
         seed: int = 0,
     ) -> None:
-        self.pixels, self.captions, self.rows = pixels, captions, list(rows)
-        self.tokenizer, self.preprocess, self.augment = tokenizer, preprocess, augment
-        self.captions_per_image, self.seed = captions_per_image, seed
+        self.images, self.captions, self.rows = list(images), captions, list(rows)
+        self.tokenizer, self.captions_per_image, self.seed = tokenizer, captions_per_image, seed
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, key: BatchKey) -> Batch:
-        images, captions, owners = [], [], []
+        source = [source for first_epoch, source in self.images if first_epoch <= key.epoch][-1]
         rows = [self.rows[position] for position in key.positions]
-        for row in rows:
-            rng = np.random.default_rng([self.seed, key.epoch, row])
-            image = torch.from_numpy(self.pixels[row]).permute(2, 0, 1)
-            images.append(self.augment(image, rng) if self.augment else image)
-            chosen = self._choose(self.captions[row], rng)
+        choices = [np.random.default_rng([self.seed, key.epoch, row]) for row in rows]
+        image = source.batch(rows, choices)
+        captions, owners = [], []
+        for row, choice in zip(rows, choices, strict=True):
+            chosen = self._choose(self.captions[row], choice)
             captions += chosen
             owners += [row] * len(chosen)
         input_ids, attention_mask = self.tokenizer(captions)
         return Batch(
-            image=normalize(torch.stack(images), self.preprocess),
+            image=image,
+            first_block=source.first_block,
             input_ids=input_ids,
             attention_mask=attention_mask,
             image_id=torch.tensor(rows),

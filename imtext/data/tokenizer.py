@@ -11,6 +11,7 @@ from torch import Tensor
 from imtext.errors import ConfigError
 
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[BOS]", "[EOS]")
+PAD_ID, UNK_ID = 0, 1
 
 
 class CaptionTokenizer:
@@ -64,7 +65,7 @@ class CaptionTokenizer:
         """Captions → `input_ids` ``[N, L]`` int64 and `attention_mask` ``[N, L]`` bool, L the longest of them."""
         encodings = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(captions))]
         longest = max(map(len, encodings), default=0)
-        ids = torch.zeros(len(encodings), longest, dtype=torch.int64)  # [PAD] is entry 0
+        ids = torch.full((len(encodings), longest), PAD_ID)
         mask = torch.zeros(len(encodings), longest, dtype=torch.bool)
         for row, tokens in enumerate(encodings):
             ids[row, : len(tokens)] = torch.tensor(tokens)

@@ -30,6 +30,7 @@ class Augment:
         low, high = crop_scale
         if not 0 < low <= high <= 1:
             raise ConfigError(f"data.augment.crop_scale takes two shares, 0 < low ≤ high ≤ 1, not {list(crop_scale)}")
+        self.settings = (image_size, float(low), float(high), flip, float(color))
         steps: list[torch.nn.Module] = []
         if low < 1:
             steps.append(v2.RandomResizedCrop(image_size, scale=(low, high), ratio=(3 / 4, 4 / 3), antialias=True))
@@ -38,6 +39,10 @@ class Augment:
         if color > 0:
             steps.append(v2.ColorJitter(color, color, color))
         self.transform = v2.Compose(steps) if steps else None
+
+    def __repr__(self) -> str:
+        """All that the result depends on beside the picture and the random state; part of the names of caches."""
+        return f"Augment{self.settings}"
 
     def __call__(self, image: Tensor, rng: np.random.Generator) -> Tensor:
         """``[3, H, W]`` uint8 → ``[3, image_size, image_size]`` uint8, random choices taken from `rng`."""

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from imtext.data.tokenizer import PAD_ID, UNK_ID
 from imtext.errors import ConfigError
 
 Pooling = Literal["max", "mean", "last"]
@@ -27,6 +28,9 @@ class LSTMEncoder(nn.Module):
         bidirectional: read right to left as well; doubles `num_features`.
         pooling: ``max`` or ``mean`` over all states, or the ``last`` state.
         dropout: on word embeddings and between layers.
+        word_dropout: share of words that are made unknown in training, so that no single word is relied upon.
+        mean_of_words: append the mean word embedding to the features: a bag of words, which learns fast from few
+            captions, beside the LSTM, which knows about order.
     """
 
     groups = 4  # of like length; more would save padding and lose parallelism
@@ -40,16 +44,24 @@ class LSTMEncoder(nn.Module):
         bidirectional: bool = False,
         pooling: Pooling = "max",
         dropout: float = 0.1,
+        word_dropout: float = 0.0,
+        mean_of_words: bool = False,
     ) -> None:
         super().__init__()
+        if not 0 <= word_dropout < 1:
+            raise ConfigError(f"model.text_encoder.word_dropout must be between 0 and 1, not {word_dropout}")
         if vocab_size is None:
             raise ConfigError("model.text_encoder.vocab_size is unknown: it is set from the tokenizer")
         if pooling not in get_args(Pooling):
             raise ConfigError(f"pooling must be one of {', '.join(get_args(Pooling))}, not {pooling!r}")
-        self.num_features = hidden_dim * (2 if bidirectional else 1)
-        self.pooling = pooling
+        self.num_features = hidden_dim * (2 if bidirectional else 1) + (word_dim if mean_of_words else 0)
+        self.pooling, self.word_dropout, self.mean_of_words = pooling, word_dropout, mean_of_words
         self.dropout = nn.Dropout(dropout)
-        self.word_embedding = nn.Embedding(vocab_size, word_dim, padding_idx=0)
+        self.word_embedding = nn.Embedding(vocab_size, word_dim, padding_idx=PAD_ID)
+        # PyTorch's own scale of 1 is what an optimizer with steps of 0.001 takes long to move.
+        nn.init.normal_(self.word_embedding.weight, std=0.05)
+        with torch.no_grad():
+            self.word_embedding.weight[PAD_ID].zero_()
         self.forward_lstm = _Stack(word_dim, hidden_dim, num_layers, dropout)
         self.backward_lstm = _Stack(word_dim, hidden_dim, num_layers, dropout) if bidirectional else None
 
@@ -66,6 +78,9 @@ class LSTMEncoder(nn.Module):
         return torch.cat(pooled)[order.argsort()]
 
     def _encode(self, input_ids: Tensor, attention_mask: Tensor, lengths: Tensor) -> Tensor:
+        if self.training and self.word_dropout > 0:
+            unknown = torch.rand(input_ids.shape, device=input_ids.device) < self.word_dropout
+            input_ids = input_ids.masked_fill(unknown & attention_mask, UNK_ID)
         words = self.dropout(self.word_embedding(input_ids))
         states = self.forward_lstm(words)
         if self.backward_lstm is not None:
@@ -74,20 +89,26 @@ class LSTMEncoder(nn.Module):
             turned = torch.where(attention_mask, lengths[:, None] - 1 - position, position)[:, :, None]
             backward = self.backward_lstm(words.gather(1, turned.expand_as(words)))
             states = torch.cat([states, backward.gather(1, turned.expand_as(backward))], dim=2)
-        return self._pool(states, attention_mask, lengths)
+        pooled = self._pool(states, attention_mask, lengths)
+        return torch.cat([pooled, _mean(words, attention_mask, lengths)], dim=1) if self.mean_of_words else pooled
 
     def _pool(self, states: Tensor, attention_mask: Tensor, lengths: Tensor) -> Tensor:
         """``[N, L, num_features]`` → ``[N, num_features]``."""
         if self.pooling == "max":
             return states.masked_fill(~attention_mask[:, :, None], torch.finfo(states.dtype).min).amax(dim=1)
         if self.pooling == "mean":
-            return (states * attention_mask[:, :, None]).sum(dim=1) / lengths[:, None]
+            return _mean(states, attention_mask, lengths)
         half = self.forward_lstm.hidden_dim
         last = (lengths - 1)[:, None, None].expand(-1, 1, half)
         ends = [states[:, :, :half].gather(1, last).squeeze(1)]
         if self.backward_lstm is not None:
             ends.append(states[:, 0, half:])
         return torch.cat(ends, dim=1)
+
+
+def _mean(states: Tensor, attention_mask: Tensor, lengths: Tensor) -> Tensor:
+    """``[N, L, D]`` → ``[N, D]``, over real tokens."""
+    return (states * attention_mask[:, :, None]).sum(dim=1) / lengths[:, None]
 
 
 class _Stack(nn.Module):

@@ -86,3 +86,12 @@ def test_offline_says_how_to_get_the_weights(monkeypatch: pytest.MonkeyPatch) ->
 def test_bad_values_are_named(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         tiny_model(**options)
+
+
+def test_mirror_images_are_one_to_a_model_that_mirrors() -> None:
+    model = tiny_model(mirror=True).eval()
+    image = torch.randn(2, 3, 64, 64)
+    one, other = model.encode_image(image), model.encode_image(image.flip(-1))
+    torch.testing.assert_close(one, other)
+    torch.testing.assert_close(one.norm(dim=1), torch.ones(2))
+    assert not torch.allclose(model.train().encode_image(image), model.encode_image(image.flip(-1)))

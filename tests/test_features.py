@@ -1,0 +1,147 @@
+"""Cached features: the same as computed anew, made once, and never of other weights or pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from imtext.data.cache import CachedRows, write_rows
+from imtext.data.dataset import BatchKey
+from imtext.data.shapes import Shapes
+from imtext.data.transforms import Augment
+from imtext.features import FrozenFeatures, cache_features
+from imtext.models import MobileNetV3Small
+from imtext.stages import Plan, Stage
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def encoder() -> MobileNetV3Small:
+    torch.manual_seed(0)
+    return MobileNetV3Small(weights=None)
+
+
+def shapes(folder: Path, num_images: int = 30, crop: float = 0.5) -> Shapes:
+    data = Shapes(num_images, image_size=32, cache_dir=str(folder), augment=Augment(32, (crop, 1.0)), batch_size=8)
+    data.setup()
+    return data
+
+
+def cached(encoder: MobileNetV3Small, data: Shapes, blocks: int | str = 9, views: int = 3) -> FrozenFeatures:
+    plan = Plan({"top": Stage(0, blocks, views)}, len(encoder.blocks))  # type: ignore[arg-type]
+    found = cache_features(encoder, plan, data, CPU)[0]
+    assert isinstance(found, FrozenFeatures)
+    return found
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("features-*.npy")}
+
+
+@pytest.mark.parametrize("blocks", [1, 9, "all"])
+def test_same_as_computed_anew(encoder: MobileNetV3Small, tmp_path: Path, blocks: int | str) -> None:
+    data = shapes(tmp_path)
+    features, views = cached(encoder, data, blocks), 3
+    pictures = data.pictures(data.augment)
+    row, seen = data.rows["train"][4], set()
+    encoder.eval()
+    for number in range(20):
+        choice = np.random.default_rng(number)
+        view = int(np.random.default_rng(number).integers(views))
+        seen.add(view)
+        with torch.no_grad():
+            expected = encoder.lower(pictures.batch([row], [np.random.default_rng([view, row])]), features.first_block)
+            found = features.batch([row], [choice])
+            torch.testing.assert_close(found, expected, atol=2e-3, rtol=2e-3)  # half precision on disk
+            whole = encoder(pictures.batch([row], [np.random.default_rng([view, row])]))
+            torch.testing.assert_close(encoder(found, features.first_block), whole, atol=5e-3, rtol=5e-3)
+    assert seen == {0, 1, 2}
+
+
+def test_training_batches_change_with_the_stage(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    data = shapes(tmp_path)
+    plan = Plan({"heads": Stage(0, "all", 2), "top": Stage(1, 9, 2), "whole": Stage(3)}, len(encoder.blocks))
+    data.features = cache_features(encoder, plan, data, CPU)
+    dataset, positions = data.train_dataloader().dataset, (0, 1, 2)
+    batches = [dataset[BatchKey(epoch, positions)] for epoch in range(4)]
+    assert [batch["first_block"] for batch in batches] == [14, 9, 9, 0]
+    assert [batch["image"].ndim for batch in batches] == [2, 4, 4, 4]
+    assert batches[3]["image"].shape == (3, 3, 32, 32)
+    assert all(batch["first_block"] == 0 for batch in data.val_dataloader())
+
+
+def test_made_once_for_what_they_depend_on(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    cached(encoder, shapes(tmp_path))
+    first = files(tmp_path)
+    written = {name: (tmp_path / name).stat().st_mtime_ns for name in first}
+    assert len(first) == 1
+    cached(encoder, shapes(tmp_path))
+    with torch.no_grad():  # a block above the frozen ones
+        next(encoder.features[12].parameters()).add_(1)
+    cached(encoder, shapes(tmp_path))
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in files(tmp_path)} == written
+    cached(encoder, shapes(tmp_path, crop=0.8))
+    cached(encoder, shapes(tmp_path, num_images=31))
+    cached(encoder, shapes(tmp_path), views=2)
+    with torch.no_grad():
+        next(encoder.features[0].parameters()).add_(1)
+    cached(encoder, shapes(tmp_path))
+    assert len(files(tmp_path)) == 5  # the first, other crops, other pictures, other views, other weights
+
+
+def test_the_network_is_left_as_it_was(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    encoder.train()
+    cached(encoder, shapes(tmp_path))
+    assert encoder.training
+    assert all(value.equal(before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_a_killed_writer_leaves_nothing(tmp_path: Path) -> None:
+    def blocks() -> object:
+        yield np.zeros((2, 3))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_rows(tmp_path / "a.npy", (4, 3), np.float16, blocks())  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_reading_holds_a_bounded_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(tmp_path / "a.npy", (50, 10), np.int32, (np.full((1, 10), row, np.int32) for row in range(50)))
+    monkeypatch.setattr("imtext.data.cache.REOPEN_AFTER", 100)
+    rows = CachedRows(tmp_path / "a.npy")
+    mapped = {id(rows.array)}
+    for row in range(50):
+        assert (rows[row] == row).all()
+        assert rows._bytes_read <= 100 + 40
+        mapped.add(id(rows.array))
+    assert len(rows) == 50
+
+
+def test_frozen_blocks_stand_still() -> None:
+    encoder = MobileNetV3Small(weights=None)
+    encoder.freeze(9)
+    encoder.train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1)
+    encoder(torch.randn(4, 3, 32, 32)).sum().backward()
+    optimizer.step()
+    changed = {name.split(".")[1] for name, value in encoder.state_dict().items() if not value.equal(before[name])}
+    assert changed == {"9", "10", "11", "12"}
+    encoder.freeze(0)
+    encoder.train()
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
+    assert all(module.training for module in encoder.modules())
+
+
+def test_batch_statistics_can_be_kept() -> None:
+    encoder = MobileNetV3Small(weights=None, train_batch_norm=False)
+    encoder.train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    encoder(torch.randn(4, 3, 32, 32))
+    assert all(value.equal(before[name]) for name, value in encoder.state_dict().items())
