@@ -39,7 +39,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     from imtext.data import RetrievalDataModule
     from imtext.data.captions import Split
     from imtext.devices import resolve_accelerator
-    from imtext.metrics import RetrievalMetrics, bootstrap_intervals, retrieval_ranks
+    from imtext.metrics import RetrievalMetrics, retrieval_ranks
     from imtext.report import print_results, write_metrics
 
     started = time.monotonic()
@@ -68,16 +68,13 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
                 batch["image_id"].to(device),
                 batch["caption_image_id"].to(device),
             )
-    figures = {f"{split}/{name}": value for name, value in metrics.compute().items()}
-    images, texts, image_id, caption_image_id = metrics.gathered()
-    found = retrieval_ranks(images, texts, image_id, caption_image_id)
-    for name, (low, high) in bootstrap_intervals(found, image_id, caption_image_id).items():
-        figures |= {f"{split}/{name}_low": low, f"{split}/{name}_high": high}
+    figures = {f"{split}/{name}": value for name, value in (metrics.compute() | metrics.intervals()).items()}
     figures["seconds"] = round(time.monotonic() - started, 1)
 
     output_dir = Path(config.paths.output_dir)
     path = write_metrics(figures, output_dir)
-    ranks = {name: rank.tolist() for name, rank in found.items()}
+    images, texts, image_id, caption_image_id = metrics.gathered()
+    ranks = {name: rank.tolist() for name, rank in retrieval_ranks(images, texts, image_id, caption_image_id).items()}
     captions = [text for row in image_id.tolist() for text in data.captions[row]]
     with (output_dir / "ranks.jsonl").open("w") as file:
         for caption, row, rank in zip(captions, caption_image_id.tolist(), ranks["t2i"], strict=True):

@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +29,7 @@ class FrozenFeatures:
     """Features of pictures as a source of images for batches.
 
     Args:
-        features: row `n * views + v` is view v of the n-th picture in `rows`.
+        features: row `v * len(rows) + n` is view v of the n-th picture in `rows`.
         rows: which pictures of the whole source these are.
         views: of each picture.
         first_block: of the image tower that is still to be run on them.
@@ -43,7 +42,9 @@ class FrozenFeatures:
     def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator]) -> Tensor:
         """``[B, …]`` float32, one view of each picture."""
         views = [int(choice.integers(self.views)) for choice in choices]
-        found = [self.features[self.position[row] * self.views + view] for row, view in zip(rows, views, strict=True)]
+        found = [
+            self.features[view * len(self.position) + self.position[row]] for row, view in zip(rows, views, strict=True)
+        ]
         return torch.from_numpy(np.stack(found)).float()
 
 
@@ -54,6 +55,7 @@ def cache_features(
 
     They depend on the data, the weights of the frozen blocks, the preprocessing and the augmentation; a fingerprint of
     these is their file's name. They do not depend on the training's seed, so trainings that differ in it share them.
+    The first view is the picture as evaluation sees it; the others are augmented.
 
     Args:
         encoder: with the weights that stand still.
@@ -90,7 +92,8 @@ def _cached(
     path = data.cache_dir / f"features-{fingerprint(parts)}.npy"
     with only_writer(path) as missing:
         if missing:
-            _compute(encoder, blocks, rows, views, data.pictures(data.augment), device, path)
+            sources = [data.pictures(), *[data.pictures(data.augment)] * (views - 1)]
+            _compute(encoder, blocks, rows, sources, device, path)
     return FrozenFeatures(CachedRows(path), rows, views, blocks)
 
 
@@ -108,28 +111,28 @@ def _compute(
     encoder: ImageEncoder,
     blocks: int,
     rows: Sequence[int],
-    views: int,
-    pictures: Pictures,
+    sources: Sequence[Pictures],
     device: torch.device,
     path: Path,
 ) -> None:
     training = encoder.training
     encoder.eval().to(device)
-    pairs = [(row, view) for row in rows for view in range(views)]
 
-    def features(some: Sequence[tuple[int, int]]) -> Tensor:
-        # The n-th view of a picture is the same in every training.
-        choices = [np.random.default_rng([view, row]) for row, view in some]
-        return encoder.lower(pictures.batch([row for row, _ in some], choices).to(device), blocks).half().cpu()
+    def features(view: int, some: Sequence[int]) -> npt.NDArray[np.float16]:
+        # Each view of a picture is the same in every training.
+        images = sources[view].batch(some, [np.random.default_rng([view, row]) for row in some])
+        found: npt.NDArray[np.float16] = encoder.lower(images.to(device), blocks).half().cpu().numpy()
+        return found
 
-    def batches() -> Iterator[npt.NDArray[Any]]:
-        for start in track(range(0, len(pairs), BATCH), description="Features", transient=True):
-            yield features(pairs[start : start + BATCH]).numpy()
+    def batches() -> Iterator[npt.NDArray[np.float16]]:
+        starts = [(view, start) for view in range(len(sources)) for start in range(0, len(rows), BATCH)]
+        for view, start in track(starts, description="Features", transient=True):
+            yield features(view, rows[start : start + BATCH])
 
-    shape = (len(pairs), *features(pairs[:1]).shape[1:])
+    shape = (len(sources) * len(rows), *features(0, rows[:1]).shape[1:])
     log.info(
         "Features of %s pictures × %d views after %d blocks: %.2f GB in %s",
-        f"{len(rows):,}", views, blocks, math.prod(shape) * 2 / 1e9, path,
+        f"{len(rows):,}", len(sources), blocks, math.prod(shape) * 2 / 1e9, path,
     )  # fmt: skip
     write_rows(path, shape, np.float16, batches())
     encoder.train(training)

@@ -81,6 +81,17 @@ class RetrievalMetrics(Metric):
         figures |= similarity_statistics(images, texts, image_id, caption_image_id)
         return figures | {"num_images": float(len(images)), "num_captions": float(len(texts))}
 
+    def intervals(self) -> dict[str, float]:
+        """`bootstrap_intervals` by name, such as `t2i_r@10_low` and `t2i_r@10_high`."""
+        images, texts, image_id, caption_image_id = self.gathered()
+        ranks = retrieval_ranks(images, texts, image_id, caption_image_id)
+        found = bootstrap_intervals(ranks, image_id, caption_image_id)
+        return {
+            f"{name}_{end}": value
+            for name, ends in found.items()
+            for end, value in zip(("low", "high"), ends, strict=True)
+        }
+
 
 def retrieval_ranks(
     images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor, scores: int = SCORES
@@ -140,18 +151,23 @@ def bootstrap_intervals(
     column = order[torch.searchsorted(image_id[order], caption_image_id)].cpu()
     generator = torch.Generator().manual_seed(0)
     images = len(image_id)
-    draws = torch.randint(images, (samples, images), generator=generator)
-    # How often each image was drawn, [samples, images].
-    times = torch.zeros(samples, images).scatter_add_(1, draws, torch.ones(samples, images))
-    intervals: dict[str, tuple[float, float]] = {}
+    names, totals = [], []  # sums over the queries of each image: their number, then their scores
     for direction, rank in ranks.items():
         owner = column if direction == "t2i" else torch.arange(images)
-        queries = torch.zeros(images).index_add_(0, owner, torch.ones(len(owner)))
         scores = {f"{direction}_r@{k}": rank.cpu() <= k for k in RECALL_AT} | {f"{direction}_mrr": 1 / rank.cpu()}
-        for name, score in scores.items():
-            total = torch.zeros(images).index_add_(0, owner, score.float())
-            means = (times @ total) / (times @ queries)
-            low, high = means.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2])).tolist()
+        for name, score in ({f"{direction}_queries": torch.ones(len(rank))} | scores).items():
+            names.append(name)
+            totals.append(torch.zeros(images).index_add_(0, owner, score.float()))
+    stacked = torch.stack(totals)
+    sums = torch.stack(
+        [stacked[:, torch.randint(images, (images,), generator=generator)].sum(1) for _ in range(samples)]
+    )
+    drawn = dict(zip(names, sums.T, strict=True))
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2])
+    intervals: dict[str, tuple[float, float]] = {}
+    for name in names:
+        if not name.endswith("_queries"):
+            low, high = (drawn[name] / drawn[f"{name[:3]}_queries"]).quantile(ends).tolist()
             intervals[name] = (low, high)
     return intervals
 

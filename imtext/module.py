@@ -139,7 +139,10 @@ class RetrievalModule(LightningModule):
         self._report("test", self.test_metrics)
 
     def _report(self, split: str, metrics: RetrievalMetrics) -> None:
-        for name, value in metrics.compute().items():
+        figures = metrics.compute()
+        if self.trainer.state.fn != "fit":  # not of every epoch
+            figures |= metrics.intervals()
+        for name, value in figures.items():
             self.log(f"{split}/{name}", value, prog_bar=name == "rsum")
         metrics.reset()
 

@@ -20,8 +20,8 @@ class Stage:
         after_epochs: the stage begins after so many epochs, and lasts until the next one begins.
         frozen_blocks: blocks of the image tower, counted from the picture, that keep their weights and their batch
             statistics; ``all``, or 0 for none.
-        views: cached variants of each training picture, each augmented in its own way; every epoch draws one of
-            them. 0 caches nothing and augments anew in every epoch.
+        views: cached variants of each training picture, the first as it is, the others each augmented in its own way;
+            every epoch draws one of them. 0 caches nothing and augments anew in every epoch.
     """
 
     after_epochs: int = 0

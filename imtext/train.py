@@ -51,6 +51,10 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     started = time.monotonic()
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # between Lightning and torch
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # it is when resuming
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # frozen blocks, on purpose
+    warnings.filterwarnings(
+        "ignore", message="`ModelCheckpoint.* could not find the monitored key"
+    )  # between validations
     warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
     check_config(config)
     config = config.copy()

@@ -11,7 +11,7 @@ import torch
 from conftest import TINY, TINY_SHAPES, Compose
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from imtext.checkpoints import find_checkpoint, load_model, read_checkpoint, strip
+from imtext.checkpoints import epochs_done, find_checkpoint, load_model, read_checkpoint, strip
 from imtext.config import CONFIG_DIR
 from imtext.errors import CheckpointError, ConfigError, ImtextError
 from imtext.evaluate import evaluate
@@ -76,10 +76,12 @@ def test_learns_eight_pairs_by_heart(compose: Compose) -> None:
 class Interrupt(Callback):
     """Fails in the middle of an epoch, as a killed process would."""
 
+    epoch = 2
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.current_epoch == 2 and batch_idx == 1:
+        if trainer.current_epoch == self.epoch and batch_idx == 1:
             raise RuntimeError("the lights went out")
 
 
@@ -106,6 +108,8 @@ class TestRepeatability:
         "stages.heads.after_epochs=0",
         "stages.top.after_epochs=1",
         "stages.whole.after_epochs=2",
+        "+callbacks.average._target_=imtext.callbacks.AverageWeights",
+        "+callbacks.average.decay=0.8",
     )
 
     def test_same_seed_same_bits(self, compose: Compose, tmp_path: Path) -> None:
@@ -117,12 +121,13 @@ class TestRepeatability:
         again, _ = train(compose(*self.LONG, "seed=0", output="again"))
         assert without_time(zero) == without_time(again) != without_time(one)  # 0 is a seed like others
 
-    @pytest.mark.parametrize("workers", [0, 2])
-    def test_interrupted_and_resumed_equals_straight(
-        self, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+    @pytest.mark.parametrize(("stage", "workers"), [("heads", 0), ("top", 2), ("whole", 2), ("whole", 0)])
+    def test_interrupted_in_any_stage_and_resumed_equals_straight(
+        self, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, workers: int
     ) -> None:
         straight, first = train(compose(*self.LONG, output="straight"))
-
+        epoch = {"heads": 0, "top": 1, "whole": 2}[stage]
+        monkeypatch.setattr(Interrupt, "epoch", epoch)
         monkeypatch.setattr("conftest.Interrupt", Interrupt, raising=False)
         monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "conftest,test_train")
         broken = compose(
@@ -134,7 +139,10 @@ class TestRepeatability:
         with pytest.raises(RuntimeError, match="lights"):
             train(broken)
         left = read_checkpoint(tmp_path / "runs/resumed/checkpoints/last.ckpt")
-        assert left["epoch"] == 1  # two epochs were complete
+        assert epochs_done(left) == epoch
+        if workers:  # what was cached may be gone: it is made again, of the weights that were frozen
+            for path in (tmp_path / "cache").glob("features-*.npy"):
+                path.unlink()
 
         resumed, objects = train(compose(*self.LONG, f"data.num_workers={workers}", "ckpt_path=last", output="resumed"))
         assert without_time(resumed) == without_time(straight)
@@ -332,3 +340,23 @@ def test_several_devices_are_refused(compose: Compose) -> None:
 def test_mixed_precision(compose: Compose, precision: str) -> None:
     metrics, _ = train(compose(*QUICK, f"trainer.precision={precision}", "trainer.max_epochs=1"))
     assert metrics["train/loss_epoch"] < 100
+
+
+def test_the_average_is_measured_and_saved(compose: Compose, tmp_path: Path) -> None:
+    average = ["+callbacks.average._target_=imtext.callbacks.AverageWeights", "+callbacks.average.decay=0.9"]
+    metrics, objects = train(compose(*QUICK, "trainer.max_epochs=3", "optim.lr=1e-3", *average))
+    content = read_checkpoint(tmp_path / "runs/run/checkpoints/last.ckpt")
+    learning, saved = content["current_model_state"], content["state_dict"]
+    assert not same(learning, saved)
+    # What was measured at the end is the best checkpoint, and neither the learning weights nor the last average.
+    best = read_checkpoint(tmp_path / "runs/run/checkpoints/best.ckpt")["state_dict"]
+    assert same(best, objects["module"].state_dict())
+    best_epoch = objects["trainer"].checkpoint_callback.best_model_score
+    assert metrics["val/rsum"] == pytest.approx(float(best_epoch), abs=1e-6)
+
+
+def test_stages_are_announced(compose: Compose, caplog: pytest.LogCaptureFixture) -> None:
+    stages = ["stages=gradual", "stages.top.after_epochs=1", "stages.whole.after_epochs=2", "trainer.max_epochs=3"]
+    train(compose(*QUICK, *stages))
+    for text in ("epoch 1/3 heads", "epoch 2/3 top", "epoch 3/3 whole", "pictures × 8 views after 14 blocks"):
+        assert text in caplog.text
