@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import sys
 
 import torch
 from omegaconf import DictConfig
@@ -58,3 +60,16 @@ def resolve_precision(wanted: str | int, accelerator: str) -> str:
     if accelerator == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16-mixed"
     return "32-true"
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what a training step frees for the next step.
+
+    glibc hands large freed blocks back to the system and asks for the same again a moment later, cleared page by page:
+    a fifth of the time of a training step on a CPU. Elsewhere this does nothing.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3  # of malloc.h
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_threshold, 32 * 2**20)  # the largest it takes

@@ -41,7 +41,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     from lightning.pytorch import seed_everything
 
     from imtext.checkpoints import check_resume, epochs_done, find_checkpoint, read_checkpoint
-    from imtext.devices import settle_device
+    from imtext.devices import keep_freed_memory, settle_device
     from imtext.features import cache_features
     from imtext.module import RetrievalModule
     from imtext.report import print_results, write_metrics
@@ -59,6 +59,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     check_config(config)
     config = config.copy()
     settle_device(config.trainer)
+    keep_freed_memory()
     seed_everything(config.seed, verbose=False)
     output_dir = Path(config.paths.output_dir)
     checkpoint, run_ids = None, {}

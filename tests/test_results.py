@@ -1,0 +1,58 @@
+"""RESULTS.md comes from what MLflow holds."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "results.py"
+
+
+def add_run(
+    client: MlflowClient, experiment: str, recall: float, seed: int, status: str = "FINISHED", **tags: str
+) -> None:
+    found = client.get_experiment_by_name(experiment)
+    number = found.experiment_id if found else client.create_experiment(experiment)
+    run = client.create_run(number, tags=tags)
+    for direction in ("t2i", "i2t"):
+        for k in (1, 5, 10):
+            client.log_metric(run.info.run_id, f"val/{direction}_r{k}", recall)
+        client.log_metric(run.info.run_id, f"val/{direction}_mrr", recall / 2)
+    client.log_metric(run.info.run_id, "val/num_images", 1000)
+    client.log_param(run.info.run_id, "seed", seed)
+    client.log_param(run.info.run_id, "data.split", "official")
+    client.set_terminated(run.info.run_id, status)
+
+
+def write(database: str, output: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "argv", ["results.py", "--tracking-uri", database, "--output", str(output)])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    return output.read_text()
+
+
+def test_seeds_are_averaged_and_unfinished_runs_left_out(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = MlflowClient(database)
+    for seed, recall in ((1, 0.50), (2, 0.52)):
+        add_run(client, "flickr8k", recall, seed)
+    add_run(client, "flickr8k", 0.99, 3, status="KILLED")
+    add_run(client, "flickr8k_tried", 0.4, 1, change="no mirror", kept="no")
+    text = write(database, tmp_path / "RESULTS.md", monkeypatch)
+    row = next(line for line in text.splitlines() if line.startswith("| `experiment=flickr8k`"))
+    assert "| 1, 2 |" in row
+    assert "51.0 ± 1.4 / 51.0 ± 1.4 / 51.0 ± 1.4" in row
+    assert "0.255 / 0.255" in row
+    assert "99.0" not in text
+    tried = next(line for line in text.splitlines() if line.startswith("| no mirror"))
+    assert "| 40.0 / 40.0 / 40.0 |" in tried
+    assert tried.endswith("| no |")
+
+
+def test_nothing_to_write(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match="no finished run"):
+        write(database, tmp_path / "RESULTS.md", monkeypatch)
