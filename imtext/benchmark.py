@@ -244,7 +244,7 @@ def _time_plain(config: DictConfig, data: RetrievalDataModule, steps: int) -> Sp
 
 
 def _reach(config: DictConfig, data: RetrievalDataModule, epochs: int) -> dict[str, float]:
-    """Seconds to the best R@10 that the plain loop has in so many epochs: of that loop, and of the recipe from raw data on."""
+    """Seconds to the best R@10 of so many epochs of the plain loop: its own, and the recipe's from raw data on."""
     from lightning.pytorch import Callback, Trainer
 
     from imtext.features import cache_features

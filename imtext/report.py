@@ -52,7 +52,7 @@ def print_results(metrics: Mapping[str, float], title: str) -> None:
                 continue
             images, captions = (round(metrics[f"{split}/num_{items}"]) for items in ("images", "captions"))
             figures = [_recall(metrics, f"{split}/{direction}_r@{k}") for k in (1, 5, 10)]
-            gallery = f"{images:,} images" if direction == "t2i" else f"{captions:,} captions"
+            gallery = f"{images if direction == 't2i' else captions:,}"
             mrr, median = metrics[f"{split}/{direction}_mrr"], metrics[f"{split}/{direction}_median_rank"]
             table.add_row(split, name, gallery, *figures, f"{mrr:.3f}", f"{median:.0f}")
     Console().print(table)
@@ -60,7 +60,7 @@ def print_results(metrics: Mapping[str, float], title: str) -> None:
 
 def _recall(metrics: Mapping[str, float], name: str) -> str:
     spread = (metrics.get(f"{name}_high", 0) - metrics.get(f"{name}_low", 0)) / 2
-    return f"{100 * metrics[name]:.1f}" + (f" ± {100 * spread:.1f}" if spread else "")
+    return f"{100 * metrics[name]:.1f}" + (f" ±{100 * spread:.1f}" if spread else "")
 
 
 def write_metrics(metrics: Mapping[str, float], folder: Path) -> Path:

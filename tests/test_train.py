@@ -357,6 +357,7 @@ def test_the_average_is_measured_and_saved(compose: Compose, tmp_path: Path) -> 
 
 def test_stages_are_announced(compose: Compose, caplog: pytest.LogCaptureFixture) -> None:
     stages = ["stages=gradual", "stages.top.after_epochs=1", "stages.whole.after_epochs=2", "trainer.max_epochs=3"]
+    caplog.set_level("INFO", "imtext")
     train(compose(*QUICK, *stages))
     for text in ("epoch 1/3 heads", "epoch 2/3 top", "epoch 3/3 whole", "pictures × 8 views after 14 blocks"):
         assert text in caplog.text

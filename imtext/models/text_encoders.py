@@ -31,6 +31,8 @@ class LSTMEncoder(nn.Module):
         word_dropout: share of words that are made unknown in training, so that no single word is relied upon.
         mean_of_words: append the mean word embedding to the features: a bag of words, which learns fast from few
             captions, beside the LSTM, which knows about order.
+        word_scale: standard deviation of word embeddings at the beginning. Their mean learns faster from small ones,
+            which an optimizer with small steps can move; an LSTM alone wants them large.
     """
 
     groups = 4  # of like length; more would save padding and lose parallelism
@@ -46,6 +48,7 @@ class LSTMEncoder(nn.Module):
         dropout: float = 0.1,
         word_dropout: float = 0.0,
         mean_of_words: bool = False,
+        word_scale: float = 1.0,
     ) -> None:
         super().__init__()
         if not 0 <= word_dropout < 1:
@@ -58,8 +61,7 @@ class LSTMEncoder(nn.Module):
         self.pooling, self.word_dropout, self.mean_of_words = pooling, word_dropout, mean_of_words
         self.dropout = nn.Dropout(dropout)
         self.word_embedding = nn.Embedding(vocab_size, word_dim, padding_idx=PAD_ID)
-        # PyTorch's own scale of 1 is what an optimizer with steps of 0.001 takes long to move.
-        nn.init.normal_(self.word_embedding.weight, std=0.05)
+        nn.init.normal_(self.word_embedding.weight, std=word_scale)
         with torch.no_grad():
             self.word_embedding.weight[PAD_ID].zero_()
         self.forward_lstm = _Stack(word_dim, hidden_dim, num_layers, dropout)
