@@ -43,9 +43,10 @@ def print_results(metrics: Mapping[str, float], title: str) -> None:
         + ("; ± is half of a 95 % interval over images" if any(name.endswith("_low") for name in metrics) else ""),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
     )
     for column in ("split", "direction", "gallery", "R@1", "R@5", "R@10", "MRR", "median"):
-        table.add_column(column, justify="left" if column in ("split", "direction") else "right")
+        table.add_column(column, justify="left" if column in ("split", "direction") else "right", no_wrap=True)
     for split in ("train", "val", "test"):
         for direction, name in DIRECTIONS.items():
             if f"{split}/{direction}_r@1" not in metrics:

@@ -61,9 +61,8 @@ class LSTMEncoder(nn.Module):
         self.pooling, self.word_dropout, self.mean_of_words = pooling, word_dropout, mean_of_words
         self.dropout = nn.Dropout(dropout)
         self.word_embedding = nn.Embedding(vocab_size, word_dim, padding_idx=PAD_ID)
-        nn.init.normal_(self.word_embedding.weight, std=word_scale)
         with torch.no_grad():
-            self.word_embedding.weight[PAD_ID].zero_()
+            self.word_embedding.weight.mul_(word_scale)
         self.forward_lstm = _Stack(word_dim, hidden_dim, num_layers, dropout)
         self.backward_lstm = _Stack(word_dim, hidden_dim, num_layers, dropout) if bidirectional else None
 
