@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imtext.checkpoints import TrainedModel, load_model
+    from imtext.search import Predictor, create_predictor, load_bundle
 
 __version__ = "0.1.0"
-__all__ = ["TrainedModel", "__version__", "load_model"]
+
+_HOMES = {
+    "Predictor": "imtext.search",
+    "create_predictor": "imtext.search",
+    "load_bundle": "imtext.search",
+    "TrainedModel": "imtext.checkpoints",
+    "load_model": "imtext.checkpoints",
+}
+__all__ = ["Predictor", "TrainedModel", "__version__", "create_predictor", "load_bundle", "load_model"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs torch only when it is asked for."""
-    if name in ("TrainedModel", "load_model"):
-        from imtext import checkpoints
-
-        return getattr(checkpoints, name)
+    """Load a part only when it is asked for: searching never waits for torch."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,7 +33,7 @@ class EpochSummary(Callback):
 
     def __init__(self, at_chance: float = 0.98, collapsed: float = 0.02, after_steps: int = 50) -> None:
         self.at_chance, self.collapsed, self.after_steps = at_chance, collapsed, after_steps
-        self._diagnosed = False
+        self._diagnosed, self._validated = False, False
         self.history: list[dict[str, float]] = []
         self._started = time.monotonic()
 
@@ -47,11 +47,19 @@ class EpochSummary(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._started = time.monotonic()
+        self._started, self._validated = time.monotonic(), False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember that this epoch has figures of validation; Lightning goes on showing those of the last that had."""
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say how the epoch went."""
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        figures = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if self._validated or not name.startswith("val/")
+        }
         loss, chance = figures.get("train/loss_epoch", math.nan), figures.get("train/chance_loss", math.nan)
         self.history.append({"epoch": trainer.current_epoch + 1, **figures})
         assert isinstance(pl_module, RetrievalModule)

@@ -30,13 +30,14 @@ SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 TOP_LEVEL = {
     "train": {
         "data", "model", "loss", "optim", "stages", "trainer", "callbacks", "logger", "paths",
-        "seed", "ckpt_path", "experiment_name", "run_name", "tags", "baseline", "optimized_metric",
+        "seed", "ckpt_path", "experiment_name", "run_name", "tags", "baseline", "bundle", "optimized_metric",
     },
     "evaluate": {"ckpt_path", "split", "seed", "data", "trainer", "paths"},
 }  # fmt: skip
 TYPES: dict[str, Any] = {
     "seed": Annotated[int, Field(ge=0, lt=2**32)],
     "baseline": bool,
+    "bundle": bool,
     "experiment_name": str,
     "optimized_metric": str | None,
 }

@@ -15,3 +15,11 @@ class DataError(ImtextError):
 
 class CheckpointError(ImtextError):
     """A checkpoint that cannot be found or was not written by imtext."""
+
+
+class BundleError(ImtextError):
+    """A bundle that cannot be found, was altered, or does not fit."""
+
+
+class SearchError(ImtextError):
+    """An index or a query that cannot be used."""

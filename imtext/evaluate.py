@@ -52,9 +52,9 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     device = torch.device(resolve_accelerator(str(config.trainer.accelerator)))
     log.info("Checkpoint: %s, on %s", checkpoint, device)
 
-    data_config = _data_config(config.data, trained.config)
-    check_config(OmegaConf.create({"data": data_config}), "evaluate")
-    data: RetrievalDataModule = instantiate(data_config, tokenizer=trained.tokenizer)
+    wanted = data_config(config.data, trained.config)
+    check_config(OmegaConf.create({"data": wanted}), "evaluate")
+    data: RetrievalDataModule = instantiate(wanted, tokenizer=trained.tokenizer)
     data.preprocess = trained.preprocess
     data.setup()
     loader = data.eval_dataloader(split)
@@ -89,7 +89,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     return figures, {"datamodule": data, "model": trained}
 
 
-def _data_config(wanted: DictConfig, trained: dict[str, Any]) -> DictConfig:
+def data_config(wanted: DictConfig, trained: dict[str, Any]) -> DictConfig:
     """The training's data settings with the changes asked for, or another data set altogether."""
     if "_target_" in wanted:
         return wanted

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+
+from imtext.errors import ConfigError
 
 
 class InfoNCE(nn.Module):
@@ -17,8 +21,21 @@ class InfoNCE(nn.Module):
     - text to image: mean over captions n of ``-log( exp(s_in) / Σ_j exp(s_jn) )``, i the image of n;
     - image to text: mean over captions n of ``-log( exp(s_in) / (exp(s_in) + Σ_{m not of i} exp(s_im)) )``.
 
+    - with `text_weight`, text to text as well: every caption must find each of its siblings among the captions of all
+      other images, ``-log( exp(s_nm) / (exp(s_nm) + Σ_{k not of i} exp(s_nk)) )`` over pairs of siblings n, m. Five
+      people describing one picture teach the text tower which words mean the same.
+
     Larger batches hold more negatives and make the task harder; gradient accumulation does not.
+
+    Args:
+        text_weight: of the text-to-text loss beside the other two's mean.
     """
+
+    def __init__(self, text_weight: float = 0.0) -> None:
+        super().__init__()
+        if text_weight < 0:
+            raise ConfigError(f"loss.text_weight must be zero or more, not {text_weight}")
+        self.text_weight = text_weight
 
     def forward(
         self,
@@ -38,7 +55,7 @@ class InfoNCE(nn.Module):
             logit_scale: scalar, log of one over the temperature.
 
         Returns:
-            `infonce_loss`, the mean of both directions.
+            `infonce_loss`, the mean of both directions, and `text_loss`, if it has a weight, with that weight.
         """
         # In half precision logits up to 100 would be known to no better than 0.4.
         with torch.autocast(image_embeddings.device.type, enabled=False):
@@ -52,28 +69,45 @@ class InfoNCE(nn.Module):
         logits = logit_scale.exp() * images @ texts.T  # [B, N]
         positive = image_id[:, None] == caption_image_id[None, :]
         pairs = positive.nonzero()
-        positives = logits[pairs[:, 0], pairs[:, 1]]  # [P], one a pair
-        negatives = logits.masked_fill(positive, -torch.inf)
         # Each pair against the negatives of its caption, and against those of its image.
-        text_to_image = torch.logaddexp(positives, negatives.logsumexp(dim=0)[pairs[:, 1]]) - positives
-        image_to_text = torch.logaddexp(positives, negatives.logsumexp(dim=1)[pairs[:, 0]]) - positives
-        return {"infonce_loss": (text_to_image.mean() + image_to_text.mean()) / 2}
+        text_to_image, image_to_text = (
+            _contrast(logits.T, positive.T, pairs.flip(1)),
+            _contrast(logits, positive, pairs),
+        )
+        terms = {"infonce_loss": (text_to_image + image_to_text) / 2}
+        if self.text_weight > 0:
+            same = caption_image_id[:, None] == caption_image_id[None, :]
+            siblings = (same & ~torch.eye(len(texts), dtype=torch.bool, device=texts.device)).nonzero()
+            terms["text_loss"] = self.text_weight * _contrast(logit_scale.exp() * texts @ texts.T, same, siblings)
+        return terms
 
 
-def chance_loss(image_id: Tensor, caption_image_id: Tensor) -> Tensor:
-    """InfoNCE of a model that finds everything equally similar: the value a training must get below.
+def _contrast(logits: Tensor, positive: Tensor, pairs: Tensor) -> Tensor:
+    """Mean over pairs ``[P, 2]`` of the loss of each among those of its row that are not positive; 0 without pairs."""
+    negatives = logits.masked_fill(positive, -torch.inf).logsumexp(dim=1)
+    positives = logits[pairs[:, 0], pairs[:, 1]]
+    return (torch.logaddexp(positives, negatives[pairs[:, 0]]) - positives).sum() / max(len(pairs), 1)
 
-    With one caption per image it is ln B. The loss itself says it best: feed it equal embeddings.
+
+def chance_loss(loss: nn.Module, image_id: Tensor, caption_image_id: Tensor) -> Tensor:
+    """The loss of a model that finds everything equally similar: the value a training must get below.
+
+    For InfoNCE with one caption per image it is ln B. The loss itself says it best: feed it equal embeddings.
     """
     same = torch.ones(1, 1, device=image_id.device)
-    loss: dict[str, Tensor] = InfoNCE()(
+    terms: dict[str, Tensor] = loss(
         same.expand(len(image_id), 1),
         same.expand(len(caption_image_id), 1),
         image_id,
         caption_image_id,
         torch.zeros((), device=image_id.device),
     )
-    return loss["infonce_loss"]
+    return total_loss(terms)
+
+
+def total_loss(terms: Mapping[str, Tensor]) -> Tensor:
+    """What is minimised: the sum of all terms whose names end in `loss`."""
+    return torch.stack([term for name, term in terms.items() if name.endswith("loss")]).sum()
 
 
 def spread(embeddings: Tensor) -> Tensor:

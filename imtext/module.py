@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from imtext.data.dataset import Batch
 from imtext.data.tokenizer import CaptionTokenizer
 from imtext.errors import CheckpointError, ConfigError
-from imtext.losses import chance_loss, spread
+from imtext.losses import chance_loss, spread, total_loss
 from imtext.metrics import RetrievalMetrics
 from imtext.models import DualEncoder
 from imtext.optim import AdamW
@@ -78,13 +78,13 @@ class RetrievalModule(LightningModule):
         images, texts = self.embed(batch)
         ids, caption_ids = batch["image_id"], batch["caption_image_id"]
         terms: dict[str, Tensor] = self.loss(images, texts, ids, caption_ids, self.model.logit_scale)
-        loss = _total(terms)
+        loss = total_loss(terms)
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(ids))
         with torch.no_grad():
             matching = ids[:, None] == caption_ids[None, :]
             similarity = images @ texts.T
             health = {
-                "chance_loss": chance_loss(ids, caption_ids),
+                "chance_loss": chance_loss(self.loss, ids, caption_ids),
                 "positive_similarity": similarity[matching].mean(),
                 "negative_similarity": similarity[~matching].mean(),
                 "image_spread": spread(images),
@@ -119,7 +119,7 @@ class RetrievalModule(LightningModule):
         """Collect embeddings; log the loss too, to see over-fitting."""
         images, texts = self._collect(self.val_metrics, batch)
         terms = self.loss(images, texts, batch["image_id"], batch["caption_image_id"], self.model.logit_scale)
-        self.log("val/loss", _total(terms), batch_size=len(images))
+        self.log("val/loss", total_loss(terms), batch_size=len(images))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect embeddings."""
@@ -165,8 +165,3 @@ class RetrievalModule(LightningModule):
                 "The checkpoint was trained with another vocabulary. Resume with the data settings of that run: "
                 "`python -m imtext.train ckpt_path=<…>` alone brings them back."
             )
-
-
-def _total(terms: dict[str, Tensor]) -> Tensor:
-    """What is minimised: the sum of all terms whose names end in `loss`."""
-    return torch.stack([term for name, term in terms.items() if name.endswith("loss")]).sum()

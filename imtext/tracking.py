@@ -134,6 +134,10 @@ class MLflowTracker(MLFlowLogger):
         if best is not None:
             self.set_tags({"checkpoint": str(best)})
 
+    def log_folder(self, folder: Path) -> None:
+        """Keep a folder, under its own name."""
+        self.experiment.log_artifacts(self.run_id, str(folder), folder.name)
+
     def log_picture(self, picture: Image.Image, key: str, step: int) -> None:
         """Show a picture among the run's charts, with a slider over steps."""
         self.experiment.log_image(self.run_id, picture, key=key, step=step)

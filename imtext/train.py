@@ -40,13 +40,13 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     # Imported here, so that `--help` and `--cfg job` answer at once.
     from lightning.pytorch import seed_everything
 
-    from imtext.checkpoints import check_resume, epochs_done, find_checkpoint, read_checkpoint
+    from imtext.checkpoints import check_resume, epochs_done, find_checkpoint, load_model, read_checkpoint
     from imtext.devices import keep_freed_memory, settle_device
     from imtext.features import cache_features
     from imtext.module import RetrievalModule
     from imtext.report import print_results, write_metrics
     from imtext.stages import Plan
-    from imtext.tracking import tracked
+    from imtext.tracking import source_tags, tracked
 
     started = time.monotonic()
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # between Lightning and torch
@@ -121,6 +121,12 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
                 "Go on with: python -m imtext.train ckpt_path=%s", last if last.is_file() else "<none was saved yet>"
             )
             raise KeyboardInterrupt from None
+        bundle = output_dir / "bundle" if best is not None and config.bundle else None
+        if best is not None and bundle is not None:
+            from imtext.export import export
+
+            log.info("Exporting the best model, and comparing it with this one on validation")
+            export(load_model(best), data, bundle, metrics, {**tags, **source_tags(), "checkpoint": str(best)})
         metrics |= {"epochs": float(trainer.current_epoch), "seconds": round(time.monotonic() - started, 1)}
         path = write_metrics(metrics, output_dir)
         summary: EpochSummary | None = callbacks.get("summary")
@@ -128,9 +134,13 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
             summary.draw(output_dir / "curves.png")
         for tracker in trackers:
             tracker.log_results(output_dir, best)
+            if bundle is not None:
+                tracker.log_folder(bundle)
     since = "" if checkpoint is None else " since resuming"
     print_results(metrics, f"Best epoch of {trainer.current_epoch}; {metrics['seconds']:.0f} s{since}")
     print(f"Checkpoint: {best or 'none kept'}")
+    if bundle is not None:
+        print(f"Bundle: {bundle}")
     print(f"Metrics: {path}", flush=True)
     return metrics, {"datamodule": data, "module": module, "trainer": trainer}
 

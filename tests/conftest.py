@@ -27,6 +27,7 @@ TINY = [
     "model.text_encoder.hidden_dim=24",
     "trainer=cpu",
     "callbacks.progress=null",
+    "bundle=false",
 ]
 TINY_SHAPES = ["data=shapes", "data.num_images=40", "data.image_size=32", "data.batch_size=8", *TINY]
 

@@ -44,6 +44,23 @@ def test_siblings_are_not_negatives() -> None:
     torch.testing.assert_close(InfoNCE()(images, texts, ids, owner, SCALE)["infonce_loss"], by_hand())
 
 
+def test_siblings_find_each_other() -> None:
+    """The text-to-text term, written out."""
+    images, texts = unit(3, 8), unit(5, 8, seed=1)
+    ids, owner = torch.tensor([7, 3, 5]), torch.tensor([7, 7, 7, 3, 5])  # 3 and 5 have no siblings
+    logits = texts @ texts.T / 0.07
+    pairs = [(n, m) for n in range(3) for m in range(3) if n != m]
+    by_hand = sum(logits[n, [m, 3, 4]].logsumexp(0) - logits[n, m] for n, m in pairs) / len(pairs)
+    terms = InfoNCE(text_weight=0.5)(images, texts, ids, owner, SCALE)
+    torch.testing.assert_close(terms["text_loss"], 0.5 * torch.as_tensor(by_hand))
+    torch.testing.assert_close(terms["infonce_loss"], InfoNCE()(images, texts, ids, owner, SCALE)["infonce_loss"])
+
+
+def test_no_siblings_no_text_loss() -> None:
+    ids = torch.arange(4)
+    assert float(InfoNCE(text_weight=1)(unit(4, 8), unit(4, 8, seed=1), ids, ids, SCALE)["text_loss"]) == 0
+
+
 def test_repeated_image_is_no_negative() -> None:
     """The same image twice in a batch: its captions belong to both."""
     images = unit(3, 8)[[0, 0, 1]]
@@ -53,8 +70,8 @@ def test_repeated_image_is_no_negative() -> None:
 
 def test_chance() -> None:
     ids = torch.arange(32)
-    assert float(chance_loss(ids, ids)) == pytest.approx(math.log(32))
-    five = float(chance_loss(ids, ids.repeat_interleave(5)))
+    assert float(chance_loss(InfoNCE(), ids, ids)) == pytest.approx(math.log(32))
+    five = float(chance_loss(InfoNCE(), ids, ids.repeat_interleave(5)))
     assert five == pytest.approx((math.log(32) + math.log(1 + 31 * 5)) / 2)
 
 

@@ -69,7 +69,7 @@ class LSTMEncoder(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """``[N, L]`` int64 and ``[N, L]`` bool (True on real tokens, which come first) → ``[N, num_features]``."""
         lengths = attention_mask.sum(dim=1)
-        if len(input_ids) < 2 * self.groups or torch.onnx.is_in_onnx_export():
+        if torch.compiler.is_exporting() or len(input_ids) < 2 * self.groups:
             return self._encode(input_ids, attention_mask, lengths)
         order = lengths.argsort()
         pooled = []

@@ -1,0 +1,232 @@
+"""An index: a folder with a store, the bundle its vectors were made with, and the matrix that is searched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from imtext.errors import SearchError
+from imtext.search import sync
+from imtext.search.bundle import Bundle, copy_bundle, load_bundle
+from imtext.search.encoder import Embeddings, Encoder
+from imtext.search.matrix import Matrix, open_matrix
+from imtext.search.query import Term, embed_query
+from imtext.search.store import SQLiteStore
+
+ROWS, VECTORS, LOCK, BUNDLE = "index.sqlite", "vectors.cache", "writer.lock", "bundle"
+MAX_TOP_K = 1_000
+
+
+def default_index() -> Path:
+    """Where an index lies unless another place is named: `IMTEXT_INDEX`, or the user's data folder."""
+    if named := os.environ.get("IMTEXT_INDEX"):
+        return Path(named).expanduser().absolute()
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Application Support/imtext/index"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "imtext" / "index"
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """One picture found.
+
+    Attributes:
+        path: of its file; with copies, the first by name.
+        score: similarity, -1 … 1.
+        relevance: how likely it is what the query describes, 0 … 1; None for queries with pictures in them, which
+            nothing was learnt about, and for bundles without calibration.
+        id: of the picture in its index.
+        copies: other files with the same content.
+    """
+
+    path: str
+    score: float
+    relevance: float | None
+    id: int
+    copies: tuple[str, ...] = ()
+
+
+class Index:
+    """A searchable collection of pictures; reading it is safe from several threads, and while another process writes.
+
+    Args:
+        folder: of an index made by `Index.create`.
+        threads: for embedding; None: as many as there are cores.
+
+    Raises:
+        SearchError: there is none, or it is damaged.
+        BundleError: its bundle is damaged.
+    """
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        self.folder = folder
+        self.store = SQLiteStore(folder / ROWS)
+        self.bundle = load_bundle(folder / BUNDLE)
+        self.encoder = Encoder(self.bundle, threads)
+        self._matrix: Matrix | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls, folder: Path, bundle: Bundle, rebuild: bool = False) -> Index:
+        """Open an index for writing, made first if there is none.
+
+        Args:
+            folder: of the index.
+            bundle: what pictures are embedded with; the index keeps a copy, so that it needs nothing else.
+            rebuild: throw away what another model embedded.
+
+        Raises:
+            SearchError: it was made with another bundle, or the folder holds something else.
+        """
+        if not (folder / ROWS).exists():
+            if folder.exists() and {path.name for path in folder.iterdir()} - {LOCK, BUNDLE, VECTORS}:
+                raise SearchError(f"{folder} holds other files; choose an empty or a new folder for the index")
+            folder.mkdir(parents=True, exist_ok=True)
+            copy_bundle(bundle, folder / BUNDLE)
+        elif (own := load_bundle(folder / BUNDLE)).fingerprint != bundle.fingerprint:
+            if not rebuild:
+                raise SearchError(
+                    f"The index in {folder} was made with another model ({own.fingerprint}, not {bundle.fingerprint}): "
+                    "their vectors cannot be compared. Leave --bundle away to go on with its own, add --rebuild to "
+                    "embed everything anew, or choose another --index"
+                )
+            sources = SQLiteStore(folder / ROWS)
+            kept = sources.sources()
+            sources.close()
+            for name in (ROWS, f"{ROWS}-wal", f"{ROWS}-shm", VECTORS):
+                (folder / name).unlink(missing_ok=True)
+            shutil.rmtree(folder / BUNDLE)
+            copy_bundle(bundle, folder / BUNDLE)
+            SQLiteStore(folder / ROWS, bundle.embed_dim).remember(kept)
+        SQLiteStore(folder / ROWS, bundle.embed_dim).close()
+        return cls(folder)
+
+    # ---- writing
+
+    def compare(self, sources: Sequence[str] = ()) -> sync.Changes:
+        """What `update` would do, without doing it."""
+        return sync.compare(self.store, sync.find(self._sources(sources)))
+
+    def update(
+        self,
+        sources: Sequence[str] = (),
+        progress: Callable[[int, int, str], None] = lambda done, total, path: None,
+        allow_empty: bool = False,
+    ) -> sync.Report:
+        """Follow the sources: add, update, rename and remove.
+
+        Args:
+            sources: as for `sync.find`; none: all that were ever given.
+            progress: called with files done, files to do and the present one's path.
+            allow_empty: believe a folder that has lost all its pictures.
+
+        Raises:
+            SearchError: another process is writing, a source is missing, or a folder is suddenly empty.
+        """
+        lock = FileLock(self.folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise SearchError(f"Another process is indexing into {self.folder}; wait for it, then try again") from None
+        with lock:
+            wanted = self._sources(sources)
+            found = sync.find(wanted)
+            changes = sync.compare(self.store, found)
+            for folder in found.folders:
+                emptied = not any(path.startswith(folder.rstrip(os.sep) + os.sep) for path in found.files)
+                if emptied and not allow_empty and any(True for _ in self.store.files(folder)):
+                    raise SearchError(
+                        f"{folder} has no pictures any more, but the index knows some of it. Is a drive not mounted? "
+                        "To remove them, add --allow-empty"
+                    )
+            self.store.remember(wanted)
+            done, total = 0, len(changes.new) + len(changes.changed)
+
+            def count(number: int, path: str) -> None:
+                nonlocal done
+                done += number
+                progress(done, total, path)
+
+            report = sync.apply(self.store, self.encoder, changes, count)
+            report.refused = found.refused | report.refused
+            self.matrix()  # so that the first search need not make it
+        return report
+
+    def _sources(self, given: Sequence[str]) -> list[str]:
+        """Absolute, so that they mean the same from another folder."""
+        sources = [one if one == "-" else os.path.abspath(os.path.expanduser(one)) for one in given]
+        sources = sources or self.store.sources()
+        if not sources:
+            raise SearchError("Nothing has been indexed yet. Name a folder: imtext index ~/Pictures")
+        return sources
+
+    # ---- reading
+
+    def __len__(self) -> int:
+        return self.store.count()
+
+    def matrix(self) -> Matrix:
+        """All vectors as of now; made anew when something was committed."""
+        with self._lock:
+            if self._matrix is None or self._matrix.version != self.store.version():
+                self._matrix = open_matrix(self.folder / VECTORS, self.store)
+            return self._matrix
+
+    def search(self, terms: Sequence[Term], top_k: int = 10, min_relevance: float = 0.0) -> list[SearchResult]:
+        """The best pictures for one query, best first.
+
+        Args:
+            terms: of `parse_query`.
+            top_k: at most this many.
+            min_relevance: leave out what is less likely than this; what has no relevance stays.
+
+        Raises:
+            SearchError: `top_k` out of bounds, or a query that cannot be embedded.
+        """
+        return self.search_batch([terms], top_k, min_relevance)[0]
+
+    def search_batch(
+        self, queries: Sequence[Sequence[Term]], top_k: int = 10, min_relevance: float = 0.0
+    ) -> list[list[SearchResult]]:
+        """Like `search` for many queries, which share the pass over all vectors."""
+        if not queries:
+            return []
+        texts = [all(term.picture is None for term in terms) for terms in queries]
+        if all(texts) and all(len(terms) == 1 and terms[0].weight > 0 for terms in queries):
+            vectors = self.encoder.encode_texts([str(terms[0].text) for terms in queries])
+        else:
+            vectors = np.stack([embed_query(terms, self.encoder) for terms in queries])
+        return self.nearest(vectors, top_k, min_relevance, texts)
+
+    def nearest(
+        self, vectors: Embeddings, top_k: int, min_relevance: float = 0.0, calibrated: Sequence[bool] | None = None
+    ) -> list[list[SearchResult]]:
+        """The best pictures for query vectors ``[Q, embed_dim]``; `calibrated`: which of them came from text alone."""
+        if not 1 <= top_k <= MAX_TOP_K:
+            raise SearchError(f"top_k must be between 1 and {MAX_TOP_K:,}, not {top_k}")
+        matrix = self.matrix()
+        places, scores = matrix.top_k(vectors, top_k)
+        calibration = self.bundle.calibration
+        found = []
+        for row, (where, score) in enumerate(zip(places, scores, strict=True)):
+            relevance: list[float | None] = [None] * len(where)
+            if calibration is not None and (calibrated is None or calibrated[row]):
+                usual = float(matrix.mean @ vectors[row])
+                relevance = [float(one) for one in calibration.relevance(score, usual, len(matrix.ids))]
+            paths = self.store.paths(matrix.ids[where].tolist())
+            results = []
+            for place, similarity, likely in zip(where, score, relevance, strict=True):
+                number = int(matrix.ids[place])
+                if paths[number] and (likely is None or likely >= min_relevance):  # not removed a moment ago
+                    first, *copies = paths[number]
+                    results.append(SearchResult(first, float(similarity), likely, number, tuple(copies)))
+            found.append(results)
+        return found

@@ -1,0 +1,116 @@
+"""Query arithmetic: ``dog + beach - person``, ``2:dog + photo.jpg``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imtext.errors import SearchError
+from imtext.preprocess import open_image
+
+if TYPE_CHECKING:
+    from imtext.search.encoder import Embeddings, Encoder
+
+MAX_TERMS, MAX_LENGTH, MAX_WEIGHT = 16, 2_000, 100
+PICTURE = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of a query: a text or a picture, and how much it counts; below zero it is to be avoided."""
+
+    text: str | None
+    picture: Path | None
+    weight: float
+
+
+def parse_query(query: str, pictures: bool = True) -> list[Term]:
+    """Split a query at ``+`` and ``-`` that stand between blanks; ``t-shirt`` is one word.
+
+    Args:
+        query: as typed.
+        pictures: may a term that looks like a picture's file name be opened? Never where strangers ask.
+
+    Raises:
+        SearchError: nothing in it, too long, or a picture that is not there.
+    """
+    if len(query) > MAX_LENGTH:
+        raise SearchError(f"The query has {len(query):,} characters; the limit is {MAX_LENGTH:,}")
+    parts = re.split(r"(?:^|\s+)([+-])(?=\s|$)", query.strip())
+    # Without a sign in front the first part counts as added.
+    signs, bodies = ["+", *parts[1::2]], parts[0::2]
+    terms = [
+        _term(body.strip(), -1 if sign == "-" else 1, pictures)
+        for sign, body in zip(signs, bodies, strict=True)
+        if body.strip()
+    ]
+    if not terms:
+        raise SearchError("The query is empty. Describe what you are looking for, such as: a dog on the beach")
+    if len(terms) > MAX_TERMS:
+        raise SearchError(f"The query has {len(terms)} parts; the limit is {MAX_TERMS}")
+    return terms
+
+
+def _term(body: str, sign: int, pictures: bool) -> Term:
+    weighted = re.match(r"(\d+(?:\.\d+)?|\.\d+):\s*(?=\S)", body)
+    weight = float(weighted[1]) if weighted else 1.0
+    if not 0 < weight <= MAX_WEIGHT:
+        raise SearchError(f"{body!r}: a weight lies above 0 and is at most {MAX_WEIGHT}")
+    body = body[weighted.end() :] if weighted else body
+    if pictures and PICTURE.search(body):
+        path = Path(body).expanduser()
+        if not path.is_file():
+            raise SearchError(f"There is no picture {body}. To search for the words, leave the ending away")
+        return Term(None, path, sign * weight)
+    return Term(body, None, sign * weight)
+
+
+def embed_query(terms: Sequence[Term], encoder: Encoder) -> Embeddings:
+    """The weighted sum of all terms' embeddings, ``[embed_dim]`` of unit length.
+
+    Raises:
+        SearchError: a picture cannot be read, or the terms cancel out.
+    """
+    texts = [term.text for term in terms if term.text is not None]
+    words = iter(encoder.encode_texts(texts))
+    total = np.zeros(encoder.bundle.embed_dim, dtype=np.float32)
+    for term in terms:
+        if term.picture is None:
+            total += term.weight * next(words)
+        else:
+            total += term.weight * embed_picture(term.picture, encoder)
+    return unit(total)
+
+
+def embed_picture(source: Path | bytes, encoder: Encoder) -> Embeddings:
+    """One picture → ``[embed_dim]``.
+
+    Raises:
+        SearchError: it cannot be read.
+    """
+    preprocess = encoder.bundle.preprocess
+    try:
+        image = open_image(source, preprocess.image_size)
+    except ValueError as error:
+        name = source if isinstance(source, Path) else "The picture"
+        raise SearchError(f"{name} cannot be read: {error}") from error
+    embedding: Embeddings = encoder.encode_images([preprocess.pixels(image)])[0]
+    return embedding
+
+
+def unit(vector: Embeddings) -> Embeddings:
+    """Scale to length one.
+
+    Raises:
+        SearchError: nothing is left to scale.
+    """
+    length = math.sqrt(float(vector @ vector))
+    if not length > 1e-6:
+        raise SearchError("The parts of the query cancel each other out")
+    return vector / np.float32(length)

@@ -1,0 +1,252 @@
+"""Where an index keeps its rows: the protocol, and SQLite as the embedded default.
+
+A store is the truth: every commit is whole, survives a killed process, and raises the version. Pictures are kept by
+content, so the same picture under two names is one row with two files, and a renamed file keeps its row.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from imtext.errors import SearchError
+
+SCHEMA = 1
+
+Ids = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was when it was indexed.
+
+    Attributes:
+        path: absolute.
+        size: in bytes.
+        mtime_ns: time of its last change.
+        content: hash of what was in it; empty when it was refused.
+        reason: why it was refused; empty when it is in the index.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    content: bytes = b""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Content and its embedding."""
+
+    content: bytes
+    vector: Vectors
+
+
+class VectorStore(Protocol):
+    """What an index needs of a store; a distributed one would implement the same."""
+
+    embed_dim: int
+
+    def version(self) -> int:
+        """Raised by every commit that changes pictures or files."""
+
+    def count(self) -> int:
+        """Different pictures."""
+
+    def files(self, below: str | None = None) -> Iterator[File]:
+        """Every file known, or those below a folder, refused ones included."""
+
+    def known(self, contents: Sequence[bytes]) -> set[bytes]:
+        """Those contents that have a vector already."""
+
+    def commit(self, pictures: Iterable[Picture] = (), files: Iterable[File] = (), gone: Iterable[str] = ()) -> None:
+        """Add pictures, add or update files, forget files, and whatever no file holds any more; all or nothing."""
+
+    def vectors(self) -> tuple[int, Ids, Iterator[Vectors]]:
+        """The version, all ids in ascending order, and their vectors in that order, in blocks."""
+
+    def paths(self, ids: Sequence[int]) -> dict[int, list[str]]:
+        """Id → the files that hold this picture, in alphabetical order."""
+
+    def sources(self) -> list[str]:
+        """Folders, patterns and lists that were indexed, in order of name."""
+
+    def remember(self, sources: Iterable[str]) -> None:
+        """Add to the sources."""
+
+
+class SQLiteStore:
+    """One SQLite file in write-ahead mode: one writer, any number of readers that never wait for it.
+
+    Args:
+        path: of the file.
+        embed_dim: when given, the file is made if there is none.
+    """
+
+    def __init__(self, path: Path, embed_dim: int | None = None) -> None:
+        if embed_dim is None and not path.is_file():
+            raise SearchError(f"There is no index in {path.parent}. Make one with: imtext index <folder of pictures>")
+        self._path, self._lock = path, threading.RLock()
+        try:
+            self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")  # whole after a kill; after a power cut, older but whole
+            self._db.execute("PRAGMA foreign_keys = ON")
+            if embed_dim is not None:
+                self._create(embed_dim)
+            facts = dict(self._db.execute("SELECT name, value FROM facts"))
+        except sqlite3.DatabaseError as error:
+            raise SearchError(
+                f"{path} cannot be read as an index ({error}). Delete the folder and index again"
+            ) from error
+        if facts["schema"] != SCHEMA:
+            raise SearchError(
+                f"{path} is an index of schema {facts['schema']}, and this imtext reads {SCHEMA}. "
+                "Delete the folder and index again"
+            )
+        self.embed_dim = int(facts["embed_dim"])
+
+    def _create(self, embed_dim: int) -> None:
+        with self._transaction():
+            for statement in _TABLES:
+                self._db.execute(statement)
+            facts = {"schema": SCHEMA, "embed_dim": embed_dim, "version": 0}
+            self._db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.items())
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def version(self) -> int:
+        """Raised by every commit that changes pictures or files."""
+        return int(self._query("SELECT value FROM facts WHERE name = 'version'")[0][0])
+
+    def count(self) -> int:
+        """Different pictures."""
+        return int(self._query("SELECT count(*) FROM pictures")[0][0])
+
+    def files(self, below: str | None = None) -> Iterator[File]:
+        """Every file known, or those below a folder, refused ones included."""
+        where: str = ""
+        values: tuple[bytes, ...] = ()
+        if below is not None:
+            # Everything that begins with the folder and a separator: a range of the index, whatever is in the name.
+            prefix = os.fsencode(below.rstrip(os.sep) + os.sep)
+            where, values = "WHERE path >= ? AND path < ?", (prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
+        rows = self._query(
+            "SELECT path, size, mtime_ns, content, reason FROM files "
+            f"LEFT JOIN pictures ON pictures.id = files.picture {where} ORDER BY path",
+            values,
+        )
+        for path, size, mtime_ns, content, reason in rows:
+            yield File(os.fsdecode(path), size, mtime_ns, content or b"", reason)
+
+    def known(self, contents: Sequence[bytes]) -> set[bytes]:
+        """Those contents that have a vector already."""
+        found: set[bytes] = set()
+        for content in contents:
+            found |= {row[0] for row in self._query("SELECT content FROM pictures WHERE content = ?", (content,))}
+        return found
+
+    def commit(self, pictures: Iterable[Picture] = (), files: Iterable[File] = (), gone: Iterable[str] = ()) -> None:
+        """Add pictures, add or update files, forget files, and whatever no file holds any more; all or nothing."""
+        files, gone = list(files), list(gone)
+        touched = [(os.fsencode(path),) for path in (*gone, *(file.path for file in files))]
+        with self._transaction():
+            before = self._db.total_changes
+            held = {
+                row for path in touched for row in self._db.execute("SELECT picture FROM files WHERE path = ?", path)
+            }
+            self._db.executemany(
+                "INSERT OR IGNORE INTO pictures (content, vector) VALUES (?, ?)",
+                ((picture.content, np.ascontiguousarray(picture.vector, "<f4").tobytes()) for picture in pictures),
+            )
+            self._db.executemany(
+                "INSERT INTO files (path, size, mtime_ns, picture, reason) "
+                "VALUES (?, ?, ?, (SELECT id FROM pictures WHERE content = ?), ?) ON CONFLICT (path) DO UPDATE SET "
+                "size = excluded.size, mtime_ns = excluded.mtime_ns, picture = excluded.picture, "
+                "reason = excluded.reason",
+                ((os.fsencode(file.path), file.size, file.mtime_ns, file.content, file.reason) for file in files),
+            )
+            self._db.executemany("DELETE FROM files WHERE path = ?", ((os.fsencode(path),) for path in gone))
+            self._db.executemany(
+                "DELETE FROM pictures WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE picture = ?1)", held
+            )
+            if self._db.total_changes != before:
+                self._db.execute("UPDATE facts SET value = value + 1 WHERE name = 'version'")
+
+    def vectors(self) -> tuple[int, Ids, Iterator[Vectors]]:
+        """The version, all ids in ascending order, and their vectors in that order, in blocks.
+
+        All of one moment: the blocks come from the same snapshot, whatever is committed meanwhile.
+        """
+        reader = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        reader.execute("BEGIN")
+        version = int(reader.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()[0])
+        ids = np.array([row[0] for row in reader.execute("SELECT id FROM pictures ORDER BY id")], dtype=np.int64)
+
+        def blocks() -> Iterator[Vectors]:
+            try:
+                rows = reader.execute("SELECT vector FROM pictures ORDER BY id")
+                while block := rows.fetchmany(4096):
+                    yield np.frombuffer(b"".join(row[0] for row in block), "<f4").reshape(len(block), self.embed_dim)
+            finally:
+                reader.close()
+
+        return version, ids, blocks()
+
+    def paths(self, ids: Sequence[int]) -> dict[int, list[str]]:
+        """Id → the files that hold this picture, in alphabetical order."""
+        found: dict[int, list[str]] = {}
+        for number in ids:
+            rows = self._query("SELECT path FROM files WHERE picture = ? ORDER BY path", (int(number),))
+            found[int(number)] = [os.fsdecode(row[0]) for row in rows]
+        return found
+
+    def sources(self) -> list[str]:
+        """Folders, patterns and lists that were indexed, in order of name."""
+        return [os.fsdecode(row[0]) for row in self._query("SELECT path FROM sources ORDER BY path")]
+
+    def remember(self, sources: Iterable[str]) -> None:
+        """Add to the sources."""
+        with self._transaction():
+            rows = ((os.fsencode(source),) for source in sources)
+            self._db.executemany("INSERT OR IGNORE INTO sources VALUES (?)", rows)
+
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    # AUTOINCREMENT: an id is never used again, so that it can be given to clients.
+    "CREATE TABLE IF NOT EXISTS pictures (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, "
+    "vector BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, "
+    "picture INTEGER REFERENCES pictures (id), reason TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS sources (path BLOB PRIMARY KEY) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS files_by_picture ON files (picture)",
+)

@@ -1,0 +1,316 @@
+"""Making an index follow a folder: what is new, changed, renamed or gone, and why."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import stat
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imtext.errors import SearchError
+from imtext.preprocess import Pixels, Preprocess, open_image
+from imtext.search.encoder import BATCH, Encoder
+from imtext.search.query import PICTURE
+from imtext.search.store import File, Picture, VectorStore
+
+COMMIT_SECONDS = 2.0  # work that a killed run can lose
+MAX_BYTES = 500_000_000  # of one file
+
+
+@dataclass
+class Found:
+    """What lies in the places that were asked for.
+
+    Attributes:
+        files: of pictures, by path.
+        folders: of which the index shall hold exactly these files.
+        refused: paths that could not even be looked at, and why.
+    """
+
+    files: dict[str, File] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Changes:
+    """The difference between what was found and what is indexed.
+
+    Attributes:
+        new: never seen.
+        changed: another size or time of change than when they were indexed.
+        gone: in the index, no longer in their folder.
+        unchanged: how many need nothing.
+        refused: how many of those were refused and have not changed since.
+    """
+
+    new: list[File]
+    changed: list[File]
+    gone: list[str]
+    unchanged: int
+    refused: int
+
+
+@dataclass
+class Report:
+    """What a run did.
+
+    Attributes:
+        added: files that were embedded.
+        updated: of those, the ones that were indexed before with other content.
+        renamed: (before, after) of files whose content was known, under a name that is gone.
+        copies: new files whose content was known, under a name that still exists.
+        removed: files that are gone.
+        unchanged: files that needed nothing.
+        refused: path → why it is not in the index.
+        seconds: all of it.
+    """
+
+    added: int = 0
+    updated: int = 0
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+    copies: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def find(sources: Iterable[str]) -> Found:
+    """Look for pictures.
+
+    Args:
+        sources: each a folder (searched with all below it, hidden ones left out), a picture, a pattern such as
+            ``~/Pictures/2024*/*.jpg``, a text file that lists paths, or ``-`` for such a list on standard input.
+
+    Raises:
+        SearchError: a source is none of these.
+    """
+    found = Found()
+    for source in sources:
+        path = os.path.abspath(os.path.expanduser(source))
+        if source == "-":
+            _listed(found, sys.stdin.read().splitlines(), os.getcwd())
+        elif os.path.isdir(path):
+            found.folders.append(path)
+            _walk(found, path)
+        elif os.path.isfile(path) and PICTURE.search(path):
+            _add(found, path)
+        elif os.path.isfile(path):
+            try:
+                lines = Path(path).read_text(errors="surrogateescape").splitlines()
+            except OSError as error:
+                raise SearchError(f"{source} cannot be read: {error.strerror}") from error
+            _listed(found, lines, os.path.dirname(path))
+        elif glob.has_magic(source):
+            _listed(found, sorted(glob.glob(os.path.expanduser(source), recursive=True)), os.getcwd())
+        else:
+            raise SearchError(
+                f"There is no {source}. Give a folder, pictures, a pattern in quotes, or a text file of paths"
+            )
+    return found
+
+
+def compare(store: VectorStore, found: Found) -> Changes:
+    """What indexing would do."""
+    before = {file.path: file for folder in found.folders for file in store.files(folder)}
+    outside = [path for path in found.files if path not in before]
+    if outside and not _all_new(store):
+        wanted = set(outside)
+        before |= {file.path: file for file in store.files() if file.path in wanted}
+    changes = Changes([], [], [], 0, 0)
+    for path, file in found.files.items():
+        known = before.get(path)
+        if known is None:
+            changes.new.append(file)
+        elif (known.size, known.mtime_ns) != (file.size, file.mtime_ns):
+            changes.changed.append(file)
+        else:
+            changes.unchanged += 1
+            changes.refused += bool(known.reason)
+    blind = [path + os.sep for path in found.refused]  # what lies below an unreadable folder is not gone
+    changes.gone = [path for path in before if path not in found.files and not path.startswith(tuple(blind))]
+    return changes
+
+
+def apply(
+    store: VectorStore, encoder: Encoder, changes: Changes, progress: Callable[[int, str], None] = lambda done, _: None
+) -> Report:
+    """Bring a store up to date, in commits of a few seconds' work.
+
+    Files are read, hashed and decoded ahead by threads while others are embedded; memory does not grow with their
+    number. A file that cannot be read is reported and remembered, and never keeps the next from being indexed.
+
+    Args:
+        store: the only writer of it.
+        encoder: of the index's own bundle.
+        changes: of `compare`.
+        progress: called with the number of files dealt with since the last call, and the last one's path.
+    """
+    started = last = time.monotonic()
+    report = Report(unchanged=changes.unchanged)
+    report.refused |= {file.path: file.reason for file in _refused_before(store, changes)}
+    changed = {file.path for file in changes.changed}
+    gone = set(changes.gone)
+    past = {file.path: file.content for file in store.files() if file.path in gone or file.path in changed}
+    left = {past[path]: path for path in changes.gone if past[path]}  # content → the name it had
+    seen: set[bytes] = set()  # contents embedded in this run
+    files: list[File] = []
+    pictures: list[Picture] = []
+    waiting: list[tuple[File, Pixels]] = []
+
+    def embed() -> None:
+        vectors = encoder.encode_images([pixels for _, pixels in waiting])
+        pictures.extend(Picture(file.content, vector) for (file, _), vector in zip(waiting, vectors, strict=True))
+        files.extend(file for file, _ in waiting)
+        waiting.clear()
+
+    for file, pixels in _prepared([*changes.new, *changes.changed], encoder.bundle.preprocess, store, seen):
+        progress(1, file.path)
+        if file.reason:
+            report.refused[file.path] = file.reason
+            files.append(file)
+        elif pixels is not None:
+            report.added += 1
+            report.updated += file.path in changed
+            waiting.append((file, pixels))
+        else:
+            if file.content == past.get(file.path):
+                report.unchanged += 1  # touched, not altered
+            elif (before := left.pop(file.content, None)) is not None:
+                report.renamed.append((before, file.path))
+            else:
+                report.copies += 1
+            if file.content in {other.content for other, _ in waiting}:
+                embed()
+            files.append(file)
+        if len(waiting) == BATCH:
+            embed()
+        if time.monotonic() - last > COMMIT_SECONDS:
+            embed()
+            store.commit(pictures, files)
+            pictures, files, last = [], [], time.monotonic()
+    if waiting:
+        embed()
+    # Old names go last: until then a renamed picture is found under both, and its vector is never lost.
+    if pictures or files or changes.gone:
+        store.commit(pictures, files, changes.gone)
+    report.removed = len(changes.gone) - len(report.renamed)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _prepared(
+    files: list[File], preprocess: Preprocess, store: VectorStore, seen: set[bytes]
+) -> Iterator[tuple[File, Pixels | None]]:
+    """Files in order, with their pixels if they are to be embedded; read and decoded ahead of the reader."""
+    workers = os.cpu_count() or 1
+
+    def read(file: File) -> tuple[File, bytes]:
+        try:
+            if file.size > MAX_BYTES:
+                raise ValueError(f"{file.size:,} bytes, more than the limit of {MAX_BYTES:,}")
+            content = Path(file.path).read_bytes()
+        except OSError as error:
+            return _refuse(file, error.strerror or str(error)), b""
+        except ValueError as error:
+            return _refuse(file, str(error)), b""
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        return File(file.path, file.size, file.mtime_ns, digest), content
+
+    def decode(file: File, content: bytes) -> tuple[File, Pixels | None]:
+        try:
+            return file, preprocess.pixels(open_image(content, preprocess.image_size))
+        except ValueError as error:
+            return _refuse(file, str(error)), None
+        except MemoryError:
+            return _refuse(file, "too large for this machine's memory"), None
+
+    def work(file: File) -> tuple[File, Pixels | None]:
+        file, content = read(file)
+        # `seen` may be a moment behind: the same content is then decoded twice, and stored once.
+        known = file.reason or file.content in seen or store.known([file.content])
+        return (file, None) if known else decode(file, content)
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        ahead: deque[Future[tuple[File, Pixels | None]]] = deque()
+        rest = iter(files)
+        try:
+            while True:
+                while len(ahead) < 2 * BATCH and (file := next(rest, None)) is not None:
+                    ahead.append(pool.submit(work, file))
+                if not ahead:
+                    return
+                file, pixels = ahead.popleft().result()
+                if pixels is not None and file.content in seen:
+                    pixels = None
+                if pixels is not None:
+                    seen.add(file.content)
+                yield file, pixels
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _refuse(file: File, reason: str) -> File:
+    return File(file.path, file.size, file.mtime_ns, b"", " ".join(reason.split())[:300] or "unreadable")
+
+
+def _refused_before(store: VectorStore, changes: Changes) -> Iterator[File]:
+    """Files that were refused earlier and have not changed."""
+    if changes.refused:
+        again = {file.path for file in (*changes.new, *changes.changed)} | set(changes.gone)
+        yield from (file for file in store.files() if file.reason and file.path not in again)
+
+
+def _all_new(store: VectorStore) -> bool:
+    return next(iter(store.files()), None) is None
+
+
+def _walk(found: Found, folder: str) -> None:
+    """All pictures below a folder, in order of name; links to folders are not followed, they may lead in circles."""
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            with os.scandir(here) as entries:
+                inside = sorted(
+                    (entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name
+                )
+        except OSError as error:
+            found.refused[here] = f"cannot be listed: {error.strerror}"
+            continue
+        for entry in inside:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif PICTURE.search(entry.name):
+                _add(found, entry.path)
+
+
+def _listed(found: Found, lines: Iterable[str], relative_to: str) -> None:
+    for line in lines:
+        if line.strip():
+            path = os.path.abspath(os.path.join(relative_to, os.path.expanduser(line.rstrip("\r\n"))))
+            if os.path.isdir(path):
+                _walk(found, path)
+            else:
+                _add(found, path)
+
+
+def _add(found: Found, path: str) -> None:
+    try:
+        state = os.stat(path)
+    except OSError as error:
+        found.refused[path] = error.strerror or str(error)
+        return
+    if not stat.S_ISREG(state.st_mode):  # a pipe would wait for ever
+        found.refused[path] = "not a plain file"
+        return
+    found.files[path] = File(path, state.st_size, state.st_mtime_ns)

@@ -1,0 +1,294 @@
+"""An index follows its folders, loses nothing, and says why when it leaves something out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+from imtext.errors import SearchError
+from imtext.search import Bundle, Encoder, Index, SearchResult, parse_query
+from imtext.search.bundle import write_bundle
+from imtext.search.store import File, Picture, SQLiteStore
+from tests.search.conftest import picture
+
+
+@pytest.fixture
+def index(bundle: Bundle, tmp_path: Path) -> Index:
+    return Index.create(tmp_path / "index", bundle)
+
+
+def names(index: Index) -> list[str]:
+    return [Path(file.path).name for file in index.store.files() if not file.reason]
+
+
+def similar(index: Index, path: Path) -> SearchResult:
+    return index.search(parse_query(str(path)), 1)[0]
+
+
+def test_first_time_and_again(index: Index, gallery: Path) -> None:
+    report = index.update([str(gallery)])
+    assert (report.added, report.removed, report.unchanged, len(index)) == (12, 0, 0, 12)
+    report = index.update()  # what was indexed before
+    assert (report.added, report.removed, report.unchanged) == (0, 0, 12)
+    for path in sorted(gallery.rglob("*.png")):
+        found = similar(index, path)
+        assert (found.path, round(found.score, 4)) == (str(path), 1)
+
+
+def test_vectors_are_those_of_the_pictures(index: Index, gallery: Path, encoder: Encoder) -> None:
+    index.update([str(gallery)])
+    matrix = index.matrix()
+    paths = index.store.paths(matrix.ids.tolist())
+    for number, vector in zip(matrix.ids.tolist(), matrix.vectors, strict=True):
+        pixels = index.bundle.preprocess.pixels(Image.open(paths[number][0]).convert("RGB"))
+        np.testing.assert_allclose(vector, encoder.encode_images([pixels])[0], atol=1e-5)
+
+
+def test_added_changed_removed(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    picture(gallery / "new.png", 100)
+    picture(gallery / "00.png", 101)
+    (gallery / "01.png").unlink()
+    changes = index.compare()
+    assert [Path(file.path).name for file in changes.new] == ["new.png"]
+    assert [Path(file.path).name for file in changes.changed] == ["00.png"]
+    assert [Path(path).name for path in changes.gone] == ["01.png"]
+    report = index.update()
+    assert (report.added, report.updated, report.removed, report.unchanged) == (2, 1, 1, 10)
+    assert len(index) == 12, "the picture that was overwritten is gone, too"
+    assert similar(index, gallery / "00.png").score == pytest.approx(1, abs=1e-4)
+
+
+def test_renamed_is_not_embedded_again(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    before = similar(index, gallery / "03.png").id
+    (gallery / "03.png").rename(gallery / "more" / "holiday.png")
+    report = index.update()
+    assert report.renamed == [(str(gallery / "03.png"), str(gallery / "more" / "holiday.png"))]
+    assert (report.added, report.removed) == (0, 0)
+    assert similar(index, gallery / "more" / "holiday.png").id == before
+
+
+def test_copies_are_one_result(index: Index, gallery: Path) -> None:
+    shutil.copy(gallery / "03.png", gallery / "a copy.png")
+    report = index.update([str(gallery)])
+    assert (report.added, report.copies, len(index)) == (12, 1, 12)
+    found = similar(index, gallery / "03.png")
+    assert (found.path, found.copies) == (str(gallery / "03.png"), (str(gallery / "a copy.png"),))
+    (gallery / "03.png").unlink()
+    index.update()
+    assert similar(index, gallery / "a copy.png").path == str(gallery / "a copy.png")
+
+
+def test_touched_is_not_changed(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    os.utime(gallery / "03.png", (1, 1))
+    report = index.update()
+    assert (report.added, report.unchanged) == (0, 12)
+
+
+def test_two_folders_do_not_know_each_other(index: Index, gallery: Path, tmp_path: Path) -> None:
+    other = tmp_path / "gallery2"  # a name that begins like the other's
+    other.mkdir()
+    picture(other / "x.png", 50)
+    index.update([str(gallery)])
+    index.update([str(other)])
+    assert len(index) == 13
+    (other / "x.png").rename(tmp_path / "x.png")
+    index.update([str(gallery)])
+    assert len(index) == 13, "only the folder that was asked for is compared"
+
+
+def test_lists_and_patterns(index: Index, gallery: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("gallery/00.png\n\ngallery/missing.png\n")
+    report = index.update([str(tmp_path / "list.txt")])
+    assert names(index) == ["00.png"]
+    assert report.refused == {str(gallery / "missing.png"): "No such file or directory"}
+    index.update([str(gallery / "0[1-2].png"), str(gallery / "05.png")])
+    assert names(index) == ["00.png", "01.png", "02.png", "05.png"]
+
+
+def test_nothing_there(index: Index, tmp_path: Path) -> None:
+    with pytest.raises(SearchError, match="Nothing has been indexed yet"):
+        index.update()
+    with pytest.raises(SearchError, match=r"There is no .*nowhere\. Give a folder"):
+        index.update(["nowhere"])
+    with pytest.raises(SearchError, match="There is no index in"):
+        Index(tmp_path / "elsewhere")
+
+
+def test_unmounted_drive(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    shutil.rmtree(gallery)
+    with pytest.raises(SearchError, match="There is no"):
+        index.update()
+    gallery.mkdir()
+    with pytest.raises(SearchError, match=r"drive not mounted.*--allow-empty"):
+        index.update()
+    assert len(index) == 12
+    assert index.update(allow_empty=True).removed == 12
+    assert index.search(parse_query("red")) == []
+
+
+def test_another_models_bundle(index: Index, gallery: Path, bundle: Bundle, tmp_path: Path) -> None:
+    index.update([str(gallery)])
+    files = {name: (bundle.path / name).read_bytes() for name in bundle.manifest["files"]}
+    facts = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "fingerprint")}
+    facts["preprocess"] = {**facts["preprocess"], "resize": "crop"}
+    other = write_bundle(tmp_path / "other", files, facts)
+    with pytest.raises(SearchError, match=r"made with another model.*--rebuild"):
+        Index.create(index.folder, other)
+    rebuilt = Index.create(index.folder, other, rebuild=True)
+    assert len(rebuilt) == 0
+    assert rebuilt.update().added == 12, "it knows its sources"
+
+
+def test_one_writer(index: Index, gallery: Path) -> None:
+    with FileLock(index.folder / "writer.lock"), pytest.raises(SearchError, match="Another process is indexing"):
+        index.update([str(gallery)])
+
+
+def test_readers_are_not_blocked(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    reader = Index(index.folder)
+    assert len(reader.search(parse_query("red"), 20)) == 12
+    index.store._db.execute("BEGIN IMMEDIATE")  # a writer in the middle of a commit
+    assert len(reader.search(parse_query("red"), 20)) == 12
+    index.store._db.execute("ROLLBACK")
+    picture(gallery / "new.png", 100)
+    index.update()
+    assert len(reader.search(parse_query("red"), 20)) == 13, "and see what was committed"
+
+
+def test_batches_and_bounds(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    queries = [parse_query(text) for text in ("red", "blue - red", str(gallery / "00.png"))]
+    together = index.search_batch(queries, 5)
+    for query, results in zip(queries, together, strict=True):
+        alone = index.search(query, 5)
+        assert [one.path for one in alone] == [one.path for one in results]
+        np.testing.assert_allclose([one.score for one in alone], [one.score for one in results], atol=1e-5)
+    assert together[0][0].relevance is not None
+    assert together[2][0].relevance is None, "nothing was learnt about pictures as queries"
+    assert index.search(parse_query("red"), 5, min_relevance=1.0) == []
+    with pytest.raises(SearchError, match="top_k must be between 1 and 1,000, not 0"):
+        index.search(parse_query("red"), 0)
+
+
+def bomb(path: Path) -> None:
+    """A PNG of 60,000 × 60,000 pixels in a few hundred bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+
+
+def test_hostile_folder(index: Index, tmp_path: Path) -> None:
+    """Everything a folder of photos can hold: what can be read is found, the rest is refused with a reason."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    drawing = Image.open(picture(folder / "plain.png", 1)).convert("RGB")
+    good = {"plain.png"}
+    for name, mode in (("cmyk.jpg", "CMYK"), ("grey.png", "L"), ("16bit.png", "I;16"), ("bilevel.tif", "1")):
+        pixels = drawing.convert("L")
+        converted = (
+            Image.fromarray(np.asarray(pixels).astype(np.uint16) * 257) if mode == "I;16" else drawing.convert(mode)
+        )
+        converted.save(folder / name)
+        good.add(name)
+    palette = drawing.quantize(16)
+    palette.save(folder / "palette.png", transparency=3)
+    drawing.save(folder / "moving.gif", save_all=True, append_images=[drawing.rotate(90)])
+    drawing.rotate(90, expand=True).save(folder / "rotated.jpg", exif=_exif(8), quality=95)
+    drawing.save(folder / "really a png.jpg", format="PNG")
+    drawing.resize((50, 40)).save(folder / "new\nline 🐕.jpg")
+    drawing.resize((40, 50)).save(os.fsdecode(os.fsencode(folder) + b"/not utf-8 \xff.jpg"))
+    good |= {"palette.png", "moving.gif", "rotated.jpg", "really a png.jpg", "new\nline 🐕.jpg"}
+    good.add(os.fsdecode(b"not utf-8 \xff.jpg"))
+    (folder / "folder.jpg").mkdir()
+    drawing.resize((30, 30)).save(folder / "folder.jpg" / "inside.png")
+    good.add("inside.png")
+
+    whole = (folder / "plain.png").read_bytes()
+    bad = {
+        "truncated.png": whole[: len(whole) // 2], "zero.jpg": b"", "text.jpg": b"a letter",
+        "random.webp": bytes(range(256)),
+    }  # fmt: skip
+    for name, content in bad.items():
+        (folder / name).write_bytes(content)
+    bomb(folder / "bomb.png")
+    (folder / "dangling.jpg").symlink_to(folder / "nothing")
+    os.mkfifo(folder / "pipe.jpg")
+    refused = {*bad, "bomb.png", "dangling.jpg", "pipe.jpg"}
+
+    report = index.update([str(folder)])
+    assert set(names(index)) == good
+    assert {Path(path).name for path in report.refused} == refused
+    assert all(reason for reason in report.refused.values())
+    assert (
+        "3,600,000,000" in report.refused[str(folder / "bomb.png")]
+        or "60000" in report.refused[str(folder / "bomb.png")]
+    )
+    # Rotated by its EXIF it is the same picture as the plain one; a bad neighbour has shifted nothing.
+    assert similar(index, folder / "rotated.jpg").path == str(folder / "rotated.jpg")
+    upright = index.encoder.encode_images([index.bundle.preprocess.pixels(drawing)])[0]
+    scores = {result.path: result.score for result in index.nearest(upright[None], 50)[0]}
+    assert scores[str(folder / "plain.png")] == pytest.approx(1, abs=1e-4)
+    assert scores[str(folder / "rotated.jpg")] > 0.98
+
+    again = index.update()
+    assert (again.added, again.unchanged) == (0, len(good) + len(bad) + 1), "refused files are not tried again"
+    assert set(again.refused) == set(report.refused), "but still named"
+    shutil.copy(folder / "plain.png", folder / "text.jpg")
+    assert "text.jpg" not in {Path(path).name for path in index.update().refused}
+
+
+def _exif(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    (gallery / "00.png").chmod(0)
+    (gallery / "more").chmod(0)
+    report = index.update()
+    (gallery / "more").chmod(0o755)
+    assert set(map(str, (gallery / "00.png", gallery / "more"))) >= set(report.refused)
+    assert len(index) == 12, "what cannot be listed now is not gone"
+
+
+def test_store_commits_all_or_nothing(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "s.sqlite", embed_dim=2)
+    vector = np.ones(2, dtype=np.float32)
+
+    def broken() -> list[File]:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        store.commit((Picture(b"a", vector) for _ in broken()), [File("/a", 1, 1, b"a")])
+    assert (store.count(), store.version(), list(store.files())) == (0, 0, [])
+    store.commit([Picture(b"a", vector)], [File("/a", 1, 1, b"a")])
+    assert store.version() == 1
+    store.commit()
+    assert store.version() == 1, "nothing changed"
+
+
+def test_not_an_index(tmp_path: Path) -> None:
+    (tmp_path / "index.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(SearchError, match="cannot be read as an index"):
+        SQLiteStore(tmp_path / "index.sqlite")
+    with SQLiteStore(tmp_path / "new.sqlite", embed_dim=2)._transaction():
+        pass

@@ -1,0 +1,84 @@
+"""The Python API, as its readers know it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import imtext
+from imtext.errors import BundleError, SearchError
+from imtext.search import Bundle, Predictor
+
+
+@pytest.fixture
+def predictor(bundle: Bundle) -> Predictor:
+    return imtext.create_predictor(bundle.path)
+
+
+def test_newest_bundle_is_the_default(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMTEXT_ROOT", str(tmp_path))
+    with pytest.raises(BundleError, match="Train first"):
+        imtext.create_predictor()
+    (tmp_path / "runs").symlink_to(bundle.path.parent)
+    assert imtext.create_predictor().encoder.bundle.fingerprint == bundle.fingerprint
+
+
+def test_rank_images(predictor: Predictor, gallery: Path) -> None:
+    paths = sorted(gallery.glob("*.png"))
+    ranked = predictor.rank_images("a red circle", paths, top_k=3)
+    assert len(ranked) == 3
+    assert ranked[0].score >= ranked[1].score >= ranked[2].score
+    everything = predictor.rank_images("a red circle", paths)
+    assert sorted(one.path for one in everything) == [str(path) for path in paths]
+    by_hand = float(predictor.encode_text("a red circle") @ predictor.encode_image(ranked[0].path))
+    assert ranked[0].score == pytest.approx(by_hand, abs=1e-5)
+    assert ranked[0].relevance is not None
+    assert predictor.rank_images(str(paths[4]), paths)[0].path == str(paths[4])
+    assert predictor.rank_images("red", []) == []
+
+
+def test_rank_texts(predictor: Predictor, gallery: Path) -> None:
+    texts = ["a red circle", "two stars", "a ring"]
+    ranked = predictor.rank_texts(gallery / "00.png", texts)
+    assert sorted(one.text for one in ranked) == sorted(texts)
+    assert [texts[one.position] for one in ranked] == [one.text for one in ranked]
+    assert len(predictor.rank_texts(gallery / "00.png", texts, top_k=1)) == 1
+
+
+def test_database(predictor: Predictor, gallery: Path) -> None:
+    with pytest.raises(SearchError, match="build_image_database"):
+        predictor.search_database("red")
+    (gallery / "bad.png").write_text("no picture")
+    refused = predictor.build_image_database(sorted(gallery.rglob("*.png")))
+    assert list(refused) == [str(gallery / "bad.png")]
+    results = predictor.search_database("red", top_k=5)
+    assert len(results) == 5
+    batch = predictor.search_database_batch(["red", "blue"], top_k=5)
+    assert [one.path for one in batch[0]] == [one.path for one in results]
+    assert predictor.search_similar(gallery / "03.png")[0].path == str(gallery / "03.png")
+
+
+def test_database_that_stays(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:
+    imtext.create_predictor(bundle.path, tmp_path / "index").build_image_database(gallery)
+    assert len(imtext.create_predictor(bundle.path, tmp_path / "index").search_database("red", top_k=50)) == 12
+
+
+def test_any_kind_of_picture(predictor: Predictor, gallery: Path) -> None:
+    path = gallery / "00.png"
+    embeddings = [predictor.encode_image(one) for one in (path, str(path), path.read_bytes(), Image.open(path))]
+    for other in embeddings[1:]:
+        np.testing.assert_allclose(other, embeddings[0], atol=1e-6)
+    with pytest.raises(SearchError, match=r"gone\.png cannot be read"):
+        predictor.encode_image(gallery / "gone.png")
+
+
+def test_threads(predictor: Predictor, gallery: Path) -> None:
+    predictor.build_image_database(gallery)
+    alone = predictor.search_database("a red circle", top_k=5)
+    with ThreadPoolExecutor(8) as pool:
+        for results in pool.map(lambda _: predictor.search_database("a red circle", top_k=5), range(64)):
+            assert results == alone

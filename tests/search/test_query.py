@@ -1,0 +1,73 @@
+"""What people type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imtext.errors import SearchError
+from imtext.search import Encoder
+from imtext.search.query import Term, embed_query, parse_query
+from tests.search.conftest import picture
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("a dog, running", [("a dog, running", 1)]),
+        ("dog + beach - person", [("dog", 1), ("beach", 1), ("person", -1)]),
+        ("2:dog + 0.5: beach", [("dog", 2), ("beach", 0.5)]),
+        ("- person", [("person", -1)]),
+        ("t-shirt C++", [("t-shirt C++", 1)]),
+        ("at 10:30", [("at 10:30", 1)]),
+        ("dog +", [("dog", 1)]),
+        ("dog\t+\ncat", [("dog", 1), ("cat", 1)]),
+    ],
+)
+def test_parse(query: str, expected: list[tuple[str, float]]) -> None:
+    assert [(term.text, term.weight) for term in parse_query(query)] == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("", "empty"),
+        ("  + - ", "empty"),
+        ("0:dog", "weight lies above 0"),
+        ("1000:dog", "at most 100"),
+        ("x" * 3000, "3,000 characters; the limit is 2,000"),
+        (" + ".join("abcdefghijklmnopqrstuvwxyz"), "26 parts; the limit is 16"),
+        ("nowhere/to/be.jpg", "no picture nowhere/to/be.jpg"),
+    ],
+)
+def test_refused(query: str, message: str) -> None:
+    with pytest.raises(SearchError, match=message):
+        parse_query(query)
+
+
+def test_strangers_cannot_open_files(tmp_path: Path) -> None:
+    path = str(picture(tmp_path / "secret.png", 0))
+    assert parse_query(path)[0].picture is not None
+    assert parse_query(path, pictures=False) == [Term(path, None, 1)]
+
+
+def test_arithmetic(encoder: Encoder, tmp_path: Path) -> None:
+    path = picture(tmp_path / "one.png", 0)
+    words = encoder.encode_texts(["red", "blue"])
+    combined = embed_query(parse_query(f"red + {path} - 2:blue"), encoder)
+    image = embed_query(parse_query(str(path)), encoder)
+    expected = words[0] + image - 2 * words[1]
+    np.testing.assert_allclose(combined, expected / np.linalg.norm(expected), atol=1e-5)
+
+
+def test_cancelled(encoder: Encoder) -> None:
+    with pytest.raises(SearchError, match="cancel each other out"):
+        embed_query(parse_query("red - red"), encoder)
+
+
+def test_broken_picture(encoder: Encoder, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_text("no picture")
+    with pytest.raises(SearchError, match=r"bad\.jpg cannot be read"):
+        embed_query(parse_query(str(tmp_path / "bad.jpg")), encoder)

@@ -1,0 +1,138 @@
+"""The `imtext` command, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imtext.search import Bundle, Index
+
+pytest_plugins = ["tests.search.conftest"]
+
+
+def imtext(*args: str | Path, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "imtext", *map(str, args)],
+        capture_output=True, text=True, input=stdin, env={**os.environ, "TERM": "dumb", **environment}, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def index(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.search.conftest import picture
+
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(12):
+        picture(folder / f"{number:02}.png", number)
+    made = imtext("index", folder, "--index", folder / "index", "--bundle", bundle.path)
+    assert made.returncode == 0, made.stderr
+    assert "12 added in" in made.stdout
+    return folder / "index"
+
+
+def test_no_torch_behind_the_door(index: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['imtext', 'search', 'red', '--json', '--index', sys.argv[1]]\n"
+        "from imtext.cli import app; app(standalone_mode=False); import imtext.search.sync\n"
+        "bad = {'torch', 'lightning', 'hydra', 'omegaconf', 'datasets', 'mlflow', 'torchvision', 'matplotlib'}\n"
+        "print(sorted(bad & {name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(index)], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_search_json(index: Path) -> None:
+    done = imtext("search", "a red circle", "--index", index, "--json", "--top-k", "3", "--min-relevance", "0")
+    rows = json.loads(done.stdout)
+    assert [sorted(row) for row in rows] == [["path", "relevance", "score"]] * 3
+    assert rows[0]["score"] >= rows[1]["score"]
+
+
+def test_search_from_the_environment_for_pipes(index: Path) -> None:
+    done = imtext("search", index.parent / "03.png", "--paths-only", "-k", "2", IMTEXT_INDEX=str(index))
+    assert done.stdout.splitlines()[0] == str(index.parent / "03.png")
+    done = imtext("search", index.parent / "03.png", "-p", "-0", "-k", "1", IMTEXT_INDEX=str(index))
+    assert done.stdout == f"{index.parent / '03.png'}\0"
+
+
+def test_batch(index: Path) -> None:
+    done = imtext("search", "--queries", "-", "--json", "--index", index, "--min-relevance", "0", stdin="red\n\nblue\n")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["query"] for row in rows] == ["red", "blue"]
+    assert len(rows[0]["results"]) == 10
+
+
+def test_no_good_match(index: Path) -> None:
+    done = imtext("search", "zebra", "--index", index, "--min-relevance", "1")
+    assert done.returncode == 1
+    assert "No good match. --min-relevance 0 shows the nearest anyway." in done.stdout
+    assert "not in the model's vocabulary: zebra" in done.stderr
+
+
+def test_sheet(index: Path, tmp_path: Path) -> None:
+    done = imtext("search", "<b>red & blue", "--index", index, "--min-relevance", "0", "--sheet", tmp_path / "s.html")
+    assert done.returncode == 0
+    page = (tmp_path / "s.html").read_text()
+    assert page.count("data:image/jpeg") == 10
+    assert "&lt;b&gt;red &amp; blue" in page
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["search", "red", "--index", "nowhere"], "There is no index in nowhere. Make one with: imtext index"),
+        (["search"], "Say what to look for"),
+        (["index", "--index", "made", "--bundle", "nowhere"], "nowhere is not a bundle"),
+        (["rank", "red", "gone.jpg"], "There is no bundle below"),
+        (["info", "nowhere"], "is not a bundle"),
+        (["check", "optim.lrr=1"], "there is no setting called optim.lrr. Did you mean optim.lr"),
+    ],
+)
+def test_one_clear_line(args: list[str], message: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "imtext", *args], capture_output=True, text=True, cwd=tmp_path, check=False,
+        env={**os.environ, "IMTEXT_ROOT": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_info_and_check(index: Path, bundle: Bundle, tmp_path: Path) -> None:
+    assert bundle.fingerprint in imtext("info", bundle.path).stdout
+    told = imtext("info", index).stdout
+    assert "pictures     12" in told
+    assert "R@10" not in told  # nothing to say about i2t
+    done = imtext("check", bundle.path, index, "optim.lr=1e-3")
+    assert done.stdout.count("ok: ") == 3
+
+
+def test_rank(index: Path, bundle: Bundle) -> None:
+    pictures = sorted(index.parent.glob("*.png"))[:3]
+    done = imtext("rank", "red", *pictures, "--bundle", bundle.path, "--json")
+    assert sorted(row["path"] for row in json.loads(done.stdout)) == [str(path) for path in pictures]
+    done = imtext("rank", "--texts", pictures[0], "red", "blue", "--bundle", bundle.path)
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_status_changes_nothing(index: Path) -> None:
+    from tests.search.conftest import picture
+
+    added = picture(index.parent / "late.png", 77)
+    told = imtext("index", "--status", "--index", index).stdout
+    added.unlink()
+    assert f"new: {added} (not in the index)" in told
+    assert "1 new, 0 changed, 0 gone, 12 unchanged" in told
+    assert len(Index(index)) == 12
+
+
+def test_help_and_version() -> None:
+    assert imtext("--version").stdout.startswith("imtext 0.")
+    for verb in ("index", "search", "rank", "export", "check", "info", "demo"):
+        assert imtext(verb, "--help").returncode == 0
