@@ -82,6 +82,7 @@ def export(
         ),
         "imtext": imtext.__version__,
         "embed_dim": model.embed_dim,
+        "mirror": model.mirror,
         "preprocess": preprocess.to_dict(),
         "calibration": None,
         "metrics": {name: value for name, value in sorted(metrics.items()) if math.isfinite(value)},

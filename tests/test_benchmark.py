@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY_SHAPES
 
-from imtext.benchmark import main
+from imtext.benchmark.__main__ import main
 
 SHAPES = [*TINY_SHAPES, "data.num_images=450", "logger=none", "paths.root=."]
 

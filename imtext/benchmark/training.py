@@ -1,22 +1,19 @@
-"""Speed and memory, measured: ``python -m imtext.benchmark train experiment=flickr8k``."""
+"""How fast each stage of a training is, beside a plain loop over the same data."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import resource
 import sys
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from imtext.config import check_config, instantiate
-from imtext.errors import ConfigError, ImtextError
+from imtext.errors import ConfigError
 from imtext.launch import compose_config
 
 if TYPE_CHECKING:
@@ -311,7 +308,8 @@ def _memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _print(found: dict[str, Any]) -> None:
+def print_training(found: dict[str, Any]) -> None:
+    """A table for people."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -333,30 +331,3 @@ def _print(found: dict[str, Any]) -> None:
             f"{found['recipe_seconds']:.0f} s (R@10 {100 * found['recipe_r@10']:.1f}), "
             f"{found['plain_seconds'] / found['recipe_seconds']:.1f} × as fast"
         )
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m imtext.benchmark", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="steps of each stage of a training, beside a plain loop")
-    train.add_argument("overrides", nargs="*", help="settings as for imtext.train: experiment=… data.path=…")
-    train.add_argument("--steps", type=int, default=20, help="to measure of each (default: %(default)s)")
-    train.add_argument(
-        "--reach", type=int, default=0, metavar="EPOCHS", help="also train until as good as so many epochs of the loop"
-    )
-    train.add_argument("--json", type=Path, help="write every figure to this file")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    try:
-        found = benchmark_training(args.overrides, args.steps, args.reach)
-    except ImtextError as error:
-        raise SystemExit(f"error: {error}") from None
-    _print(found)
-    if args.json:
-        plain = {name: [asdict(one) for one in value] if name == "stages" else value for name, value in found.items()}
-        args.json.write_text(json.dumps(plain | {"plain": asdict(found["plain"])}, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Speed and memory, measured: ``python -m imtext.benchmark train | search | index``."""

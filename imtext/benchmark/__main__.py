@@ -1,0 +1,71 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import imtext.benchmark
+from imtext.errors import ImtextError
+
+
+def main() -> None:
+    """Measure, print, and write every figure to a file if asked to."""
+    parser = argparse.ArgumentParser(prog="python -m imtext.benchmark", description=imtext.benchmark.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="steps of each stage of a training, beside a plain loop")
+    train.add_argument("overrides", nargs="*", help="settings as for imtext.train: experiment=… data.path=…")
+    train.add_argument("--steps", type=int, default=20, help="to measure of each (default: %(default)s)")
+    train.add_argument(
+        "--reach", type=int, default=0, metavar="EPOCHS", help="also train until as good as so many epochs of the loop"
+    )
+    search = commands.add_parser("search", help="text query → top 10, beside FAISS and USearch")
+    search.add_argument(
+        "--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000], help="of galleries"
+    )
+    search.add_argument("--queries", type=int, default=300, help="of each size (default: %(default)s)")
+    index = commands.add_parser("index", help="pictures a second, beside a plain torch loop")
+    index.add_argument("--pictures", type=Path, help="a folder of photos; without it some are made up")
+    index.add_argument("--count", type=int, default=1_000, help="how many to make up (default: %(default)s)")
+    for command in (search, index):
+        command.add_argument("--bundle", type=Path, help="the model (default: the newest below runs/)")
+    for command in (train, search, index):
+        command.add_argument("--json", type=Path, help="write every figure to this file")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        measure, show = _chosen(args)
+        found = measure()
+    except ImtextError as error:
+        raise SystemExit(f"error: {error}") from None
+    show(found)
+    if args.json:
+        args.json.write_text(
+            json.dumps(found, indent=2, default=lambda one: asdict(one) if is_dataclass(one) else str(one))
+        )
+
+
+def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    if args.command == "train":
+        from imtext.benchmark.training import benchmark_training, print_training
+
+        return lambda: benchmark_training(args.overrides, args.steps, args.reach), print_training
+    from imtext.search import load_bundle, newest_bundle, runs_dir
+
+    bundle = load_bundle(args.bundle or newest_bundle(runs_dir()))
+    if args.command == "search":
+        from imtext.benchmark.searching import benchmark_search, print_search
+
+        return lambda: benchmark_search(bundle, args.sizes, args.queries), print_search
+    from imtext.benchmark.indexing import benchmark_index, print_index
+
+    return lambda: benchmark_index(bundle, args.pictures, args.count), print_index
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""How many pictures are indexed a second, beside what one would write first."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from imtext.search import Bundle, Index
+from imtext.search.sync import find
+
+SIDE = (500, 375)  # pixels, as Flickr's photos
+UNCHANGED = 10_000
+ROUNDS = 3
+
+
+def benchmark_index(bundle: Bundle, pictures: Path | None, count: int, seed: int = 0) -> dict[str, Any]:
+    """Index pictures, index them again unchanged, and do the same work in a plain torch loop.
+
+    Both take turns, and the medians are kept. The plain loop opens, resizes and embeds one picture after the other with
+    the same network.
+    """
+    with TemporaryDirectory(prefix="imtext-benchmark-") as name:
+        folder = Path(name)
+        if pictures is None:
+            pictures = folder / "pictures"
+            _make_up(pictures, count, seed)
+        files = [Path(path) for path in find([str(pictures)]).files]
+        ours, theirs = [], []
+        for number in range(ROUNDS):
+            index = Index.create(folder / f"index{number}", bundle)
+            started = time.perf_counter()
+            report = index.update([str(pictures)])
+            ours.append(report.added / (time.perf_counter() - started))
+            theirs.append(_plain_loop(files[: max(50, len(files) // 4)], bundle))
+        links = folder / "links"
+        links.mkdir()
+        for number in range(UNCHANGED):
+            (links / f"{number}.jpg").symlink_to(files[number % len(files)].absolute())
+        index.update([str(links)])
+        started = time.perf_counter()
+        again = index.update([str(links)])
+        unchanged = time.perf_counter() - started
+        assert again.unchanged == UNCHANGED
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {
+        "pictures": len(files), "images_per_second": float(np.median(ours)),
+        "plain_per_second": float(np.median(theirs)), "ratio": float(np.median(np.divide(ours, theirs))),
+        "unchanged": UNCHANGED, "unchanged_seconds": unchanged, "memory": peak,
+    }  # fmt: skip
+
+
+def _plain_loop(files: list[Path], bundle: Bundle) -> float:
+    """Pictures a second, one after the other."""
+    import torch
+
+    from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
+
+    size = bundle.preprocess.image_size
+    mean, std = (
+        torch.tensor(values)[:, None, None] for values in (bundle.preprocess.image_mean, bundle.preprocess.image_std)
+    )
+    # The weights do not matter for the time.
+    model = DualEncoder(
+        MobileNetV3Small(weights=None), LSTMEncoder(vocab_size=10), bundle.embed_dim, mirror=bundle.manifest["mirror"]
+    ).eval()
+    started = time.perf_counter()
+    with torch.inference_mode():
+        for path in files:
+            pixels = np.asarray(Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BICUBIC))
+            image = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+            model.encode_image(((image - mean) / std)[None]).numpy()
+    return len(files) / (time.perf_counter() - started)
+
+
+def _make_up(folder: Path, count: int, seed: int) -> None:
+    """Pictures as large as photos, in pixels and in bytes: soft shapes under a little noise."""
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        soft = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)).resize(SIDE, Image.Resampling.BICUBIC)
+        noise = rng.normal(0, 12, (SIDE[1], SIDE[0], 1))
+        Image.fromarray(np.clip(np.asarray(soft) + noise, 0, 255).astype(np.uint8)).save(
+            folder / f"{number}.jpg", quality=88
+        )
+
+
+def print_index(found: dict[str, Any]) -> None:
+    """Lines for people."""
+    print(
+        f"{found['pictures']:,} pictures: {found['images_per_second']:.0f} pictures/s; plain torch loop "
+        f"{found['plain_per_second']:.0f} pictures/s; {found['ratio']:.1f} × as fast (medians of {ROUNDS})\n"
+        f"{found['unchanged']:,} unchanged files: {found['unchanged_seconds']:.2f} s. "
+        f"Peak memory {found['memory'] / 1e6:.0f} MB, torch included."
+    )

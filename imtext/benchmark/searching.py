@@ -1,0 +1,177 @@
+"""How long a query takes, and how near that is to what the machine's memory allows."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imtext.errors import ImtextError
+from imtext.search.bundle import Bundle
+from imtext.search.encoder import Encoder
+from imtext.search.index import Index
+from imtext.search.matrix import Matrix
+from imtext.search.store import File, Picture, SQLiteStore
+
+Floats = npt.NDArray[np.float32]
+
+TOP_K, COLD_SIZE, COLD_STARTS = 10, 10_000, 5
+QUERY = "a brown dog runs along the beach with a ball in its mouth"
+
+
+def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int = 0) -> dict[str, Any]:
+    """Measure exact search over random vectors of the bundle's size, one query at a time.
+
+    Every method answers the same query before the next one comes, so that a disturbance of the machine meets all of
+    them alike.
+
+    Returns:
+        `bandwidth` of memory in bytes a second, `encoding` (milliseconds), `sizes` (for each method and size the
+        median and the 99th percentile in milliseconds, and the share of bandwidth), `cold` (a fresh process).
+    """
+    rng = np.random.default_rng(seed)
+    encoder = Encoder(bundle)
+    found: dict[str, Any] = {
+        "embed_dim": bundle.embed_dim, "cores": os.cpu_count(), "bandwidth": _bandwidth(), "sizes": [],
+    }  # fmt: skip
+    found["encoding"] = _percentiles([_timed(lambda: encoder.encode_texts([QUERY])) for _ in range(queries)][5:])
+    for size in sizes:
+        vectors = _random_unit(rng, size, bundle.embed_dim)
+        matrix = Matrix(0, np.arange(size), vectors, vectors.mean(axis=0))
+        methods = {"imtext": lambda query, matrix=matrix: matrix.top_k(query, TOP_K), **_others(vectors)}
+        times: dict[str, list[float]] = {name: [] for name in ("encode + search", *methods)}
+        for _ in range(max(30, queries if size <= 100_000 else queries // 4)):
+            query = _random_unit(rng, 1, bundle.embed_dim)
+            for name, method in methods.items():
+                times[name].append(_timed(lambda method=method, query=query: method(query)))
+            times["encode + search"].append(
+                _timed(lambda matrix=matrix: matrix.top_k(encoder.encode_texts([QUERY]), TOP_K))
+            )
+        for name, spent in times.items():
+            row = {"size": size, "method": name, **_percentiles(spent[5:])}
+            row["bandwidth_share"] = vectors.nbytes / (row["p50"] / 1000) / found["bandwidth"]
+            found["sizes"].append(row)
+    found["cold"] = _cold_start(bundle, rng)
+    return found
+
+
+def _others(vectors: Floats) -> dict[str, Callable[[Floats], Any]]:
+    """Exact search by those libraries that are here."""
+    methods: dict[str, Callable[[Floats], Any]] = {}
+    try:
+        import faiss
+
+        flat = faiss.IndexFlatIP(vectors.shape[1])
+        flat.add(vectors)
+        methods["FAISS flat"] = lambda query: flat.search(query, TOP_K)
+    except ImportError:
+        pass
+    try:
+        from usearch.index import MetricKind, search
+
+        methods["USearch exact"] = lambda query: search(vectors, query, TOP_K, MetricKind.IP, exact=True)
+    except ImportError:
+        pass
+    return methods
+
+
+def _cold_start(bundle: Bundle, rng: np.random.Generator) -> dict[str, Any]:
+    """`imtext search` in fresh processes, on an index whose files are in the system's cache."""
+    with TemporaryDirectory(prefix="imtext-benchmark-") as folder:
+        path = Path(folder) / "index"
+        Index.create(path, bundle)
+        store = SQLiteStore(path / "index.sqlite")
+        vectors = _random_unit(rng, COLD_SIZE, bundle.embed_dim)
+        rows = [(b"%d" % number, f"/pictures/{number}.jpg") for number in range(COLD_SIZE)]
+        store.commit(
+            [Picture(content, vector) for (content, _), vector in zip(rows, vectors, strict=True)],
+            [File(name, 1, 1, content) for content, name in rows],
+        )
+        store.close()
+        command = [
+            sys.executable,
+            "-m",
+            "imtext",
+            "search",
+            QUERY,
+            "--index",
+            str(path),
+            "--min-relevance",
+            "0",
+            "--json",
+        ]
+
+        def run() -> None:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise ImtextError(f"imtext search failed: {done.stderr}")
+
+        run()
+        seconds = [_timed(run) / 1000 for _ in range(COLD_STARTS)]
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"size": COLD_SIZE, "seconds": float(np.median(seconds)), "slowest": max(seconds), "memory": peak}
+
+
+def _bandwidth(size: int = 512 * 2**20, repeats: int = 5) -> float:
+    """Bytes a second that all cores together read from memory, at best."""
+    block = np.ones(size // 8, dtype=np.int64)
+    parts = np.array_split(block, os.cpu_count() or 1)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        best = min(_timed(lambda: list(pool.map(np.max, parts))) for _ in range(repeats))
+    return block.nbytes / (best / 1000)
+
+
+def _random_unit(rng: np.random.Generator, count: int, dim: int) -> Floats:
+    vectors = rng.standard_normal((count, dim), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+def _timed(work: Callable[[], object]) -> float:
+    """Milliseconds."""
+    started = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - started)
+
+
+def _percentiles(milliseconds: list[float]) -> dict[str, float]:
+    return {"p50": float(np.median(milliseconds)), "p99": float(np.percentile(milliseconds, 99))}
+
+
+def print_search(found: dict[str, Any]) -> None:
+    """A table for people."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"One query, top {TOP_K}, exact, {found['embed_dim']} dimensions",
+        title_justify="left",
+    )
+    for column in ("vectors", "method", "p50 ms", "p99 ms", "of memory speed"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for row in found["sizes"]:
+        share = f"{100 * row['bandwidth_share']:.0f} %" if row["method"] != "encode + search" else ""
+        table.add_row(f"{row['size']:,}", row["method"], f"{row['p50']:.2f}", f"{row['p99']:.2f}", share)
+    console = Console()
+    console.print(table)
+    cold, encoding = found["cold"], found["encoding"]
+    console.print(
+        f"Memory reads {found['bandwidth'] / 1e9:.1f} GB/s with {found['cores']} cores. "
+        f"Encoding a text: {encoding['p50']:.1f} ms (p99 {encoding['p99']:.1f})."
+    )
+    console.print(
+        f"imtext search in a fresh process, {cold['size']:,} pictures: {cold['seconds']:.2f} s "
+        f"(slowest {cold['slowest']:.2f}), {cold['memory'] / 1e6:.0f} MB."
+    )
