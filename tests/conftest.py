@@ -1,4 +1,4 @@
-"""What many tests need: tiny data, composed configurations, a database that is ready."""
+"""What many tests need: tiny data, composed configurations, a database that is ready, a bundle to search with."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
 
+from imtext.checkpoints import TrainedModel
+from imtext.config import instantiate
+from imtext.data import RetrievalDataModule
 from imtext.data.shapes import describe, draw, random_scene
+from imtext.export import export
 from imtext.launch import compose_config
+from imtext.search import Bundle, Encoder
 
 # Real photos and ImageNet weights, where there are any: a folder in the layout of jxie/flickr8k, and a state dict.
 FLICKR8K = os.environ.get("IMTEXT_FLICKR8K")
@@ -59,8 +65,6 @@ def compose(tmp_path: Path) -> Compose:
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve drawn pictures of different sizes in `Images/`, and `captions.txt` with two captions of each."""
-    import numpy as np
-
     folder = tmp_path_factory.mktemp("pictures")
     (folder / "Images").mkdir()
     rng = np.random.default_rng(0)
@@ -97,3 +101,50 @@ def database(migrated_database: Path, tmp_path: Path) -> str:
     (tmp_path / "runs").mkdir(exist_ok=True)
     shutil.copy(migrated_database, tmp_path / "runs" / "mlflow.db")
     return f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, RetrievalDataModule]:
+    """A tiny model with random weights and its data; 30 pictures of validation."""
+    root = tmp_path_factory.mktemp("untrained")
+    paths = [f"paths.root={root}", f"paths.cache_dir={root}/cache", f"paths.output_dir={root}/run"]
+    config = compose_config("train", [*TINY_SHAPES, "data.ratios=[0.25,0.75,0]", *paths])
+    data = instantiate(config.data)
+    data.setup()
+    config.model.text_encoder.vocab_size = data.tokenizer.vocab_size
+    config.model.mirror = True
+    torch.manual_seed(0)
+    model = instantiate(config.model)
+    pictures = data.pictures().batch(range(40), [])
+    for _ in range(30):  # batch statistics that fit; with torch's own all pictures look alike
+        model.encode_image(pictures)
+    return TrainedModel(model.eval(), data.tokenizer, data.preprocess, {}), data
+
+
+@pytest.fixture(scope="session")
+def bundle(untrained: tuple[TrainedModel, RetrievalDataModule], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Its bundle; tests that damage it make a copy."""
+    trained, data = untrained
+    return export(trained, data, tmp_path_factory.mktemp("bundle") / "bundle", {"val/t2i_r@10": 0.5}, {"note": "tiny"})
+
+
+@pytest.fixture(scope="session")
+def encoder(bundle: Bundle) -> Encoder:
+    return Encoder(bundle, threads=1)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Path:
+    """Twelve different drawings, some in a folder of their own."""
+    folder = tmp_path / "gallery"
+    (folder / "more").mkdir(parents=True)
+    for number in range(12):
+        picture(folder / ("more" if number > 8 else "") / f"{number:02}.png", number)
+    return folder
+
+
+def picture(path: Path, seed: int) -> Path:
+    """Draw the picture with this number."""
+    rng = np.random.default_rng(seed)
+    draw(random_scene(rng), rng).save(path)
+    return path

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TINY_SHAPES
 
 from imtext.benchmark.__main__ import main
+from tests.conftest import TINY_SHAPES
 
 SHAPES = [*TINY_SHAPES, "data.num_images=450", "logger=none", "paths.root=."]
 

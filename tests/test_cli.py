@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from imtext.search import Bundle, Index
-
-pytest_plugins = ["tests.search.conftest"]
+from tests.conftest import picture
 
 
 def imtext(*args: str | Path, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -24,8 +23,6 @@ def imtext(*args: str | Path, stdin: str = "", **environment: str) -> subprocess
 
 @pytest.fixture(scope="module")
 def index(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.search.conftest import picture
-
     folder = tmp_path_factory.mktemp("pictures")
     for number in range(12):
         picture(folder / f"{number:02}.png", number)
@@ -122,8 +119,6 @@ def test_rank(index: Path, bundle: Bundle) -> None:
 
 
 def test_status_changes_nothing(index: Path) -> None:
-    from tests.search.conftest import picture
-
     added = picture(index.parent / "late.png", 77)
     told = imtext("index", "--status", "--index", index).stdout
     added.unlink()

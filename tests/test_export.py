@@ -15,8 +15,6 @@ from imtext.errors import BundleError
 from imtext.export import verify
 from imtext.search import Bundle, Encoder
 
-pytest_plugins = ["tests.search.conftest"]
-
 Untrained = tuple[TrainedModel, RetrievalDataModule]
 
 
@@ -50,7 +48,7 @@ def test_another_model_is_noticed(untrained: Untrained, bundle: Bundle) -> None:
     trained, data = untrained
     other = copy.deepcopy(trained)
     with torch.no_grad():
-        other.model.text_projection[1].weight.add_(0.05)  # type: ignore[union-attr, operator, index]
+        other.model.text_projection[1].weight.add_(0.05)  # type: ignore[index]
     with pytest.raises(BundleError, match="text graph is not the model that was trained: cosine"):
         verify(bundle, other, data)
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import FLICKR8K, TINY_SHAPES, WEIGHTS
 from mlflow import MlflowClient
 from mlflow.entities import Run
+
+from tests.conftest import FLICKR8K, TINY_SHAPES, WEIGHTS
 
 pytestmark = pytest.mark.slow
 

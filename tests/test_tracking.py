@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import TINY_SHAPES, Compose
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from imtext.errors import ConfigError
 from imtext.tracking import MLflowTracker, tracked
 from imtext.train import train
+from tests.conftest import TINY_SHAPES, Compose
 
 RUN = [*TINY_SHAPES, "baseline=true", "callbacks.examples.every_n_epochs=1", "trainer.log_every_n_steps=1"]
 

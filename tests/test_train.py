@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY, TINY_SHAPES, Compose
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from imtext.checkpoints import epochs_done, find_checkpoint, load_model, read_checkpoint, strip
@@ -16,6 +15,7 @@ from imtext.config import CONFIG_DIR
 from imtext.errors import CheckpointError, ConfigError, ImtextError
 from imtext.evaluate import evaluate
 from imtext.train import train
+from tests.conftest import TINY, TINY_SHAPES, Compose
 
 FOLDER = CONFIG_DIR / "experiment"
 EXPERIMENTS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.yaml"))

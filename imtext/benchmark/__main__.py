@@ -45,9 +45,12 @@ def main() -> None:
         raise SystemExit(f"error: {error}") from None
     show(found)
     if args.json:
-        args.json.write_text(
-            json.dumps(found, indent=2, default=lambda one: asdict(one) if is_dataclass(one) else str(one))
-        )
+        args.json.write_text(json.dumps(found, indent=2, default=_plain))
+
+
+def _plain(value: object) -> object:
+    """What JSON can hold."""
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any], None]]:

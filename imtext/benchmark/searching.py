@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -48,26 +49,28 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
     for size in sizes:
         vectors = _random_unit(rng, size, bundle.embed_dim)
         matrix = Matrix(0, np.arange(size), vectors, vectors.mean(axis=0))
-        methods = {"imtext": lambda query, matrix=matrix: matrix.top_k(query, TOP_K), **_others(vectors)}
+        methods: dict[str, Callable[[Floats], object]] = {"imtext": partial(matrix.top_k, k=TOP_K), **_others(vectors)}
         times: dict[str, list[float]] = {name: [] for name in ("encode + search", *methods)}
         for _ in range(max(30, queries if size <= 100_000 else queries // 4)):
             query = _random_unit(rng, 1, bundle.embed_dim)
             for name, method in methods.items():
-                times[name].append(_timed(lambda method=method, query=query: method(query)))
-            times["encode + search"].append(
-                _timed(lambda matrix=matrix: matrix.top_k(encoder.encode_texts([QUERY]), TOP_K))
-            )
+                times[name].append(_timed(partial(method, query)))
+            times["encode + search"].append(_timed(partial(_encode_and_search, encoder, matrix)))
         for name, spent in times.items():
-            row = {"size": size, "method": name, **_percentiles(spent[5:])}
-            row["bandwidth_share"] = vectors.nbytes / (row["p50"] / 1000) / found["bandwidth"]
-            found["sizes"].append(row)
+            row = _percentiles(spent[5:])
+            share = vectors.nbytes / (row["p50"] / 1000) / found["bandwidth"]
+            found["sizes"].append({"size": size, "method": name, **row, "bandwidth_share": share})
     found["cold"] = _cold_start(bundle, rng)
     return found
 
 
-def _others(vectors: Floats) -> dict[str, Callable[[Floats], Any]]:
+def _encode_and_search(encoder: Encoder, matrix: Matrix) -> None:
+    matrix.top_k(encoder.encode_texts([QUERY]), TOP_K)
+
+
+def _others(vectors: Floats) -> dict[str, Callable[[Floats], object]]:
     """Exact search by those libraries that are here."""
-    methods: dict[str, Callable[[Floats], Any]] = {}
+    methods: dict[str, Callable[[Floats], object]] = {}
     try:
         import faiss
 

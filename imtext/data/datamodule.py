@@ -220,7 +220,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         """
         self.require(split)
         dataset = self.dataset(split)
-        return self._loader(dataset, BatchSampler(len(dataset), max(self.batch_size, 32), shuffle=False))
+        return self._loader(dataset, BatchSampler(len(dataset), min(max(self.batch_size, 32), 64), shuffle=False))
 
     def _loader(self, dataset: RetrievalDataset, sampler: BatchSampler) -> DataLoader[Batch]:
         on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"

@@ -162,7 +162,7 @@ def _logistic(features: Floats, labels: npt.NDArray[np.bool_], steps: int = 50) 
 
 
 def _affine(features: Floats, weights: Floats) -> Floats:
-    return features @ weights[:-1] + weights[-1]
+    return np.asarray(features @ weights[:-1] + weights[-1])
 
 
 def _sigmoid(logits: Floats) -> Floats:

@@ -8,7 +8,7 @@ import pytest
 from imtext.search.calibration import Calibration, calibrate
 
 
-def made_up(separation: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def made_up(separation: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Scores of 200 pictures and 400 texts; the matching ones are higher by `separation` standard deviations."""
     rng = np.random.default_rng(seed)
     answers = np.arange(400) // 2

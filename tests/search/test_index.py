@@ -17,7 +17,7 @@ from imtext.errors import SearchError
 from imtext.search import Bundle, Encoder, Index, SearchResult, parse_query
 from imtext.search.bundle import write_bundle
 from imtext.search.store import File, Picture, SQLiteStore
-from tests.search.conftest import picture
+from tests.conftest import picture
 
 
 @pytest.fixture

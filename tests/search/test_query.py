@@ -10,7 +10,7 @@ import pytest
 from imtext.errors import SearchError
 from imtext.search import Encoder
 from imtext.search.query import Term, embed_query, parse_query
-from tests.search.conftest import picture
+from tests.conftest import picture
 
 
 @pytest.mark.parametrize(
