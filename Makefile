@@ -46,7 +46,7 @@ clean:  ## Remove caches and builds; runs/ stays
 	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +
 
 .venv/.ready: pyproject.toml | $(UV)
-	$(UV) sync
+	$(UV) sync --all-extras
 	@touch $@
 
 # pip with --target works where the system's Python may not be touched, and without a virtual environment.

@@ -302,6 +302,34 @@ def export(
 
 
 @app.command()
+def serve(
+    index: Annotated[Path | None, typer.Argument(help="The index's folder; default as for search.")] = None,
+    host: Annotated[
+        str, typer.Option(help="Where to listen; anything but this machine asks for a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0: any that is free.")] = 8000,
+    token: Annotated[
+        str | None, typer.Option(envvar="IMTEXT_TOKEN", help="A secret that every request has to present.")
+    ] = None,
+    anyone: Annotated[bool, typer.Option("--anyone", help="Let others than this machine ask without a token.")] = False,
+    cors_origin: Annotated[
+        list[str] | None, typer.Option(help="Another origin whose pages may ask, such as https://example.org.")
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
+) -> None:
+    """Serve a page to search with, and an API, until Ctrl-C."""
+    from imtext.search import default_index
+    from imtext.search.server import serve
+
+    def say(url: str, pictures: int) -> None:
+        print(f"{pictures:,} pictures at {url} (API: {url}/openapi.json). Ctrl-C stops.", flush=True)
+        if open_page:
+            webbrowser.open(f"{url}/?token={token}" if token else url)
+
+    serve(index or default_index(), host, port, token, anyone, cors_origin or [], say)
+
+
+@app.command()
 def info(path: Annotated[Path, typer.Argument(help="A bundle, a training run, or an index.")]) -> None:
     """Say what is inside a bundle or an index."""
     from imtext.search import Index, load_bundle

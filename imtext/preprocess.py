@@ -79,23 +79,33 @@ class Preprocess:
         return cls(**values)
 
 
-def open_image(source: Path | bytes, target_size: int | None = None) -> Image.Image:
+def open_image(source: Path | bytes, target_size: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open a picture as upright RGB.
 
     Args:
         source: a file's path or its encoded bytes.
         target_size: when given, a JPEG is decoded straight to the smallest scale that is at least this
             large on both sides, which is several times faster for photos.
+        max_pixels: read from the header, before anything is decoded.
 
     Raises:
-        ValueError: not a picture, not an allowed format, or more than `MAX_PIXELS` pixels.
+        ValueError: not a picture, not an allowed format, or more pixels than that.
     """
     try:
         image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:  # read from the header, nothing is decoded yet
-            raise ValueError(f"{image.width}×{image.height} pixels, more than the limit of {MAX_PIXELS:,}")
+        if image.width * image.height > max_pixels:
+            raise ValueError(f"{image.width}×{image.height} pixels, more than the limit of {max_pixels:,}")
         if target_size is not None:
             image.draft("RGB", (target_size, target_size))
-        return ImageOps.exif_transpose(image).convert("RGB")
+        return _to_rgb(ImageOps.exif_transpose(image))
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):  # Pillow would clip at 255 what goes to 65,535
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:  # what is behind it is mostly paper, seldom the black that is left without alpha
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

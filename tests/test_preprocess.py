@@ -37,6 +37,14 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert image.size == (40, 30)
 
 
+def test_sixteen_bits_and_transparency_keep_their_meaning() -> None:
+    ramp = np.linspace(0, 65_535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    shades = np.asarray(open_image(encoded(Image.fromarray(ramp), "PNG")))[..., 0]
+    np.testing.assert_array_equal(shades, ramp >> 8)
+    nothing_drawn = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    assert open_image(encoded(nothing_drawn, "PNG")).getpixel((1, 1)) == (255, 255, 255)
+
+
 def test_pictures_stand_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees

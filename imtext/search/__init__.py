@@ -1,10 +1,17 @@
 """Everything behind the bundle: searching, without torch, Lightning or Hydra."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from imtext.search.bundle import Bundle, load_bundle, newest_bundle
 from imtext.search.encoder import Encoder
 from imtext.search.index import Index, SearchResult, default_index
 from imtext.search.predictor import Predictor, RankedText, create_predictor, runs_dir
 from imtext.search.query import Term, parse_query
+
+if TYPE_CHECKING:
+    from imtext.search.server import create_app
 
 __all__ = [
     "Bundle",
@@ -14,6 +21,7 @@ __all__ = [
     "RankedText",
     "SearchResult",
     "Term",
+    "create_app",
     "create_predictor",
     "default_index",
     "load_bundle",
@@ -21,3 +29,12 @@ __all__ = [
     "parse_query",
     "runs_dir",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`create_app` when it is asked for: the command line never waits for FastAPI."""
+    if name == "create_app":
+        from imtext.search.server import create_app
+
+        return create_app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from imtext.errors import SearchError
@@ -18,7 +17,7 @@ from imtext.search import sync
 from imtext.search.bundle import Bundle, copy_bundle, load_bundle
 from imtext.search.encoder import Embeddings, Encoder
 from imtext.search.matrix import Matrix, open_matrix
-from imtext.search.query import Term, embed_query
+from imtext.search.query import Term, embed_queries
 from imtext.search.store import SQLiteStore
 
 ROWS, VECTORS, LOCK, BUNDLE = "index.sqlite", "vectors.cache", "writer.lock", "bundle"
@@ -43,14 +42,14 @@ class SearchResult:
         score: similarity, -1 … 1.
         relevance: how likely it is what the query describes, 0 … 1; None for queries with pictures in them, which
             nothing was learnt about, and for bundles without calibration.
-        id: of the picture in its index.
+        id: the hash of its content; empty for a picture that is in no index.
         copies: other files with the same content.
     """
 
     path: str
     score: float
     relevance: float | None
-    id: int
+    id: str = ""
     copies: tuple[str, ...] = ()
 
 
@@ -60,15 +59,17 @@ class Index:
     Args:
         folder: of an index made by `Index.create`.
         threads: for embedding; None: as many as there are cores.
+        follow: look for new commits before every search. A server looks by itself, in the background.
 
     Raises:
         SearchError: there is none, or it is damaged.
         BundleError: its bundle is damaged.
     """
 
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, threads: int | None = None, follow: bool = True) -> None:
+        self.folder, self.follow = folder, follow
         self.store = SQLiteStore(folder / ROWS)
+        self._identity = (folder / ROWS).stat().st_ino
         self.bundle = load_bundle(folder / BUNDLE)
         self.encoder = Encoder(self.bundle, threads)
         self._matrix: Matrix | None = None
@@ -174,11 +175,26 @@ class Index:
         return self.store.count()
 
     def matrix(self) -> Matrix:
-        """All vectors as of now; made anew when something was committed."""
+        """All vectors, of the last commit; with `follow` off, of the last `refresh`."""
+        if self.follow or self._matrix is None:
+            self.refresh()
+        assert self._matrix is not None
+        return self._matrix
+
+    def replaced(self) -> bool:
+        """Has this folder become another index, made anew with `rebuild`?"""
+        try:
+            return self._identity != (self.folder / ROWS).stat().st_ino
+        except OSError:
+            return False
+
+    def refresh(self) -> bool:
+        """Take up what was committed since; True if there was something."""
         with self._lock:
-            if self._matrix is None or self._matrix.version != self.store.version():
-                self._matrix = open_matrix(self.folder / VECTORS, self.store)
-            return self._matrix
+            if self._matrix is not None and self._matrix.version == self.store.version():
+                return False
+            self._matrix = open_matrix(self.folder / VECTORS, self.store)
+            return True
 
     def search(self, terms: Sequence[Term], top_k: int = 10, min_relevance: float = 0.0) -> list[SearchResult]:
         """The best pictures for one query, best first.
@@ -197,14 +213,8 @@ class Index:
         self, queries: Sequence[Sequence[Term]], top_k: int = 10, min_relevance: float = 0.0
     ) -> list[list[SearchResult]]:
         """Like `search` for many queries, which share the pass over all vectors."""
-        if not queries:
-            return []
         texts = [all(term.picture is None for term in terms) for terms in queries]
-        if all(texts) and all(len(terms) == 1 and terms[0].weight > 0 for terms in queries):
-            vectors = self.encoder.encode_texts([str(terms[0].text) for terms in queries])
-        else:
-            vectors = np.stack([embed_query(terms, self.encoder) for terms in queries])
-        return self.nearest(vectors, top_k, min_relevance, texts)
+        return self.nearest(embed_queries(queries, self.encoder), top_k, min_relevance, texts)
 
     def nearest(
         self, vectors: Embeddings, top_k: int, min_relevance: float = 0.0, calibrated: Sequence[bool] | None = None
@@ -221,12 +231,20 @@ class Index:
             if calibration is not None and (calibrated is None or calibrated[row]):
                 usual = float(matrix.mean @ vectors[row])
                 relevance = [float(one) for one in calibration.relevance(score, usual, len(matrix.ids))]
-            paths = self.store.paths(matrix.ids[where].tolist())
+            held = self.store.held(matrix.ids[where].tolist())
             results = []
             for place, similarity, likely in zip(where, score, relevance, strict=True):
-                number = int(matrix.ids[place])
-                if paths[number] and (likely is None or likely >= min_relevance):  # not removed a moment ago
-                    first, *copies = paths[number]
-                    results.append(SearchResult(first, float(similarity), likely, number, tuple(copies)))
+                files = held.get(int(matrix.ids[place]))  # none: removed a moment ago
+                if files and (likely is None or likely >= min_relevance):
+                    first, *copies = files
+                    results.append(
+                        SearchResult(
+                            first.path,
+                            float(similarity),
+                            likely,
+                            first.content.hex(),
+                            tuple(one.path for one in copies),
+                        )
+                    )
             found.append(results)
         return found

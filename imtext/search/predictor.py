@@ -17,7 +17,7 @@ from imtext.search.bundle import load_bundle, newest_bundle
 from imtext.search.encoder import Embeddings, Encoder
 from imtext.search.index import Index, SearchResult
 from imtext.search.matrix import Matrix
-from imtext.search.query import embed_query, parse_query
+from imtext.search.query import embed_queries, parse_query
 
 Source = str | os.PathLike[str] | bytes | Image.Image
 
@@ -106,11 +106,11 @@ class Predictor:
         """
         paths = [os.fspath(path) for path in image_paths]
         terms = parse_query(text_query)
-        query = embed_query(terms, self.encoder)
+        query = embed_queries([terms], self.encoder)[0]
         vectors = self.encode_images(paths)
         places, scores, relevance = self._rank(query, vectors, top_k, all(term.picture is None for term in terms))
         return [
-            SearchResult(paths[place], float(score), likely, int(place))
+            SearchResult(paths[place], float(score), likely)
             for place, score, likely in zip(places, scores, relevance, strict=True)
         ]
 

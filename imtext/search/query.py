@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imtext.errors import SearchError
-from imtext.preprocess import open_image
+from imtext.preprocess import MAX_PIXELS, open_image
 
 if TYPE_CHECKING:
     from imtext.search.encoder import Embeddings, Encoder
@@ -71,32 +71,30 @@ def _term(body: str, sign: int, pictures: bool) -> Term:
     return Term(body, None, sign * weight)
 
 
-def embed_query(terms: Sequence[Term], encoder: Encoder) -> Embeddings:
-    """The weighted sum of all terms' embeddings, ``[embed_dim]`` of unit length.
+def embed_queries(queries: Sequence[Sequence[Term]], encoder: Encoder) -> Embeddings:
+    """The weighted sum of each query's terms, ``[Q, embed_dim]`` of unit length; all texts are embedded together.
 
     Raises:
-        SearchError: a picture cannot be read, or the terms cancel out.
+        SearchError: a picture cannot be read, or the terms of a query cancel out.
     """
-    texts = [term.text for term in terms if term.text is not None]
-    words = iter(encoder.encode_texts(texts))
-    total = np.zeros(encoder.bundle.embed_dim, dtype=np.float32)
-    for term in terms:
-        if term.picture is None:
-            total += term.weight * next(words)
-        else:
-            total += term.weight * embed_picture(term.picture, encoder)
-    return unit(total)
+    words = iter(encoder.encode_texts([term.text for terms in queries for term in terms if term.text is not None]))
+    vectors = np.zeros((len(queries), encoder.bundle.embed_dim), dtype=np.float32)
+    for vector, terms in zip(vectors, queries, strict=True):
+        for term in terms:
+            vector += term.weight * (next(words) if term.picture is None else embed_picture(term.picture, encoder))
+        vector[:] = _unit(vector)
+    return vectors
 
 
-def embed_picture(source: Path | bytes, encoder: Encoder) -> Embeddings:
-    """One picture → ``[embed_dim]``.
+def embed_picture(source: Path | bytes, encoder: Encoder, max_pixels: int = MAX_PIXELS) -> Embeddings:
+    """One picture → ``[embed_dim]`` of unit length.
 
     Raises:
         SearchError: it cannot be read.
     """
     preprocess = encoder.bundle.preprocess
     try:
-        image = open_image(source, preprocess.image_size)
+        image = open_image(source, preprocess.image_size, max_pixels)
     except ValueError as error:
         name = source if isinstance(source, Path) else "The picture"
         raise SearchError(f"{name} cannot be read: {error}") from error
@@ -104,7 +102,7 @@ def embed_picture(source: Path | bytes, encoder: Encoder) -> Embeddings:
     return embedding
 
 
-def unit(vector: Embeddings) -> Embeddings:
+def _unit(vector: Embeddings) -> Embeddings:
     """Scale to length one.
 
     Raises:

@@ -76,8 +76,11 @@ class VectorStore(Protocol):
     def vectors(self) -> tuple[int, Ids, Iterator[Vectors]]:
         """The version, all ids in ascending order, and their vectors in that order, in blocks."""
 
-    def paths(self, ids: Sequence[int]) -> dict[int, list[str]]:
-        """Id → the files that hold this picture, in alphabetical order."""
+    def held(self, ids: Sequence[int]) -> dict[int, list[File]]:
+        """Id → the files that hold this picture, in alphabetical order; without those that are gone."""
+
+    def find(self, content: bytes) -> tuple[int, list[File]] | None:
+        """The id of the picture with this content and the files that hold it; None if there is none."""
 
     def sources(self) -> list[str]:
         """Folders, patterns and lists that were indexed, in order of name."""
@@ -221,13 +224,28 @@ class SQLiteStore:
 
         return version, ids, blocks()
 
-    def paths(self, ids: Sequence[int]) -> dict[int, list[str]]:
-        """Id → the files that hold this picture, in alphabetical order."""
-        found: dict[int, list[str]] = {}
-        for number in ids:
-            rows = self._query("SELECT path FROM files WHERE picture = ? ORDER BY path", (int(number),))
-            found[int(number)] = [os.fsdecode(row[0]) for row in rows]
+    def held(self, ids: Sequence[int]) -> dict[int, list[File]]:
+        """Id → the files that hold this picture, in alphabetical order; without those that are gone."""
+        found: dict[int, list[File]] = {}
+        wanted = list(dict.fromkeys(ids))
+        for start in range(0, len(wanted), 1_000):
+            some = wanted[start : start + 1_000]
+            rows = self._query(
+                "SELECT picture, path, size, mtime_ns, content, reason FROM files "
+                f"JOIN pictures ON pictures.id = files.picture WHERE picture IN ({','.join('?' * len(some))}) "
+                "ORDER BY path",
+                tuple(some),
+            )
+            for number, path, *rest in rows:
+                found.setdefault(number, []).append(File(os.fsdecode(path), *rest))
         return found
+
+    def find(self, content: bytes) -> tuple[int, list[File]] | None:
+        """The id of the picture with this content and the files that hold it; None if there is none."""
+        for (number,) in self._query("SELECT id FROM pictures WHERE content = ?", (content,)):
+            if files := self.held([number]).get(number):
+                return number, files
+        return None
 
     def sources(self) -> list[str]:
         """Folders, patterns and lists that were indexed, in order of name."""

@@ -46,9 +46,9 @@ def test_first_time_and_again(index: Index, gallery: Path) -> None:
 def test_vectors_are_those_of_the_pictures(index: Index, gallery: Path, encoder: Encoder) -> None:
     index.update([str(gallery)])
     matrix = index.matrix()
-    paths = index.store.paths(matrix.ids.tolist())
+    held = index.store.held(matrix.ids.tolist())
     for number, vector in zip(matrix.ids.tolist(), matrix.vectors, strict=True):
-        pixels = index.bundle.preprocess.pixels(Image.open(paths[number][0]).convert("RGB"))
+        pixels = index.bundle.preprocess.pixels(Image.open(held[number][0].path).convert("RGB"))
         np.testing.assert_allclose(vector, encoder.encode_images([pixels])[0], atol=1e-5)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from imtext.errors import SearchError
 from imtext.search import Encoder
-from imtext.search.query import Term, embed_query, parse_query
+from imtext.search.query import Term, embed_queries, parse_query
 from tests.conftest import picture
 
 
@@ -56,18 +56,18 @@ def test_strangers_cannot_open_files(tmp_path: Path) -> None:
 def test_arithmetic(encoder: Encoder, tmp_path: Path) -> None:
     path = picture(tmp_path / "one.png", 0)
     words = encoder.encode_texts(["red", "blue"])
-    combined = embed_query(parse_query(f"red + {path} - 2:blue"), encoder)
-    image = embed_query(parse_query(str(path)), encoder)
+    combined = embed_queries([parse_query(f"red + {path} - 2:blue")], encoder)[0]
+    image = embed_queries([parse_query(str(path))], encoder)[0]
     expected = words[0] + image - 2 * words[1]
     np.testing.assert_allclose(combined, expected / np.linalg.norm(expected), atol=1e-5)
 
 
 def test_cancelled(encoder: Encoder) -> None:
     with pytest.raises(SearchError, match="cancel each other out"):
-        embed_query(parse_query("red - red"), encoder)
+        embed_queries([parse_query("red - red")], encoder)
 
 
 def test_broken_picture(encoder: Encoder, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("no picture")
     with pytest.raises(SearchError, match=r"bad\.jpg cannot be read"):
-        embed_query(parse_query(str(tmp_path / "bad.jpg")), encoder)
+        embed_queries([parse_query(str(tmp_path / "bad.jpg"))], encoder)
