@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from imtext.errors import ConfigError
 
@@ -98,6 +98,8 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
         if target_size is not None:
             image.draft("RGB", (target_size, target_size))
         return _to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise ValueError(f"not a picture of these formats: {', '.join(FORMATS)}") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 

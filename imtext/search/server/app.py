@@ -48,7 +48,7 @@ from imtext.search.server.messages import (
     TopK,
     Words,
     responses,
-)  # fmt: skip
+)
 from imtext.search.server.service import Service, Wanted
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,12 @@ def _add_searching(app: FastAPI, service: Service) -> None:
         unknown = list(dict.fromkeys(word for text in texts for word in service.index.encoder.unknown_words(text)))
         return _results(service, results, started, unknown)
 
-    @app.get("/search", tags=["search"], summary="Search by words, or for what is like a picture of the index")
+    @app.get(
+        "/search",
+        tags=["search"],
+        summary="Search by words, or for what is like a picture of the index",
+        responses=responses(MISSING),
+    )
     async def search(
         q: Annotated[Words | None, Query()] = None,
         like: Annotated[Id | None, Query()] = None,
@@ -305,9 +310,9 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
     )
     async def thumbnail(
         id: Annotated[Id, PathParameter()],
-        size: Annotated[Literal[320, 1600], Query(description="Pixels of the longer side.")] = 320,
+        size: Annotated[Literal["320", "1600"], Query(description="Pixels of the longer side.")] = "320",
     ) -> Response:
-        content = await service.on_picture(service.thumbnail, id, size)
+        content = await service.on_picture(service.thumbnail, id, int(size))
         return Response(content, media_type="image/jpeg", headers=for_ever)
 
 

@@ -182,7 +182,7 @@ class Guard:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > limit:
-                raise HTTPException(413, too_large)
+                raise HTTPException(413, too_large, {"connection": "close"})
             arrived = arrived or not message.get("more_body", False)
             return message
 
@@ -205,7 +205,8 @@ class Guard:
 
 
 def _token_of_address(scope: Scope) -> bytes:
-    return parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0].encode()
+    query: str = scope["query_string"].decode("latin-1")
+    return parse_qs(query).get("token", [""])[0].encode()
 
 
 async def _let_in(token: bytes, send: Send) -> int:

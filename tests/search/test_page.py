@@ -1,0 +1,176 @@
+"""The page in a real browser (Debian's chromium, or Chrome). Pictures of it go to build/screenshots."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from imtext.search import Bundle, Index
+from tests.conftest import picture
+
+SCREENSHOTS = Path("build/screenshots")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium or google-chrome")]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page") / "pictures"
+    folder.mkdir()
+    for number in range(90):
+        picture(folder / f"drawing {number:02}.png", number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(bundle: Bundle, pictures: Path) -> Iterator[str]:
+    folder = pictures.parent / "index"
+    Index.create(folder, bundle).update([str(pictures)])
+    command = [sys.executable, "-m", "imtext", "serve", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield server.stdout.readline().split()[3]
+        server.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page as it opens; nothing may be said on the console, and nothing be fetched from elsewhere."""
+    phone = "phone" in request.node.name
+    size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 860}
+    context = browser.new_context(viewport=size, has_touch=phone, is_mobile=phone)  # type: ignore[arg-type]
+    page = context.new_page()
+    complaints: list[str] = []  # but for refusals, which a test may provoke
+    page.on("console", lambda message: complaints.append(message.text) if "422" not in message.text else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda one: complaints.append(one.url) if not one.url.startswith((address, "data:", "blob:")) else None,
+    )
+    page.goto(address)
+    expect(page.locator("#grid li")).not_to_have_count(0)
+    page.locator("#relevance").evaluate("one => { one.value = 0; one.dispatchEvent(new Event('input')) }")
+    yield page
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{request.node.name}.png")
+    context.close()
+    assert complaints == []
+
+
+def drop(page: Page, path: Path) -> None:
+    """What a browser sees of a file that is dragged into it."""
+    page.evaluate(
+        """([bytes, name]) => {
+            const data = new DataTransfer()
+            data.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/png' }))
+            for (const kind of ['dragenter', 'dragover', 'drop'])
+                document.body.dispatchEvent(
+                    new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }))
+        }""",
+        [list(path.read_bytes()), path.name],
+    )
+
+
+def test_all_pictures_while_scrolling(page: Page) -> None:
+    expect(page.locator("#status")).to_have_text("90 pictures")
+    expect(page.locator("#grid li")).to_have_count(60)
+    page.mouse.wheel(0, 9000)
+    expect(page.locator("#grid li")).to_have_count(90)
+
+
+def test_results_come_while_typing(page: Page) -> None:
+    page.locator("#query").press_sequentially("a red star", delay=40)
+    expect(page.locator("#status")).to_contain_text("of 90 pictures")
+    expect(page.locator(".badge").first).to_contain_text("%")
+    page.wait_for_url("**/?q=a+red+star")
+    page.reload()
+    expect(page.locator("#query")).to_have_value("a red star")
+    expect(page.locator("#status")).to_contain_text("of 90 pictures")
+    page.locator("#query").fill("a flurb + star - circle")
+    expect(page.locator("#status")).to_contain_text("not in the model's vocabulary: flurb")
+    page.locator("#query").fill("red - red")
+    expect(page.locator("#nothing")).to_contain_text("cancel each other out")
+
+
+def test_a_dropped_picture_finds_itself(page: Page, pictures: Path) -> None:
+    drop(page, pictures / "drawing 33.png")
+    expect(page.locator("#like")).to_be_visible()
+    expect(page.locator("#grid .caption").first).to_have_text("drawing 33.png")
+    page.get_by_label("Remove the picture").click()
+    expect(page.locator("#like")).to_be_hidden()
+    page.locator("#file").set_input_files(pictures / "drawing 44.png")
+    expect(page.locator("#grid .caption").first).to_have_text("drawing 44.png")
+
+
+def test_what_is_no_picture_is_explained(page: Page, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing")
+    drop(page, broken)
+    expect(page.locator("#nothing")).to_contain_text("cannot be read")
+    page.locator("#query").fill("a star")
+    expect(page.locator("#nothing")).to_be_hidden()
+
+
+def test_slider_and_no_good_match(page: Page) -> None:
+    page.locator("#query").fill("a blue circle")
+    expect(page.locator(".badge").first).to_contain_text("%")
+    before = page.locator("#grid li").count()
+    page.locator("#relevance").fill("100")
+    expect(page.locator("#grid li")).to_have_count(0)
+    expect(page.locator("#nothing h2")).to_have_text("No good match")
+    page.screenshot(path=SCREENSHOTS / "no_good_match.png")
+    page.get_by_role("button", name="Show the nearest anyway").click()
+    expect(page.locator("#grid li")).to_have_count(before)
+
+
+def test_keyboard_alone(page: Page) -> None:
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.locator("#query")).to_be_focused()
+    page.keyboard.type("two stars")
+    expect(page.locator("#status")).to_contain_text("ms")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#grid button").nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    viewer = page.locator("#viewer")
+    expect(viewer).to_be_visible()
+    expect(viewer.locator(".file")).to_have_text(page.locator("#grid .caption").nth(1).text_content() or "?")
+    page.wait_for_function("document.querySelector('#viewer img').naturalWidth > 0")
+    page.screenshot(path=SCREENSHOTS / "viewer.png")
+    page.keyboard.press("ArrowRight")
+    third = page.locator("#grid .caption").nth(2).text_content() or "?"
+    expect(viewer.locator(".file")).to_have_text(third)
+    page.keyboard.press("s")
+    expect(viewer).to_be_hidden()
+    expect(page.locator("#grid .caption").first).to_have_text(third)
+    page.keyboard.press("Escape")
+    expect(page.locator("#status")).to_have_text("90 pictures")
+
+
+def test_phone(page: Page) -> None:
+    page.locator("#query").fill("a green square")
+    expect(page.locator("#status")).to_contain_text("ms")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    left, right = (page.locator("#grid button").nth(place).bounding_box() for place in (0, 1))
+    assert left is not None
+    assert right is not None
+    assert left["y"] == right["y"]  # two beside each other
+    page.locator("#grid button").first.tap()
+    expect(page.locator("#viewer")).to_be_visible()
+    page.get_by_role("button", name="Similar").tap()
+    expect(page.locator("#like")).to_be_visible()
