@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import mimetypes
 import time
@@ -91,6 +92,9 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         following = asyncio.create_task(service.follow())
+        # What is there now stays for good; to look through it for garbage would stop everybody for 30 ms each time.
+        gc.collect()
+        gc.freeze()
         yield
         following.cancel()
         service.close()

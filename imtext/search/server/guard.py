@@ -56,7 +56,7 @@ class Limits:
     seconds: float = 10.0
     download_seconds: float = 120.0
     batch: int = 8
-    waiting: int = 16
+    waiting: int = 8
     pictures: int = 2
     pictures_waiting: int = 256
 
