@@ -4,15 +4,19 @@ SHELL := /bin/sh
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 
-.PHONY: help setup quickstart train ui test test-fast lint types format clean
+.PHONY: help setup quickstart serve train ui test test-fast lint types format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready  ## Install everything into .venv
 
-quickstart: setup  ## Train on drawn shapes and measure: 2 minutes, no data to download
+quickstart: setup  ## Train on drawn shapes, measure, search: 2 minutes, no data to download
 	$(RUN) python -m imtext.train experiment=quickstart
+	$(RUN) imtext demo runs/demo
+
+serve: setup  ## Open the page on what was indexed: make serve ARGS="--open"
+	$(RUN) imtext serve $(ARGS)
 
 train: setup  ## Train on Flickr8K, or what ARGS says: make train ARGS="data=table data.path=my.csv"
 	$(RUN) python -m imtext.train $(ARGS)

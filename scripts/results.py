@@ -10,15 +10,19 @@ runs of `flickr8k_tried`, grouped by the tag `change`; the tag `kept` says what 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 import statistics
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+PICTURE = ".github/reliability.png"
 RECALLS = [f"{direction}_r{k}" for direction in ("t2i", "i2t") for k in (1, 5, 10)]
 MRRS = ["t2i_mrr", "i2t_mrr"]
 
@@ -53,7 +57,13 @@ def main() -> None:
     tried = finished(client, "flickr8k_tried")
     if not recipes:
         raise SystemExit(f"error: {args.tracking_uri} has no finished run of flickr8k or flickr8k_fast")
-    args.output.write_text(page(client, recipes, tried))
+    text = page(client, recipes, tried)
+    if manifest := newest_manifest(client, recipes):
+        picture = args.output.parent / PICTURE
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        draw_reliability(manifest["calibration"], picture)
+        text += "\n" + relevance(manifest)
+    args.output.write_text(text)
     print(f"{args.output}: {len(recipes)} runs of recipes, {len(tried)} of what was tried")
 
 
@@ -67,7 +77,7 @@ def finished(client: MlflowClient, experiment: str) -> list[Run]:
 
 
 def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
-    """The text of RESULTS.md."""
+    """The tables of RESULTS.md."""
     names = {run.info.experiment_id: client.get_experiment(run.info.experiment_id).name for run in recipes}
 
     def recipe(run: Run) -> str:
@@ -114,7 +124,7 @@ def table(runs: Iterable[Run], group: Callable[[Run], str], title: str, with_kep
             cells = [
                 " / ".join(spread(members, f"{split}/{key}", 100) for key in RECALLS[:3]),
                 " / ".join(spread(members, f"{split}/{key}", 100) for key in RECALLS[3:]),
-                " / ".join(f"{mean(members, f'{split}/{key}'):.3f}" for key in MRRS),
+                " / ".join(mean(members, f"{split}/{key}") for key in MRRS),
                 f"{statistics.mean(minutes(run) for run in members):.0f}",
             ]
             kept = f" {members[0].data.tags.get('kept', '')} |" if with_kept else ""
@@ -122,9 +132,71 @@ def table(runs: Iterable[Run], group: Callable[[Run], str], title: str, with_kep
     return ["\n".join(rows)]
 
 
-def mean(runs: list[Run], key: str) -> float:
-    """Of a figure over runs."""
-    return statistics.mean(float(run.data.metrics[key]) for run in runs)
+def newest_manifest(client: MlflowClient, recipes: list[Run]) -> dict[str, Any] | None:
+    """Of the bundle of the newest run of `flickr8k` on the official split."""
+    for run in reversed(recipes):
+        official = run.data.params["data.split"] == "official"
+        named = client.get_experiment(run.info.experiment_id).name == "flickr8k"
+        if official and named and client.list_artifacts(run.info.run_id, "bundle"):
+            with TemporaryDirectory() as folder:
+                path = client.download_artifacts(run.info.run_id, "bundle/manifest.json", folder)
+                manifest: dict[str, Any] = json.loads(Path(path).read_text())
+                return manifest
+    return None
+
+
+def draw_reliability(calibration: dict[str, Any], path: Path) -> None:
+    """Observed share against predicted relevance, with 95 % intervals (Wilson, 1927)."""
+    from matplotlib.figure import Figure
+
+    rows = calibration["reliability"]
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axes = figure.add_subplot(xlabel="relevance that was promised", ylabel="share of pictures that were right")
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    for predicted, observed, count in rows:
+        middle = (observed + 1.92 / count) / (1 + 3.84 / count)
+        half = 1.96 * math.sqrt(observed * (1 - observed) / count + 0.96 / count**2) / (1 + 3.84 / count)
+        axes.plot([predicted, predicted], [middle - half, middle + half], color="#5b5bd6", alpha=0.5)
+    axes.plot([row[0] for row in rows], [row[1] for row in rows], "o-", color="#5b5bd6", markersize=4)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    figure.savefig(path, dpi=110)
+
+
+def relevance(manifest: dict[str, Any]) -> str:
+    """What the relevance of results is worth."""
+    calibration = manifest["calibration"]
+    shown = int(sum(row[2] for row in calibration["reliability"]))
+    return (
+        "\n\n".join(
+            [
+                "## Relevance",
+                f"The per cent beside results, of the newest `experiment=flickr8k`: {shown:,} results of searches in "
+                "galleries of 100 validation pictures, half of which lacked the picture the words were written for; "
+                "learnt on half of the pictures, measured on the others. Expected calibration error "
+                f"{100 * calibration['error']:.2f} points. Below {100 * calibration['min_relevance']:.0f} % nothing is "
+                "shown: that keeps the best result of nine in ten queries that have an answer, and "
+                f'{100 * calibration["refused"]:.0f} % of those without one get the answer "No good match".',
+                f"![Reliability diagram]({PICTURE})",
+                "\n".join(
+                    [
+                        "| promised | right | results |",
+                        "|---|---|---|",
+                        *(
+                            f"| {100 * p:.1f} % | {100 * o:.1f} % | {int(n):,} |"
+                            for p, o, n in calibration["reliability"]
+                        ),
+                    ]
+                ),
+            ]
+        )
+        + "\n"
+    )
+
+
+def mean(runs: list[Run], key: str) -> str:
+    """Of a figure over runs; a dash where it was not measured."""
+    values = [float(run.data.metrics[key]) for run in runs if key in run.data.metrics]
+    return f"{statistics.mean(values):.3f}" if values else "–"
 
 
 def spread(runs: list[Run], key: str, scale: float) -> str:
