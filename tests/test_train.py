@@ -128,12 +128,12 @@ class TestRepeatability:
         straight, first = train(compose(*self.LONG, output="straight"))
         epoch = {"heads": 0, "top": 1, "whole": 2}[stage]
         monkeypatch.setattr(Interrupt, "epoch", epoch)
-        monkeypatch.setattr("conftest.Interrupt", Interrupt, raising=False)
-        monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "conftest,test_train")
+        monkeypatch.setattr("tests.conftest.Interrupt", Interrupt, raising=False)
+        monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "tests")
         broken = compose(
             *self.LONG,
             f"data.num_workers={workers}",
-            "+callbacks.interrupt._target_=conftest.Interrupt",
+            "+callbacks.interrupt._target_=tests.conftest.Interrupt",
             output="resumed",
         )
         with pytest.raises(RuntimeError, match="lights"):
@@ -165,10 +165,10 @@ class TestRepeatability:
     ) -> None:
         straight, _ = train(compose(*self.LONG, output="straight"))
         monkeypatch.setattr(Interrupt, "on_train_batch_end", lambda *_: (_ for _ in ()).throw(RuntimeError("early")))
-        monkeypatch.setattr("conftest.Interrupt", Interrupt, raising=False)
-        monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "conftest,test_train")
+        monkeypatch.setattr("tests.conftest.Interrupt", Interrupt, raising=False)
+        monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "tests")
         with pytest.raises(RuntimeError, match="early"):
-            train(compose(*self.LONG, "+callbacks.interrupt._target_=conftest.Interrupt", output="resumed"))
+            train(compose(*self.LONG, "+callbacks.interrupt._target_=tests.conftest.Interrupt", output="resumed"))
         resumed, _ = train(compose(*self.LONG, "ckpt_path=last", output="resumed"))
         assert without_time(resumed) == without_time(straight)
 

@@ -150,7 +150,7 @@ def test_keyboard_alone(page: Page) -> None:
     viewer = page.locator("#viewer")
     expect(viewer).to_be_visible()
     expect(viewer.locator(".file")).to_have_text(page.locator("#grid .caption").nth(1).text_content() or "?")
-    page.wait_for_function("document.querySelector('#viewer img').naturalWidth > 0")
+    viewer.locator("img").evaluate("one => one.decode()")
     page.screenshot(path=SCREENSHOTS / "viewer.png")
     page.keyboard.press("ArrowRight")
     third = page.locator("#grid .caption").nth(2).text_content() or "?"
