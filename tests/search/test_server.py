@@ -408,6 +408,7 @@ def test_fuzz(server: Server) -> None:
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:]
+    assert "Unresolvable" not in done.stdout
     assert server.get("/search?q=red").ok
 
 

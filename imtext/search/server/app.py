@@ -9,6 +9,7 @@ import logging
 import mimetypes
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from fastapi import Body, FastAPI, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -36,6 +38,7 @@ from imtext.search.server.messages import (
     EmbeddedTexts,
     Id,
     Info,
+    Problem,
     Ranked,
     Ranking,
     RankPictures,
@@ -109,6 +112,7 @@ def create_app(
         responses=responses(),
     )
     app.state.service = service
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     app.exception_handlers |= {
         HTTPException: _on_http, RequestValidationError: _on_invalid, SearchError: _on_search_error,
         BusyError: _on_busy, Exception: _on_bug,
@@ -393,6 +397,15 @@ def _add_page(app: FastAPI) -> None:
             return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
         app.add_api_route("/" if name == "index.html" else f"/{name}", page, include_in_schema=False)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The description that FastAPI makes, with errors in the format they really have."""
+    if app.openapi_schema is None:
+        described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        described["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        app.openapi_schema = described
+    return app.openapi_schema
 
 
 # ---- errors
