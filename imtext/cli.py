@@ -410,20 +410,24 @@ def demo(
     """Draw a small gallery from the embedded data set, index it and search it."""
     import numpy as np
 
-    from imtext.data.shapes import draw, random_scene
+    from imtext.data.shapes import describe, draw, random_scene
     from imtext.search import Index, load_bundle, newest_bundle, parse_query, runs_dir
 
     model = load_bundle(bundle or newest_bundle(runs_dir()))
     rng = np.random.default_rng(7)
     gallery = folder / "pictures"
     gallery.mkdir(parents=True, exist_ok=True)
-    for number in range(pictures):
-        draw(random_scene(rng), rng).save(gallery / f"{number:04}.png")
+    scenes = [random_scene(rng) for _ in range(pictures)]
+    for number, scene in enumerate(scenes):
+        draw(scene, rng).save(gallery / f"{number:04}.png")
     opened = Index.create(folder / "index", model, rebuild=True)
     report = opened.update([str(gallery)])
     print(f"{len(opened):,} drawn pictures indexed in {report.seconds:.1f} s: {folder / 'index'}")
-    asked = ["a small red circle inside a big blue star", "three yellow crosses", "a pink ring above a green square"]
-    answers = opened.search_batch([parse_query(one) for one in asked], 5)
+    asked = [
+        describe(scene, rng)[0].strip(" .") for scene in scenes[1:4]
+    ]  # 0001.png and the next two should come first
+    level = model.calibration.min_relevance if model.calibration else 0.0
+    answers = opened.search_batch([parse_query(one) for one in asked], 3, level)
     for one, results in zip(asked, answers, strict=True):
         print(f"\n# {one}")
         _print_results(results, len(opened), show=sys.stdout.isatty())
