@@ -53,7 +53,7 @@ def demonstrate(image_dir: Path, model_path: Path | None, query: str, top_k: int
         print(f"  {percent(result.relevance):>5}  {result.score:6.3f}  {result.path}")
 
     if results:
-        texts = [query, "a dog on the beach", "three yellow crosses"]
+        texts = [query, "two children on a swing", "three yellow crosses"]
         print(f"\nTexts, ranked for {results[0].path}")
         for text in predictor.rank_texts(results[0].path, texts):
             print(f"  {percent(text.relevance):>5}  {text.score:6.3f}  {text.text}")

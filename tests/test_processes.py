@@ -117,10 +117,18 @@ def test_one_failed_trial_does_not_stop_the_others(tmp_path: Path) -> None:
 
 
 def test_quickstart_gets_good(tmp_path: Path) -> None:
-    """The experiment of the README with half its epochs."""
+    """The experiment of the README with half its epochs; its bundle finds what is drawn."""
     figures = metrics_of(run(tmp_path, "experiment=quickstart", "trainer.max_epochs=5"))
     assert figures["test/t2i_r@10"] > 0.75
     assert figures["test/i2t_r@10"] > 0.75
+    environment = {**os.environ, "IMTEXT_ROOT": str(tmp_path)}
+    demo = [sys.executable, "-m", "imtext", "demo", str(tmp_path / "demo")]
+    printed = subprocess.run(demo, capture_output=True, text=True, env=environment, check=True).stdout
+    assert "200 drawn pictures indexed" in printed
+    answers = {
+        name: one for name in ("0001.png", "0002.png", "0003.png") for one in printed.split("#")[1:] if name in one
+    }
+    assert len(answers) >= 2
 
 
 @pytest.mark.skipif(not (FLICKR8K and WEIGHTS), reason="IMTEXT_FLICKR8K and IMTEXT_WEIGHTS name no photos and weights")
