@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -58,12 +59,8 @@ def main() -> None:
         app(prog_name="imtext")
     except ImtextError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        print("\nStopped; what was committed is kept.", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
-    except BrokenPipeError:  # `imtext search … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
+    except (OSError, sqlite3.Error) as error:  # a full disk, a folder that may not be written
+        _fail(str(error))
 
 
 def _fail(message: str) -> NoReturn:
@@ -90,8 +87,10 @@ def index(
     index: IndexOption = None,
     bundle: BundleOption = None,
     status: Annotated[bool, typer.Option("--status", help="Say what would change and why; change nothing.")] = False,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed everything anew, with another --bundle.")] = False,
-    allow_empty: Annotated[bool, typer.Option(help="Believe that a folder has lost all its pictures.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Embed everything anew; with another --bundle, too.")
+    ] = False,
+    allow_empty: Annotated[bool, typer.Option(help="Believe that a folder is gone, or has no pictures left.")] = False,
 ) -> None:
     """Add, update, rename and remove pictures, so that the index follows its folders.
 
@@ -122,7 +121,12 @@ def index(
         def count(done: int, total: int, path: str) -> None:
             bar.update(task, completed=done, total=total, rate=f"{bar.tasks[0].speed or 0:.0f}/s")
 
-        report = opened.update(sources or [], count, allow_empty)
+        try:
+            report = opened.update(sources or [], count, allow_empty)
+        except KeyboardInterrupt:
+            bar.stop()
+            print("Stopped; what was committed is kept.", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
     for path, reason in sorted(report.refused.items()):
         print(f"left out: {_line(path)}: {reason}", file=sys.stderr)
     for before, after in report.renamed[:5]:
@@ -130,7 +134,7 @@ def index(
     counts = {
         "added": report.added - report.updated, "updated": report.updated, "renamed": len(report.renamed),
         "copies": report.copies, "removed": report.removed, "unchanged": report.unchanged,
-        "left out": len(report.refused),
+        "left out": len(report.refused), "left out before": report.refused_before,
     }  # fmt: skip
     said = ", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "nothing to do"
     rate = f" ({report.added / report.seconds:.0f} pictures/s)" if report.added else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 200_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `open_image` refuses instead
+
+log = logging.getLogger(__name__)
 
 Resize = Literal["squash", "crop"]
 Pixels = npt.NDArray[np.uint8]
@@ -97,14 +100,21 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
             raise ValueError(f"{image.width}×{image.height} pixels, more than the limit of {max_pixels:,}")
         if target_size is not None:
             image.draft("RGB", (target_size, target_size))
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return upright_rgb(image)
     except UnidentifiedImageError as error:
         raise ValueError(f"not a picture of these formats: {', '.join(FORMATS)}") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF says, put white behind what is transparent, and leave three channels of 8 bits."""
+    try:
+        image = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, MemoryError):  # the pixels
+        raise
+    except Exception:  # the EXIF, which has more ways to be broken than Pillow has names for
+        log.debug("EXIF data that cannot be read", exc_info=True)
     if image.mode.startswith("I;16"):  # Pillow would clip at 255 what goes to 65,535
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:  # what is behind it is mostly paper, seldom the black that is left without alpha

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from pathlib import Path
 
@@ -83,3 +84,14 @@ def test_settings_travel_as_plain_values() -> None:
 def test_bad_values(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         Preprocess(**options)  # type: ignore[arg-type]
+
+
+def test_broken_exif_does_not_cost_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(content, "PNG")
+
+    def broken(image: Image.Image) -> Image.Image:
+        raise struct.error("unpack requires a buffer of 2 bytes")
+
+    monkeypatch.setattr("imtext.preprocess.ImageOps.exif_transpose", broken)
+    assert open_image(content.getvalue()).size == (8, 8)

@@ -44,6 +44,14 @@ class Bundle:
     fingerprint: str
     manifest: Mapping[str, Any]
 
+    def read(self, name: str) -> bytes:
+        """One file's content.
+
+        Raises:
+            BundleError: it is missing, or not what the manifest says, perhaps since another bundle took its place.
+        """
+        return _read(self.path, name, self.manifest["files"][name]["sha256"])
+
 
 def write_bundle(folder: Path, files: Mapping[str, bytes], facts: Mapping[str, Any]) -> Bundle:
     """Write a bundle in one stroke: whoever looks sees the old one, the new one or none.
@@ -95,12 +103,7 @@ def load_bundle(path: str | Path) -> Bundle:
     for name, expected in manifest["files"].items():
         if Path(name).name != name:
             raise BundleError(f"{folder / MANIFEST} lists {name!r}, which is not a plain file name: not to be trusted")
-        try:
-            content = (folder / name).read_bytes()
-        except OSError as error:
-            raise BundleError(f"{folder / name} cannot be read ({error.strerror}). {_AGAIN}") from error
-        if _sha256(content) != expected["sha256"]:
-            raise BundleError(f"{folder / name} is not the file that was exported: its hash differs. {_AGAIN}")
+        _read(folder, name, expected["sha256"])
     if manifest["fingerprint"] != _fingerprint(manifest["files"], manifest["preprocess"]):
         raise BundleError(f"{folder / MANIFEST} has been altered: its fingerprint differs. {_AGAIN}")
     calibration = manifest.get("calibration")
@@ -120,7 +123,14 @@ def newest_bundle(runs_dir: Path) -> Path:
     Raises:
         BundleError: there is none.
     """
-    found = sorted(runs_dir.glob(f"**/{MANIFEST}"), key=lambda path: path.stat().st_mtime)
+    bundles = (
+        path
+        for path in runs_dir.glob(f"**/{MANIFEST}")
+        # Neither one that was being written when its process was killed, nor an index's own copy.
+        if not any(part.startswith(".") for part in path.relative_to(runs_dir).parts)
+        and not (path.parent.parent / "index.sqlite").exists()
+    )
+    found = sorted(bundles, key=lambda path: path.stat().st_mtime)
     if not found:
         raise BundleError(
             f"There is no bundle below {runs_dir.absolute()}. Train first (`make quickstart` takes two minutes), or "
@@ -133,10 +143,20 @@ def copy_bundle(bundle: Bundle, folder: Path) -> Bundle:
     """A copy of its own for whoever must not lose it."""
     names = bundle.manifest["files"]
     facts = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "fingerprint", "files")}
-    return write_bundle(folder, {name: (bundle.path / name).read_bytes() for name in names}, facts)
+    return write_bundle(folder, {name: bundle.read(name) for name in names}, facts)
 
 
 _AGAIN = "Export it again: imtext export <run>"
+
+
+def _read(folder: Path, name: str, sha256: str) -> bytes:
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{folder / name} cannot be read ({error.strerror}). {_AGAIN}") from error
+    if _sha256(content) != sha256:
+        raise BundleError(f"{folder / name} is not the file that was exported: its hash differs. {_AGAIN}")
+    return content
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -40,8 +40,9 @@ class Encoder:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The vocabulary."""
+        content = self.bundle.read(TOKENIZER)
         try:
-            return Tokenizer.from_file(str(self.bundle.path / TOKENIZER))
+            return Tokenizer.from_buffer(content)
         except Exception as error:
             raise BundleError(f"{self.bundle.path / TOKENIZER} is not a vocabulary: {error}") from error
 
@@ -97,11 +98,12 @@ class Encoder:
                 options.log_severity_level = 3
                 # Threads that wait by spinning take the time of those that decode pictures.
                 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-                path = self.bundle.path / graph
+                content = self.bundle.read(graph)  # checked again: another may have taken its place
                 try:
                     self._sessions[graph] = onnxruntime.InferenceSession(
-                        str(path), options, providers=["CPUExecutionProvider"]
+                        content, options, providers=["CPUExecutionProvider"]
                     )
                 except Exception as error:
-                    raise BundleError(f"{path} cannot be loaded: {str(error).splitlines()[0]}") from error
+                    where = self.bundle.path / graph
+                    raise BundleError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
             return self._sessions[graph]

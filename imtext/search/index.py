@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from imtext.errors import SearchError
 from imtext.search import sync
-from imtext.search.bundle import Bundle, copy_bundle, load_bundle
+from imtext.search.bundle import MANIFEST, Bundle, copy_bundle, load_bundle
 from imtext.search.encoder import Embeddings, Encoder
 from imtext.search.matrix import Matrix, open_matrix
 from imtext.search.query import Term, embed_queries
@@ -71,6 +72,8 @@ class Index:
         self.store = SQLiteStore(folder / ROWS)
         self._identity = (folder / ROWS).stat().st_ino
         self.bundle = load_bundle(folder / BUNDLE)
+        if self.bundle.embed_dim != self.store.embed_dim:
+            raise SearchError(f"{folder} was left half rebuilt. Finish it: imtext index --rebuild --bundle <bundle>")
         self.encoder = Encoder(self.bundle, threads)
         self._matrix: Matrix | None = None
         self._lock = threading.Lock()
@@ -82,31 +85,26 @@ class Index:
         Args:
             folder: of the index.
             bundle: what pictures are embedded with; the index keeps a copy, so that it needs nothing else.
-            rebuild: throw away what another model embedded.
+            rebuild: throw away what was embedded, and remember only its sources.
 
         Raises:
-            SearchError: it was made with another bundle, or the folder holds something else.
+            SearchError: it was made with another bundle, the folder holds something else, or another process writes.
         """
         if not (folder / ROWS).exists():
-            if folder.exists() and {path.name for path in folder.iterdir()} - {LOCK, BUNDLE, VECTORS}:
+            own = (LOCK, BUNDLE, VECTORS, ROWS, ".")  # and what was left of them by a killed process
+            if folder.exists() and not all(path.name.startswith(own) for path in folder.iterdir()):
                 raise SearchError(f"{folder} holds other files; choose an empty or a new folder for the index")
             folder.mkdir(parents=True, exist_ok=True)
             copy_bundle(bundle, folder / BUNDLE)
-        elif (own := load_bundle(folder / BUNDLE)).fingerprint != bundle.fingerprint:
-            if not rebuild:
-                raise SearchError(
-                    f"The index in {folder} was made with another model ({own.fingerprint}, not {bundle.fingerprint}): "
-                    "their vectors cannot be compared. Leave --bundle away to go on with its own, add --rebuild to "
-                    "embed everything anew, or choose another --index"
-                )
-            sources = SQLiteStore(folder / ROWS)
-            kept = sources.sources()
-            sources.close()
-            for name in (ROWS, f"{ROWS}-wal", f"{ROWS}-shm", VECTORS):
-                (folder / name).unlink(missing_ok=True)
-            shutil.rmtree(folder / BUNDLE)
-            copy_bundle(bundle, folder / BUNDLE)
-            SQLiteStore(folder / ROWS, bundle.embed_dim).remember(kept)
+        elif rebuild:
+            with _only_writer(folder):
+                _empty(folder, bundle)
+        elif (made_with := load_bundle(folder / BUNDLE).fingerprint) != bundle.fingerprint:
+            raise SearchError(
+                f"The index in {folder} was made with another model ({made_with}, not {bundle.fingerprint}): "
+                "their vectors cannot be compared. Leave --bundle away to go on with its own, add --rebuild to "
+                "embed everything anew, or choose another --index"
+            )
         SQLiteStore(folder / ROWS, bundle.embed_dim).close()
         return cls(folder)
 
@@ -114,7 +112,7 @@ class Index:
 
     def compare(self, sources: Sequence[str] = ()) -> sync.Changes:
         """What `update` would do, without doing it."""
-        return sync.compare(self.store, sync.find(self._sources(sources)))
+        return sync.compare(self.store, self._find(sources))
 
     def update(
         self,
@@ -127,19 +125,15 @@ class Index:
         Args:
             sources: as for `sync.find`; none: all that were ever given.
             progress: called with files done, files to do and the present one's path.
-            allow_empty: believe a folder that has lost all its pictures.
+            allow_empty: believe a folder that has lost all its pictures, and a source that is not there any more.
 
         Raises:
             SearchError: another process is writing, a source is missing, or a folder is suddenly empty.
         """
-        lock = FileLock(self.folder / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise SearchError(f"Another process is indexing into {self.folder}; wait for it, then try again") from None
-        with lock:
-            wanted = self._sources(sources)
-            found = sync.find(wanted)
+        with _only_writer(self.folder):
+            found = self._find(sources)
+            if allow_empty:
+                found.believe_missing()
             changes = sync.compare(self.store, found)
             for folder in found.folders:
                 emptied = not any(path.startswith(folder.rstrip(os.sep) + os.sep) for path in found.files)
@@ -148,7 +142,7 @@ class Index:
                         f"{folder} has no pictures any more, but the index knows some of it. Is a drive not mounted? "
                         "To remove them, add --allow-empty"
                     )
-            self.store.remember(wanted)
+            self.store.remember(self._absolute(sources), forget=found.missing if allow_empty else [])
             done, total = 0, len(changes.new) + len(changes.changed)
 
             def count(number: int, path: str) -> None:
@@ -161,13 +155,19 @@ class Index:
             self.matrix()  # so that the first search need not make it
         return report
 
-    def _sources(self, given: Sequence[str]) -> list[str]:
-        """Absolute, so that they mean the same from another folder."""
-        sources = [one if one == "-" else os.path.abspath(os.path.expanduser(one)) for one in given]
-        sources = sources or self.store.sources()
-        if not sources:
+    def _find(self, given: Sequence[str]) -> sync.Found:
+        if given:
+            return sync.find(given)
+        if not (remembered := self.store.sources()) and not len(self):
             raise SearchError("Nothing has been indexed yet. Name a folder: imtext index ~/Pictures")
-        return sources
+        found = sync.find(remembered, again=True)
+        found.everything = True
+        return found
+
+    @staticmethod
+    def _absolute(sources: Sequence[str]) -> list[str]:
+        """So that they mean the same from another folder; a list on standard input is gone once it was read."""
+        return [os.path.abspath(os.path.expanduser(source)) for source in sources if source != "-"]
 
     # ---- reading
 
@@ -248,3 +248,31 @@ class Index:
                     )
             found.append(results)
         return found
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    try:
+        with FileLock(folder / LOCK).acquire(timeout=0):
+            yield
+    except Timeout:
+        raise SearchError(f"Another process is indexing into {folder}; wait for it, then try again") from None
+
+
+def _empty(folder: Path, bundle: Bundle) -> None:
+    """Put an index without pictures in place of the one that is there; killed at any moment, its sources are kept."""
+    before = SQLiteStore(folder / ROWS)
+    sources = before.sources()
+    before.close()
+    fresh = folder / f"{ROWS}.fresh"
+    fresh.unlink(missing_ok=True)
+    after = SQLiteStore(fresh, bundle.embed_dim)
+    after.remember(sources)
+    after.close()
+    for name in (f"{ROWS}-wal", f"{ROWS}-shm", VECTORS):
+        (folder / name).unlink(missing_ok=True)
+    fresh.replace(folder / ROWS)
+    if (folder / BUNDLE).resolve() != bundle.path.resolve():
+        if not (folder / BUNDLE / MANIFEST).is_file():
+            shutil.rmtree(folder / BUNDLE, ignore_errors=True)  # half a bundle, which nothing may be written over
+        copy_bundle(bundle, folder / BUNDLE)

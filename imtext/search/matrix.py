@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +92,7 @@ def open_matrix(path: Path, store: VectorStore) -> Matrix:
 def _make(path: Path, store: VectorStore) -> Matrix:
     """Write the file beside its place, then move it there: a reader sees a whole one or none."""
     version, ids, blocks = store.vectors()
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     total = np.zeros(store.embed_dim, dtype=np.float64)
     try:
         with unfinished.open("wb") as file:
@@ -106,10 +108,12 @@ def _make(path: Path, store: VectorStore) -> Matrix:
         unfinished.replace(path)
     except OSError:
         # A folder that may only be read, or a full disk: search from memory instead.
-        unfinished.unlink(missing_ok=True)
         version, ids, blocks = store.vectors()
         vectors = np.concatenate([np.zeros((0, store.embed_dim), dtype=np.float32), *blocks])
         return Matrix(version, ids, vectors, vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0))
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
     made = _map(path, store.embed_dim)
     assert made is not None
     return made

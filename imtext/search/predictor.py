@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from imtext.errors import SearchError
-from imtext.preprocess import Pixels, open_image
+from imtext.preprocess import Pixels, open_image, upright_rgb
 from imtext.search.bundle import load_bundle, newest_bundle
 from imtext.search.encoder import Embeddings, Encoder
 from imtext.search.index import Index, SearchResult
@@ -194,7 +194,7 @@ class Predictor:
     def _pixels(self, image: Source) -> Pixels:
         preprocess = self.encoder.bundle.preprocess
         if isinstance(image, Image.Image):
-            return preprocess.pixels(image.convert("RGB"))
+            return preprocess.pixels(upright_rgb(image))
         source = image if isinstance(image, bytes) else Path(image)
         try:
             return preprocess.pixels(open_image(source, preprocess.image_size))

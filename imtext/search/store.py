@@ -70,8 +70,18 @@ class VectorStore(Protocol):
     def known(self, contents: Sequence[bytes]) -> set[bytes]:
         """Those contents that have a vector already."""
 
-    def commit(self, pictures: Iterable[Picture] = (), files: Iterable[File] = (), gone: Iterable[str] = ()) -> None:
-        """Add pictures, add or update files, forget files, and whatever no file holds any more; all or nothing."""
+    def commit(
+        self,
+        pictures: Iterable[Picture] = (),
+        files: Iterable[File] = (),
+        gone: Iterable[str] = (),
+        sweep: bool = True,
+    ) -> None:
+        """Add pictures, add or update files, forget files; all or nothing.
+
+        `sweep` also forgets pictures that no file holds any more. Before the last commit of a run another file may
+        still turn out to hold one.
+        """
 
     def vectors(self) -> tuple[int, Ids, Iterator[Vectors]]:
         """The version, all ids in ascending order, and their vectors in that order, in blocks."""
@@ -85,8 +95,8 @@ class VectorStore(Protocol):
     def sources(self) -> list[str]:
         """Folders, patterns and lists that were indexed, in order of name."""
 
-    def remember(self, sources: Iterable[str]) -> None:
-        """Add to the sources."""
+    def remember(self, sources: Iterable[str], forget: Iterable[str] = ()) -> None:
+        """Add to the sources, and take some away."""
 
 
 class SQLiteStore:
@@ -101,14 +111,18 @@ class SQLiteStore:
         if embed_dim is None and not path.is_file():
             raise SearchError(f"There is no index in {path.parent}. Make one with: imtext index <folder of pictures>")
         self._path, self._lock = path, threading.RLock()
+        self._writable = os.access(path.parent, os.W_OK)
         try:
-            self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db = self._connect()
+            if self._writable:
+                self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")  # whole after a kill; after a power cut, older but whole
             self._db.execute("PRAGMA foreign_keys = ON")
             if embed_dim is not None:
                 self._create(embed_dim)
             facts = dict(self._db.execute("SELECT name, value FROM facts"))
+        except sqlite3.OperationalError as error:  # locked, a full disk: nothing that deleting would mend
+            raise SearchError(f"{path} cannot be opened: {error}") from error
         except sqlite3.DatabaseError as error:
             raise SearchError(
                 f"{path} cannot be read as an index ({error}). Delete the folder and index again"
@@ -119,6 +133,12 @@ class SQLiteStore:
                 "Delete the folder and index again"
             )
         self.embed_dim = int(facts["embed_dim"])
+
+    def _connect(self) -> sqlite3.Connection:
+        # Write-ahead mode writes beside the file even to read it. From a folder where this process may not write,
+        # such as a read-only mount, the file is taken as it is.
+        where = str(self._path) if self._writable else f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
+        return sqlite3.connect(where, timeout=30, isolation_level=None, check_same_thread=False, uri=not self._writable)
 
     def _create(self, embed_dim: int) -> None:
         with self._transaction():
@@ -177,15 +197,16 @@ class SQLiteStore:
             found |= {row[0] for row in self._query("SELECT content FROM pictures WHERE content = ?", (content,))}
         return found
 
-    def commit(self, pictures: Iterable[Picture] = (), files: Iterable[File] = (), gone: Iterable[str] = ()) -> None:
-        """Add pictures, add or update files, forget files, and whatever no file holds any more; all or nothing."""
-        files, gone = list(files), list(gone)
-        touched = [(os.fsencode(path),) for path in (*gone, *(file.path for file in files))]
+    def commit(
+        self,
+        pictures: Iterable[Picture] = (),
+        files: Iterable[File] = (),
+        gone: Iterable[str] = (),
+        sweep: bool = True,
+    ) -> None:
+        """Add pictures, add or update files, forget files; all or nothing. `sweep`: forget pictures without files."""
         with self._transaction():
             before = self._db.total_changes
-            held = {
-                row for path in touched for row in self._db.execute("SELECT picture FROM files WHERE path = ?", path)
-            }
             self._db.executemany(
                 "INSERT OR IGNORE INTO pictures (content, vector) VALUES (?, ?)",
                 ((picture.content, np.ascontiguousarray(picture.vector, "<f4").tobytes()) for picture in pictures),
@@ -198,9 +219,10 @@ class SQLiteStore:
                 ((os.fsencode(file.path), file.size, file.mtime_ns, file.content, file.reason) for file in files),
             )
             self._db.executemany("DELETE FROM files WHERE path = ?", ((os.fsencode(path),) for path in gone))
-            self._db.executemany(
-                "DELETE FROM pictures WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE picture = ?1)", held
-            )
+            if sweep:
+                self._db.execute(
+                    "DELETE FROM pictures WHERE NOT EXISTS (SELECT 1 FROM files WHERE picture = pictures.id)"
+                )
             if self._db.total_changes != before:
                 self._db.execute("UPDATE facts SET value = value + 1 WHERE name = 'version'")
 
@@ -209,7 +231,7 @@ class SQLiteStore:
 
         All of one moment: the blocks come from the same snapshot, whatever is committed meanwhile.
         """
-        reader = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        reader = self._connect()
         reader.execute("BEGIN")
         version = int(reader.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()[0])
         ids = np.array([row[0] for row in reader.execute("SELECT id FROM pictures ORDER BY id")], dtype=np.int64)
@@ -251,11 +273,12 @@ class SQLiteStore:
         """Folders, patterns and lists that were indexed, in order of name."""
         return [os.fsdecode(row[0]) for row in self._query("SELECT path FROM sources ORDER BY path")]
 
-    def remember(self, sources: Iterable[str]) -> None:
-        """Add to the sources."""
+    def remember(self, sources: Iterable[str], forget: Iterable[str] = ()) -> None:
+        """Add to the sources, and take some away."""
         with self._transaction():
             rows = ((os.fsencode(source),) for source in sources)
             self._db.executemany("INSERT OR IGNORE INTO sources VALUES (?)", rows)
+            self._db.executemany("DELETE FROM sources WHERE path = ?", ((os.fsencode(source),) for source in forget))
 
 
 _TABLES = (
@@ -264,7 +287,8 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS pictures (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, "
     "vector BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, "
-    "picture INTEGER REFERENCES pictures (id), reason TEXT NOT NULL) WITHOUT ROWID",
+    "picture INTEGER REFERENCES pictures (id), reason TEXT NOT NULL, CHECK (picture IS NOT NULL OR reason <> '')) "
+    "WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS sources (path BLOB PRIMARY KEY) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS files_by_picture ON files (picture)",
 )

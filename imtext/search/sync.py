@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imtext.errors import SearchError
-from imtext.preprocess import Pixels, Preprocess, open_image
+from imtext.preprocess import FORMATS, Pixels, Preprocess, open_image
 from imtext.search.encoder import BATCH, Encoder
 from imtext.search.query import PICTURE
 from imtext.search.store import File, Picture, VectorStore
 
 COMMIT_SECONDS = 2.0  # work that a killed run can lose
 MAX_BYTES = 500_000_000  # of one file
+MAX_LIST = 100_000_000  # bytes of a text file of paths
 
 
 @dataclass
@@ -32,11 +33,21 @@ class Found:
         files: of pictures, by path.
         folders: of which the index shall hold exactly these files.
         refused: paths that could not even be looked at, and why.
+        missing: sources of earlier runs that are not there any more.
+        everything: all sources were looked at, so that a file which none of them has is gone if it does not exist.
     """
 
     files: dict[str, File] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    everything: bool = False
+
+    def believe_missing(self) -> None:
+        """What lay below sources that are missing is gone."""
+        self.folders += self.missing
+        for path in self.missing:
+            del self.refused[path]
 
 
 @dataclass
@@ -69,7 +80,8 @@ class Report:
         copies: new files whose content was known, under a name that still exists.
         removed: files that are gone.
         unchanged: files that needed nothing.
-        refused: path → why it is not in the index.
+        refused: path → why it is not in the index; those that were refused before and have not changed are left out.
+        refused_before: how many of those there are.
         seconds: all of it.
     """
 
@@ -80,15 +92,17 @@ class Report:
     removed: int = 0
     unchanged: int = 0
     refused: dict[str, str] = field(default_factory=dict)
+    refused_before: int = 0
     seconds: float = 0.0
 
 
-def find(sources: Iterable[str]) -> Found:
+def find(sources: Iterable[str], again: bool = False) -> Found:
     """Look for pictures.
 
     Args:
         sources: each a folder (searched with all below it, hidden ones left out), a picture, a pattern such as
             ``~/Pictures/2024*/*.jpg``, a text file that lists paths, or ``-`` for such a list on standard input.
+        again: they were found before: one that is missing is noted, and keeps none of the others from being followed.
 
     Raises:
         SearchError: a source is none of these.
@@ -97,7 +111,7 @@ def find(sources: Iterable[str]) -> Found:
     for source in sources:
         path = os.path.abspath(os.path.expanduser(source))
         if source == "-":
-            _listed(found, sys.stdin.read().splitlines(), os.getcwd())
+            _listed(found, _lines(sys.stdin.buffer.read()), os.getcwd())
         elif os.path.isdir(path):
             found.folders.append(path)
             _walk(found, path)
@@ -105,12 +119,21 @@ def find(sources: Iterable[str]) -> Found:
             _add(found, path)
         elif os.path.isfile(path):
             try:
-                lines = Path(path).read_text(errors="surrogateescape").splitlines()
+                with open(path, "rb") as file:
+                    content = file.read(MAX_LIST + 1)
             except OSError as error:
                 raise SearchError(f"{source} cannot be read: {error.strerror}") from error
-            _listed(found, lines, os.path.dirname(path))
+            if len(content) > MAX_LIST or _is_binary(content):
+                found.refused[path] = f"neither a picture ({', '.join(FORMATS)}) nor a list of paths"
+            else:
+                _listed(found, _lines(content), os.path.dirname(path))
+        elif glob.has_magic(source) and (matches := sorted(glob.glob(os.path.expanduser(source), recursive=True))):
+            _listed(found, matches, os.getcwd())
+        elif again:
+            found.missing.append(path)
+            found.refused[path] = "not there any more; --allow-empty forgets it and removes its pictures"
         elif glob.has_magic(source):
-            _listed(found, sorted(glob.glob(os.path.expanduser(source), recursive=True)), os.getcwd())
+            raise SearchError(f"Nothing matches {source}")
         else:
             raise SearchError(
                 f"There is no {source}. Give a folder, pictures, a pattern in quotes, or a text file of paths"
@@ -135,9 +158,19 @@ def compare(store: VectorStore, found: Found) -> Changes:
         else:
             changes.unchanged += 1
             changes.refused += bool(known.reason)
-    blind = [path + os.sep for path in found.refused]  # what lies below an unreadable folder is not gone
-    changes.gone = [path for path in before if path not in found.files and not path.startswith(tuple(blind))]
+    if found.everything:  # patterns, lists and single files say nothing of what they do not name
+        before |= {file.path: file for file in store.files() if file.path in found.folders or _deleted(file.path)}
+    # What cannot be looked at, or lies below such a folder, is not gone.
+    blind = tuple(path + os.sep for path in found.refused)
+    changes.gone = [
+        path for path in before if not (path in found.files or path in found.refused or path.startswith(blind))
+    ]
     return changes
+
+
+def _deleted(path: str) -> bool:
+    """A file that is gone from a folder that is there; without the folder, a drive may not be mounted."""
+    return not os.path.lexists(path) and os.path.isdir(os.path.dirname(path))
 
 
 def apply(
@@ -155,8 +188,7 @@ def apply(
         progress: called with the number of files dealt with since the last call, and the last one's path.
     """
     started = last = time.monotonic()
-    report = Report(unchanged=changes.unchanged)
-    report.refused |= {file.path: file.reason for file in _refused_before(store, changes)}
+    report = Report(unchanged=changes.unchanged - changes.refused, refused_before=changes.refused)
     changed = {file.path for file in changes.changed}
     gone = set(changes.gone)
     past = {file.path: file.content for file in store.files() if file.path in gone or file.path in changed}
@@ -195,13 +227,12 @@ def apply(
             embed()
         if time.monotonic() - last > COMMIT_SECONDS:
             embed()
-            store.commit(pictures, files)
+            store.commit(pictures, files, sweep=False)  # a file read ahead may hold a picture that others let go
             pictures, files, last = [], [], time.monotonic()
     if waiting:
         embed()
     # Old names go last: until then a renamed picture is found under both, and its vector is never lost.
-    if pictures or files or changes.gone:
-        store.commit(pictures, files, changes.gone)
+    store.commit(pictures, files, changes.gone)
     report.removed = len(changes.gone) - len(report.renamed)
     report.seconds = time.monotonic() - started
     return report
@@ -263,13 +294,6 @@ def _refuse(file: File, reason: str) -> File:
     return File(file.path, file.size, file.mtime_ns, b"", " ".join(reason.split())[:300] or "unreadable")
 
 
-def _refused_before(store: VectorStore, changes: Changes) -> Iterator[File]:
-    """Files that were refused earlier and have not changed."""
-    if changes.refused:
-        again = {file.path for file in (*changes.new, *changes.changed)} | set(changes.gone)
-        yield from (file for file in store.files() if file.reason and file.path not in again)
-
-
 def _all_new(store: VectorStore) -> bool:
     return next(iter(store.files()), None) is None
 
@@ -292,6 +316,19 @@ def _walk(found: Found, folder: str) -> None:
                 waiting.append(entry.path)
             elif PICTURE.search(entry.name):
                 _add(found, entry.path)
+
+
+def _is_binary(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return b"\0" in content
+    return b"\0" in content and b"/" not in content.partition(b"\0")[0]  # `find -print0` writes paths
+
+
+def _lines(content: bytes) -> list[str]:
+    """Paths, each on a line, or, as of `find -print0`, ended by NUL; names are bytes, of whatever encoding."""
+    return [os.fsdecode(line) for line in content.split(b"\0" if b"\0" in content else b"\n")]
 
 
 def _listed(found: Found, lines: Iterable[str], relative_to: str) -> None:

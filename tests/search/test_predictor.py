@@ -82,3 +82,12 @@ def test_threads(predictor: Predictor, gallery: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         for results in pool.map(lambda _: predictor.search_database("a red circle", top_k=5), range(64)):
             assert results == alone
+
+
+def test_an_open_picture_is_turned_like_its_file(predictor: Predictor, gallery: Path, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = tmp_path / "turned.png"
+    Image.open(gallery / "00.png").save(turned, exif=exif)
+    np.testing.assert_allclose(predictor.encode_image(Image.open(turned)), predictor.encode_image(turned), atol=1e-6)
+    assert not np.allclose(predictor.encode_image(turned), predictor.encode_image(gallery / "00.png"), atol=1e-6)
