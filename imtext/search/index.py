@@ -70,7 +70,7 @@ class Index:
     def __init__(self, folder: Path, threads: int | None = None, follow: bool = True) -> None:
         self.folder, self.follow = folder, follow
         self.store = SQLiteStore(folder / ROWS)
-        self._identity = (folder / ROWS).stat().st_ino
+        self._identity = self._inodes()
         self.bundle = load_bundle(folder / BUNDLE)
         if self.bundle.embed_dim != self.store.embed_dim:
             raise SearchError(f"{folder} was left half rebuilt. Finish it: imtext index --rebuild --bundle <bundle>")
@@ -183,10 +183,15 @@ class Index:
 
     def replaced(self) -> bool:
         """Has this folder become another index, made anew with `rebuild`?"""
+        now = self._inodes()
+        return now is not None and now != self._identity
+
+    def _inodes(self) -> tuple[int, int] | None:
+        """Of rows and bundle, which `rebuild` puts in their places one after the other."""
         try:
-            return self._identity != (self.folder / ROWS).stat().st_ino
+            return (self.folder / ROWS).stat().st_ino, (self.folder / BUNDLE / MANIFEST).stat().st_ino
         except OSError:
-            return False
+            return None
 
     def refresh(self) -> bool:
         """Take up what was committed since; True if there was something."""
