@@ -122,6 +122,7 @@ function choose(next, picture) {
   like.hidden = !picture;
   if (picture) {
     query.value = "";
+    URL.revokeObjectURL($("img", like).src); // of the file dropped before
     $("img", like).src = picture;
   }
   if (viewer.open) viewer.close();
