@@ -131,3 +131,24 @@ def test_help_and_version() -> None:
     assert imtext("--version").stdout.startswith("imtext 0.")
     for verb in ("index", "search", "rank", "export", "check", "info", "demo"):
         assert imtext(verb, "--help").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("happens", "code", "said"),
+    [
+        ("KeyboardInterrupt", 130, "Stopped; what was committed is kept."),
+        ("OSError(28, 'No space left on device')", 2, "error: [Errno 28] No space left on device"),
+        ("sqlite3.OperationalError('disk I/O error')", 2, "error: disk I/O error"),
+    ],
+)
+def test_indexing_that_cannot_go_on(index: Path, tmp_path: Path, happens: str, code: int, said: str) -> None:
+    picture(tmp_path / "new.png", 99)
+    program = (
+        "import sqlite3, sys, imtext.search.sync\n"
+        f"def fail(*_): raise {happens}\n"
+        "imtext.search.sync.apply = fail\n"
+        "from imtext.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "index", str(tmp_path), "--index", str(index)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (code, said)

@@ -47,8 +47,15 @@ def test_killed_at_any_moment(bundle: Bundle, encoder: Encoder, tmp_path: Path) 
     for _ in range(KILLS):
         present = sorted(gallery.iterdir())
         for path in chance.sample(present, min(4, len(present))):
-            change = chance.choice(["rename", "remove", "redraw", "copy"])
-            if change == "rename":
+            change = chance.choice(["rename", "remove", "redraw", "copy", "swap"])
+            if not path.exists():
+                continue
+            if change == "swap":
+                other = chance.choice(sorted(gallery.iterdir()))
+                first, second = path.read_bytes(), other.read_bytes()
+                path.write_bytes(second)
+                other.write_bytes(first)
+            elif change == "rename":
                 path.rename(gallery / f"renamed {chance.random()}.png")
             elif change == "remove":
                 path.unlink()
@@ -70,6 +77,8 @@ def test_killed_at_any_moment(bundle: Bundle, encoder: Encoder, tmp_path: Path) 
     Index(folder).update([str(gallery)], allow_empty=True)
     on_disk = {str(path): content(path) for path in gallery.iterdir()}
     assert sound(folder, gallery, before, vectors, encoder) == on_disk
+    assert len(Index(folder)) == len(set(on_disk.values())), "no picture without a file, once a run has ended"
+    assert survived < KILLS, "every run had ended before its kill: nothing was tested"
     print(f"{KILLS} kills, {KILLS - survived} of them before the end; {len(on_disk)} files")
 
 
@@ -80,14 +89,14 @@ def sound(
     with sqlite3.connect(folder / ROWS) as rows:
         assert rows.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert rows.execute("PRAGMA foreign_key_check").fetchall() == []
-        orphans = "SELECT count(*) FROM pictures WHERE id NOT IN (SELECT picture FROM files WHERE picture NOT NULL)"
-        assert rows.execute(orphans).fetchone() == (0,)
     index = Index(folder)
     matrix = index.matrix()
     held = index.store.held(matrix.ids.tolist())
-    assert len(set(matrix.ids.tolist())) == len(matrix.ids) == len(held)
+    assert len(set(matrix.ids.tolist())) == len(matrix.ids)
     committed = {}
     for number, vector in zip(matrix.ids.tolist(), matrix.vectors, strict=True):
+        if number not in held:  # let go by a run that did not come to its end; in no result, gone with the next
+            continue
         for file in held[number]:
             committed[file.path] = file.content
             if file.content not in vectors:
