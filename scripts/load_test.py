@@ -78,7 +78,11 @@ async def load(host: str, port: int, rate: float, seconds: float, top_k: int) ->
     results: list[tuple[int, float]] = []
 
     async def one(number: int, due: float) -> None:
-        line = idle.pop() if idle else (await loop.create_connection(Line, host, port))[1]
+        try:
+            line = idle.pop() if idle else (await loop.create_connection(Line, host, port))[1]
+        except OSError:
+            results.append((0, loop.time() - due))
+            return
         status = await line.ask(requests[number % len(requests)])
         results.append((status, loop.time() - due))
         if line.alive:
@@ -136,6 +140,8 @@ def main() -> None:
     if args.pid:
         import psutil
 
+        if not psutil.pid_exists(args.pid):
+            raise SystemExit(f"error: --pid {args.pid} is no process")
         process = psutil.Process(args.pid)
         memory = lambda: f"{process.memory_info().rss / 1e6:.0f} MB"  # noqa: E731
     with urlopen(f"{args.url}/info") as answer:

@@ -184,6 +184,12 @@ def test_strange_queries_are_words(server: Server, query: str) -> None:
     assert "cannot be read" not in answer.text  # nobody tried to open anything
 
 
+def test_a_path_of_a_picture_is_words(server: Server) -> None:
+    answer = server.get("/search", params={"q": str(server.pictures / "00.png")})
+    assert answer.ok
+    assert all(one["relevance"] is not None for one in answer.json()["results"]), "as if a picture had been asked for"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -266,10 +272,27 @@ def test_no_path_comes_from_a_client(server: Server, path: str) -> None:
 def test_a_changed_file_is_not_handed_out(start: Start) -> None:
     server = start()
     id = server.ids()[3]
+    assert server.get(f"/thumbnails/{id}").ok
     (server.pictures / "03.png").write_bytes(b"something secret that came later")
     answer = server.get(f"/images/{id}")
     assert answer.status_code == 404
     assert "changed" in answer.json()["detail"]
+    server.index.update()
+    wait_until(lambda: server.get(f"/thumbnails/{id}").status_code == 404)
+
+
+def test_a_name_does_not_make_a_picture_a_script(start: Start) -> None:
+    server = start()
+    script = server.pictures / "b.js"
+    picture(script.with_suffix(".png"), 500).rename(script)
+    (server.pictures / "list.txt").write_text("b.js\n")
+    server.index.update([str(server.pictures / "list.txt")])
+    wait_until(lambda: len(server.ids()) == 31)
+    answer = server.get(f"/images/{server.ids()[-1]}")
+    assert (answer.headers["content-type"], answer.headers["x-content-type-options"]) == (
+        "application/octet-stream",
+        "nosniff",
+    )
 
 
 def test_headers_and_names(server: Server) -> None:
@@ -326,6 +349,7 @@ def test_too_many_are_refused_at_once_and_the_rest_answered(server: Server) -> N
     assert {one.status_code for one in answers} <= {200, 503}
     assert sum(one.status_code == 200 for one in answers) > 50
     refused = [one for one in answers if one.status_code == 503]
+    assert refused
     assert all(one.headers["retry-after"] == "1" for one in refused)
     assert server.get("/search?q=red").ok
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-import mimetypes
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import partial
@@ -21,10 +21,10 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 import imtext
 from imtext.errors import ImtextError, SearchError
-from imtext.search.encoder import Embeddings
 from imtext.search.index import MAX_TOP_K, SearchResult
 from imtext.search.matrix import Matrix
 from imtext.search.query import embed_queries, parse_query
@@ -79,7 +79,7 @@ def create_app(
         limits: of size, time and queues.
 
     Raises:
-        SearchError: there is no index.
+        SearchError: there is no index, or the token is too short.
         BundleError: its bundle is damaged.
         ImtextError: a package for serving is missing.
     """
@@ -88,6 +88,8 @@ def create_app(
     except ImportError as error:
         raise ImtextError(SERVE_EXTRA) from error
 
+    if token is not None and not re.fullmatch(r"[A-Za-z0-9_-]{8,}", token):
+        raise SearchError("A token has 8 or more letters, digits, - and _")
     limits = limits or Limits()
     service = Service(Path(index), limits)
     registry = CollectorRegistry()
@@ -115,7 +117,7 @@ def create_app(
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     app.exception_handlers |= {
         HTTPException: _on_http, RequestValidationError: _on_invalid, SearchError: _on_search_error,
-        BusyError: _on_busy, Exception: _on_bug,
+        BusyError: _on_busy, ClientDisconnect: _on_gone, Exception: _on_bug,
     }  # fmt: skip
     _add_searching(app, service)
     _add_embedding(app, service)
@@ -130,6 +132,12 @@ def create_app(
             CORSMiddleware, allow_origins=list(cors_origins), allow_methods=["GET", "POST"], allow_headers=["*"]
         )
     return app
+
+
+IMAGE_TYPES = {
+    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif",
+    ".bmp": "image/bmp", ".tif": "image/tiff", ".tiff": "image/tiff",
+}  # fmt: skip
 
 
 def _add_searching(app: FastAPI, service: Service) -> None:
@@ -158,8 +166,7 @@ def _add_searching(app: FastAPI, service: Service) -> None:
         if q is not None:
             return await by_words(q, top_k, min_relevance)
         started = time.perf_counter()
-        vector = await service.on_picture(service.vector, like)
-        return await _similar(service, vector, top_k, started)
+        return _results(service, await service.on_picture(service.like_picture, like, top_k), started)
 
     @app.post("/search", tags=["search"], summary="Search by words")
     async def search_post(wanted: SearchRequest) -> Results:
@@ -168,8 +175,7 @@ def _add_searching(app: FastAPI, service: Service) -> None:
     @app.post("/search/image", tags=["search"], summary="Search by an uploaded picture", openapi_extra=IMAGE_BODY)
     async def search_image(request: Request, top_k: Annotated[TopK, Query()] = 10) -> Results:
         started = time.perf_counter()
-        vector = await service.on_picture(service.embed_upload, await _body(request))
-        return await _similar(service, vector, top_k, started)
+        return _results(service, await service.on_picture(service.like_upload, await _body(request), top_k), started)
 
     @app.post(
         "/rank",
@@ -191,13 +197,6 @@ def _add_searching(app: FastAPI, service: Service) -> None:
         return await service.on_picture(_rank, service, wanted)
 
 
-async def _similar(service: Service, vector: Embeddings, top_k: int, started: float) -> Results:
-    def near() -> list[SearchResult]:
-        return service.index.nearest(vector[None], top_k, calibrated=[False])[0]
-
-    return _results(service, await service.on_picture(near), started)
-
-
 def _results(service: Service, found: Sequence[SearchResult], started: float, unknown: Sequence[str] = ()) -> Results:
     names = service.names([one.path for one in found])
     results = [
@@ -216,9 +215,9 @@ def _rank(service: Service, wanted: RankPictures | RankTexts) -> Ranking:
     index = service.index
     if isinstance(wanted, RankPictures):
         query = embed_queries([parse_query(wanted.query, pictures=False)], index.encoder)[0]
-        vectors = np.stack([service.vector(id) for id in wanted.ids])
+        vectors = np.stack([service.vector(index, id) for id in wanted.ids])
     else:
-        query = service.vector(wanted.id)
+        query = service.vector(index, wanted.id)
         vectors = index.encoder.encode_texts(wanted.texts)
     mean = vectors.mean(axis=0)
     matrix = Matrix(0, np.arange(len(vectors)), vectors, mean)
@@ -249,8 +248,8 @@ def _add_embedding(app: FastAPI, service: Service) -> None:
 
     @app.post("/embed/image", tags=["embed"], summary="A picture to a vector", openapi_extra=IMAGE_BODY)
     async def embed_image(request: Request) -> EmbeddedImage:
-        vector = await service.on_picture(service.embed_upload, await _body(request))
-        return EmbeddedImage(embedding=vector.tolist(), fingerprint=service.index.bundle.fingerprint)
+        vector, index = await service.on_picture(service.embed_upload, await _body(request))
+        return EmbeddedImage(embedding=vector.tolist(), fingerprint=index.bundle.fingerprint)
 
 
 async def _body(request: Request) -> bytes:
@@ -271,8 +270,9 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
         started = time.perf_counter()
 
         def some() -> list[SearchResult]:
-            ids = service.index.matrix().ids[offset : offset + limit].tolist()
-            held = service.index.store.held(ids)
+            index = service.index
+            ids = index.matrix().ids[offset : offset + limit].tolist()
+            held = index.store.held(ids)
             return [
                 SearchResult(first.path, 0.0, None, first.content.hex(), tuple(one.path for one in others))
                 for first, *others in (held[id] for id in ids if id in held)
@@ -300,7 +300,8 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
     )
     async def image(id: Annotated[Id, PathParameter()]) -> FileResponse:
         path, state = await service.on_picture(service.file, id)
-        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        # Never what a name such as a.html would ask for: the page's own origin must not run what lies in a folder.
+        kind = IMAGE_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
         return FileResponse(path, media_type=kind, stat_result=state, headers=for_ever)
 
     @app.get(
@@ -435,6 +436,11 @@ async def _on_search_error(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_busy(_: Request, error: Exception) -> JSONResponse:
     return _answer(503, "Too many requests at once. Try again in a second.", {"retry-after": "1"})
+
+
+async def _on_gone(_: Request, error: Exception) -> Response:
+    """Whoever asked has left in the middle of an upload; nobody reads this answer, but it is counted."""
+    return Response(status_code=400)
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:

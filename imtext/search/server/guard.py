@@ -42,7 +42,7 @@ class Limits:
         json_bytes: of a body with text.
         image_bytes: of an uploaded picture.
         image_pixels: of an uploaded picture, read from its header.
-        seconds: from the first byte of a request to the last of its answer.
+        seconds: from a request's headers, once they have arrived, to the last byte of its answer.
         download_seconds: the same for pictures, which a slow line takes long to fetch.
         batch: text queries that are worked on together.
         waiting: text queries that may wait for the next batch.
@@ -144,7 +144,8 @@ class Guard:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
         path = scope["path"]
-        if path == "/search" and self.full():  # first: under load nothing else may cost time
+        # First: under load nothing else may cost time. What is like a picture waits in another queue.
+        if path == "/search" and self.full() and b"like=" not in scope["query_string"]:
             return await BUSY(send)
         headers = dict(scope["headers"])
         if self.hosts and _host(headers.get(b"host", b"")) not in self.hosts:

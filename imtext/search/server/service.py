@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import os
+import sqlite3
 import threading
 import time
 from collections import OrderedDict
@@ -82,7 +83,7 @@ class Service:
             try:
                 if await asyncio.to_thread(self._look):
                     self.reloads += 1
-            except ImtextError as error:  # an index that is being rebuilt: go on with the one that is open
+            except (ImtextError, OSError, sqlite3.Error) as error:  # being rebuilt, or its drive is away: look again
                 log.warning("The index cannot be read anew: %s", error)
             # A large index takes long to read: not more than a fifth of the time.
             await asyncio.sleep(max(LOOK_SECONDS, 4 * (time.monotonic() - started)))
@@ -120,17 +121,31 @@ class Service:
         finally:
             self.pictures_at_work -= 1
 
-    def embed_upload(self, content: bytes) -> Embeddings:
-        """An uploaded picture → ``[embed_dim]``."""
-        return embed_picture(content, self.index.encoder, self.limits.image_pixels)
+    def embed_upload(self, content: bytes) -> tuple[Embeddings, Index]:
+        """An uploaded picture → ``[embed_dim]``, and the index whose bundle it was embedded with."""
+        index = self.index  # another may take its place meanwhile
+        return embed_picture(content, index.encoder, self.limits.image_pixels), index
 
-    def vector(self, id: str) -> Embeddings:
-        """The vector of a picture of the index.
+    def like_upload(self, content: bytes, top_k: int) -> list[SearchResult]:
+        """What is like an uploaded picture."""
+        vector, index = self.embed_upload(content)
+        return index.nearest(vector[None], top_k, calibrated=[False])[0]
+
+    def like_picture(self, id: str, top_k: int) -> list[SearchResult]:
+        """What is like a picture of the index.
 
         Raises:
             HTTPException: 404.
         """
         index = self.index
+        return index.nearest(self.vector(index, id)[None], top_k, calibrated=[False])[0]
+
+    def vector(self, index: Index, id: str) -> Embeddings:
+        """The vector of a picture of an index.
+
+        Raises:
+            HTTPException: 404.
+        """
         number, _ = self._find(index, id)
         matrix = index.matrix()
         place = int(np.searchsorted(matrix.ids, number))
@@ -164,6 +179,7 @@ class Service:
         Raises:
             HTTPException: 404.
         """
+        self._find(self.index, id)  # what was removed is not shown from memory
         with self._lock:
             if (id, size) in self._thumbnails:
                 self._thumbnails.move_to_end((id, size))

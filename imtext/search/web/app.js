@@ -15,6 +15,7 @@ let shown = []; // those the slider lets through
 let complete = false; // is there nothing further to load?
 let current = -1; // the one in the viewer
 let controller = new AbortController();
+let focusGrid = false; // shall the first result have the focus once it is there?
 
 class Refusal extends Error {}
 
@@ -46,10 +47,12 @@ async function load(next = mode, more = false) {
     complete = mode.kind === "all" ? answer.results.length < PAGE : count >= MOST || answer.results.length < count || (more && answer.results.length === before);
     info.pictures = answer.total;
     render(answer, more);
+    focusFirst();
   } catch (error) {
-    if (error.name === "AbortError") return;
-    found = [];
+    if (signal.aborted) return;
     complete = true;
+    if (more) return; // what was found stays
+    found = [];
     render(null, false);
     explain("That did not work", error instanceof Refusal ? error.message : "The server does not answer. Is it still running?", false);
   } finally {
@@ -138,15 +141,24 @@ const byWords = () => {
 };
 let pause;
 query.addEventListener("input", () => {
+  focusGrid = false;
   clearTimeout(pause);
   pause = setTimeout(byWords, PAUSE);
 });
 $("#form").addEventListener("submit", (event) => {
   event.preventDefault();
   byWords();
-  $("#grid button")?.focus();
+  focusGrid = true;
+  if (grid.getAttribute("aria-busy") !== "true") focusFirst();
 });
-const byLike = (id) => choose({ kind: "like", id }, `thumbnails/${id}`);
+function focusFirst() {
+  if (focusGrid) $("#grid button")?.focus();
+  focusGrid = false;
+}
+const byLike = (id) => {
+  focusGrid = true;
+  choose({ kind: "like", id }, `thumbnails/${id}`);
+};
 const byFile = (file) => {
   if (!file) return;
   if (file.size > 20_000_000) {
@@ -229,8 +241,12 @@ const actions = {
   close: () => viewer.close(),
   similar: () => byLike(shown[current].id),
   copy: async (button) => {
-    await navigator.clipboard.writeText(shown[current].name).catch(() => {});
-    button.textContent = "Copied";
+    try {
+      await navigator.clipboard.writeText(shown[current].name);
+      button.textContent = "Copied";
+    } catch { // refused, or not offered without encryption
+      button.textContent = "Not allowed here";
+    }
     setTimeout(() => (button.textContent = "Copy name"), 1200);
   },
 };
