@@ -23,17 +23,17 @@ log = logging.getLogger(__name__)
 
 
 class EpochSummary(Callback):
-    """One readable line per epoch, its history for the curves, and a diagnosis after the first.
+    """One readable line per epoch, its history for the curves, and a warning, once, of what keeps it from learning.
 
     Args:
         at_chance: warn when the loss is above this share of what guessing gives.
         collapsed: warn when embeddings are spread less than this (0 … 1).
-        after_steps: how many steps a model may take before it is judged, at the end of that epoch.
+        after_steps: how many steps a model may take before it is judged, at the end of each epoch from then on.
     """
 
     def __init__(self, at_chance: float = 0.98, collapsed: float = 0.02, after_steps: int = 50) -> None:
         self.at_chance, self.collapsed, self.after_steps = at_chance, collapsed, after_steps
-        self._diagnosed, self._validated = False, False
+        self._validated, self._warned = False, set[str]()
         self.history: list[dict[str, float]] = []
         self._started = time.monotonic()
 
@@ -70,8 +70,7 @@ class EpochSummary(Callback):
                 f"image→text {100 * figures['val/i2t_r@10']:.1f} %  rsum {100 * figures['val/rsum']:.0f}"
             )
         log.info("%s  temperature %.3f  %.0f s", text, figures["train/temperature"], time.monotonic() - self._started)
-        if not math.isfinite(loss) or (trainer.global_step >= self.after_steps and not self._diagnosed):
-            self._diagnosed = True
+        if not math.isfinite(loss) or trainer.global_step >= self.after_steps:
             self.diagnose(figures)
 
     def draw(self, path: Path) -> None:
@@ -96,20 +95,26 @@ class EpochSummary(Callback):
         """Warn in plain words about a run that does not learn."""
         loss, chance = figures.get("train/loss_epoch", math.nan), figures.get("train/chance_loss", math.nan)
         if not math.isfinite(loss):
-            log.warning("The loss is not a number. Try a smaller optim.lr, or trainer.precision=32-true.")
+            self._warn("The loss is not a number. Try a smaller optim.lr, or trainer.precision=32-true.")
         elif loss > self.at_chance * chance:
-            log.warning(
-                "The loss (%.3f) is still that of guessing (%.3f): nothing has been learnt yet. "
+            self._warn(
+                "The loss (%.3f) is that of guessing (%.3f): nothing has been learnt. "
                 "If that stays so, check that captions belong to their pictures, and try another optim.lr.",
                 loss, chance,
             )  # fmt: skip
         for side in ("image", "text"):
-            spread = max(0.0, figures.get(f"val/{side}_spread", 1.0))
+            spread = max(0.0, figures.get(f"train/{side}_spread", 1.0))
             if spread < self.collapsed:
-                log.warning(
-                    "All %s embeddings are nearly the same (spread %.4f of 1): the %s tower has collapsed. "
-                    "Try a smaller optim.lr or a longer optim.warmup.", side, spread, side
+                self._warn(
+                    f"All {side} embeddings are nearly the same (spread %.4f of 1): the {side} tower has collapsed. "
+                    "Try a smaller optim.lr or a longer optim.warmup.", spread
                 )  # fmt: skip
+
+    def _warn(self, message: str, *figures: float) -> None:
+        """Say a thing once in a training."""
+        if message not in self._warned:
+            self._warned.add(message)
+            log.warning(message, *figures)
 
 
 def _epoch(trainer: Trainer, module: RetrievalModule) -> str:
@@ -170,7 +175,7 @@ class LastCheckpoint(RunCheckpoint):
         super().on_train_start(trainer, pl_module)
         assert self.dirpath is not None
         path = Path(self.dirpath) / "last.ckpt"
-        resumed_here = trainer.ckpt_path is not None and path.is_file()
+        resumed_here = trainer.ckpt_path is not None and path.is_file() and path.samefile(trainer.ckpt_path)
         if not trainer.fast_dev_run and not resumed_here:  # type: ignore[attr-defined]
             trainer.save_checkpoint(path)
 
@@ -189,6 +194,11 @@ class AverageWeights(EMAWeightAveraging):
         if not 0 < decay < 1:
             raise ConfigError(f"callbacks.average.decay must be between 0 and 1, not {decay}")
         super().__init__(decay=decay)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Keep the average where the model will be; it is not there yet."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the average in place while the training is validated; afterwards weights are measured as they are."""

@@ -7,18 +7,16 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from imtext.config import instantiate
 from imtext.data.tokenizer import CaptionTokenizer
 from imtext.errors import CheckpointError
-from imtext.launch import compose_config
+from imtext.launch import compose_config, parse_overrides
 from imtext.models import DualEncoder
-from imtext.optim import PARTS
 from imtext.preprocess import Preprocess
 
 
@@ -32,8 +30,13 @@ class TrainedModel:
     config: dict[str, Any]
 
 
-def find_checkpoint(wanted: str, runs_dir: Path) -> Path:
+def find_checkpoint(wanted: str, runs_dir: Path, of_run: Literal["best", "last"] = "best") -> Path:
     """A path, a run's folder, or `last` / `best` of the newest run → the checkpoint's file.
+
+    Args:
+        wanted: what was asked for.
+        runs_dir: where runs are.
+        of_run: which one of a run's folder.
 
     Raises:
         CheckpointError: there is none; says where it looked.
@@ -48,7 +51,7 @@ def find_checkpoint(wanted: str, runs_dir: Path) -> Path:
             )
         return found.absolute()
     path = Path(wanted).expanduser().absolute()
-    for candidate in (path, path / "checkpoints" / "best.ckpt", path / "best.ckpt"):
+    for candidate in (path, path / "checkpoints" / f"{of_run}.ckpt", path / f"{of_run}.ckpt"):
         if candidate.is_file():
             return candidate
     raise CheckpointError(f"There is no checkpoint at {path}. Use a file, a run's folder, `last` or `best`.")
@@ -60,14 +63,13 @@ def continue_run(overrides: list[str]) -> list[str]:
     A checkpoint in a run's folder below `runs_dir` goes on there, with the settings of that run; overrides given now
     win over those given then. Any other checkpoint starts a run of its own.
     """
-    parse = OverridesParser.create().parse_override
-    given = {parse(override).key_or_group: parse(override) for override in overrides}
+    given = {override.key_or_group: override for override in parse_overrides(overrides)}
     wanted = given["ckpt_path"].value() if "ckpt_path" in given else None
     if not wanted:
         return overrides
     now = [override for override in overrides if override != given["ckpt_path"].input_line]
     runs_dir = Path(compose_config("train", now).paths.runs_dir)
-    checkpoint = find_checkpoint(str(wanted), runs_dir)
+    checkpoint = find_checkpoint(str(wanted), runs_dir, "last")
     run_dir, resumed = checkpoint.parent.parent, f"ckpt_path={_quote(checkpoint)}"
     record = run_dir / ".hydra" / "overrides.yaml"
     if checkpoint.parent.name != "checkpoints" or runs_dir not in run_dir.parents or not record.is_file():
@@ -76,7 +78,7 @@ def continue_run(overrides: list[str]) -> list[str]:
     # A trial of a sweep goes on by itself.
     left_out = {*given, "ckpt_path", "sweep"}
     then = [str(override) for override in OmegaConf.load(record)]
-    kept = [override for override in then if parse(override).key_or_group not in left_out]
+    kept = [str(override.input_line) for override in parse_overrides(then) if override.key_or_group not in left_out]
     print(f"Going on in {run_dir}{' with ' + ' '.join(kept) if kept else ''}", file=sys.stderr)
     return [*kept, *now, resumed, f"hydra.run.dir={_quote(run_dir)}", "hydra.mode=RUN"]
 
@@ -102,11 +104,11 @@ def check_resume(content: dict[str, Any], config: dict[str, Any]) -> None:
             "The checkpoint holds a model without the state of its training: evaluate it with "
             "`python -m imtext.evaluate ckpt_path=…`, or go on from a `last.ckpt`"
         )
-    fixed = ("model.", "optim.lr", "optim.weight_decay", "optim.betas", *(f"optim.{part}_lr" for part in PARTS))
+    fixed, free = ("model.", "optim."), ("optim.schedule", "optim.warmup")
     before, after = flat(content["imtext"]["config"]), flat(config)
     for key in sorted(before.keys() | after.keys()):
         same = before.get(key) == after.get(key) or key.endswith((".weights", ".vocab_size"))
-        if key.startswith(fixed) and not same:
+        if key.startswith(fixed) and not key.startswith(free) and not same:
             raise CheckpointError(
                 f"{key}={after.get(key)}: the checkpoint was trained with {before.get(key)}, and only fits that. "
                 "Leave the setting as it was, or start a new training without ckpt_path."

@@ -49,7 +49,7 @@ class FrozenFeatures:
 
 
 def cache_features(
-    encoder: ImageEncoder, plan: Plan, data: RetrievalDataModule, device: torch.device
+    encoder: ImageEncoder, plan: Plan, data: RetrievalDataModule, device: torch.device, epochs: range
 ) -> dict[int, FrozenFeatures | None]:
     """Compute the features of training pictures that the stages of a plan ask for, unless they are on disk already.
 
@@ -62,6 +62,7 @@ def cache_features(
         plan: says how many views of which blocks are wanted from which epoch on.
         data: already set up.
         device: to compute on.
+        epochs: that are to be trained; what other stages ask for is left alone.
 
     Returns:
         For `RetrievalDataModule.features`: features, or None for pictures, by the epoch from which on they are wanted.
@@ -73,7 +74,7 @@ def cache_features(
         stage.after_epochs: _cached(encoder, int(stage.frozen_blocks), stage.views, data, device)
         if stage.views
         else None
-        for stage in plan.stages.values()
+        for stage in plan.stages_in(epochs)
     }
 
 
@@ -81,6 +82,8 @@ def _cached(
     encoder: ImageEncoder, blocks: int, views: int, data: RetrievalDataModule, device: torch.device
 ) -> FrozenFeatures:
     rows = data.rows["train"]
+    if data.augment is None:
+        views = 1  # the others would be the same
     parts = [
         data.fingerprint,
         str(rows),
@@ -106,7 +109,7 @@ def _weights(encoder: ImageEncoder, blocks: int) -> str:
     return digest.hexdigest()
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: a tower moved to an accelerator in it could not learn any more
 def _compute(
     encoder: ImageEncoder,
     blocks: int,
@@ -131,8 +134,8 @@ def _compute(
 
     shape = (len(sources) * len(rows), *features(0, rows[:1]).shape[1:])
     log.info(
-        "Features of %s pictures × %d views after %d blocks: %.2f GB in %s",
-        f"{len(rows):,}", len(sources), blocks, math.prod(shape) * 2 / 1e9, path,
+        "Features of %s pictures after %d blocks, variants of each: %d; %.2f GB in %s",
+        f"{len(rows):,}", blocks, len(sources), math.prod(shape) * 2 / 1e9, path,
     )  # fmt: skip
     write_rows(path, shape, np.float16, batches())
     encoder.train(training)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -63,8 +64,8 @@ def launch(
         return float("nan")
 
     try:
-        overrides = list(args.overrides)
-        flags = [arg for arg in sys.argv[1:] if arg not in overrides]
+        flags = [arg for arg in sys.argv[1:] if arg not in args.overrides]
+        overrides = [_expand_home(override) for override in args.overrides]
         if not (args.hydra_help or args.shell_completion or args.info):
             overrides = prepare(overrides) if prepare and overrides else overrides
             check_overrides(
@@ -88,10 +89,7 @@ def check_overrides(config_name: str, overrides: list[str], config_dir: str | No
     Raises:
         ConfigError: names the key, and the one that was probably meant.
     """
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    except OverrideParseException as error:
-        raise ConfigError(f"{error.override}: not of the form key=value, +key=value or ~key") from error
+    parsed = parse_overrides(overrides)
     firsts = [_choices(override)[0] for override in parsed]
     trials = [firsts]
     for position, override in enumerate(parsed):
@@ -100,6 +98,18 @@ def check_overrides(config_name: str, overrides: list[str], config_dir: str | No
         config = compose_config(config_name, trial, config_dir)
         if deep:
             check_config(config, config_name)
+
+
+def parse_overrides(overrides: list[str]) -> list[Override]:
+    """What is meant by `key=value`, `+key=value` and `~key`.
+
+    Raises:
+        ConfigError: one of them is none of these.
+    """
+    try:
+        return OverridesParser.create().parse_overrides(overrides)
+    except OverrideParseException as error:
+        raise ConfigError(f"{error.override}: not of the form key=value, +key=value or ~key") from error
 
 
 def compose_config(config_name: str, overrides: list[str], config_dir: str | None = None) -> DictConfig:
@@ -115,7 +125,7 @@ def compose_config(config_name: str, overrides: list[str], config_dir: str | Non
             return compose(config_name, overrides=overrides)
     except MissingConfigException as error:
         raise ConfigError(_explain_option(error)) from error
-    except (ConfigCompositionException, OmegaConfBaseException, HydraException) as error:
+    except (ConfigCompositionException, OmegaConfBaseException, HydraException, ValueError) as error:
         raise ConfigError(_explain_key(error, config_name, overrides)) from error
 
 
@@ -130,8 +140,10 @@ def _explain_key(error: Exception, config_name: str, overrides: list[str]) -> st
     """Hydra's complaint about an override, with a suggestion."""
     with _hydra():
         raw: Any = OmegaConf.to_container(compose(config_name), resolve=False)
-    for override in OverridesParser.create().parse_overrides(overrides):
+    for override in parse_overrides(overrides):
         key = override.key_or_group
+        if (CONFIG_DIR / key).is_dir() and override.value() is None:
+            return f"{override.input_line}: to leave a whole group out, write ~{key}"
         if f"'{key}'" in str(error) or f"'{key.rsplit('.', 1)[-1]}'" in str(error):
             if can_be_added(raw, key):
                 return f"{override.input_line}: {key} has no value yet; to add it, write +{override.input_line}"
@@ -155,6 +167,11 @@ def _choices(override: Override) -> list[str]:
 def _hydra() -> Any:
     with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONFIG_DIR), job_name="check"):
         yield
+
+
+def _expand_home(override: str) -> str:
+    """`data.path=~/photos`, which shells leave as it is and Hydra refuses."""
+    return re.sub(r"(?<==)~(?=/|$)", lambda _: str(Path.home()), override, count=1)
 
 
 def _remove_if_unused(run_dir: Path) -> None:

@@ -67,6 +67,8 @@ class RetrievalModule(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Freeze what the stage wants frozen; known from the epoch alone, so that resuming needs no memory of it."""
+        if self.current_epoch + 1 == self.trainer.max_epochs:
+            self.trainer.check_val_every_n_epoch = 1  # the last epoch is always measured, whatever the interval
         self.model.image_encoder.freeze(self.plan.frozen_blocks(self.current_epoch))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

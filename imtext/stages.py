@@ -69,6 +69,10 @@ class Plan:
             self.stages[name] = replace(stage, frozen_blocks=frozen)
             frozen_before, begun = frozen, stage.after_epochs
 
+    def stages_in(self, epochs: range) -> list[Stage]:
+        """The stages that a range of epochs, counted from 0, passes through."""
+        return [self.stages[name] for name in dict.fromkeys(self.name_at(epoch) for epoch in epochs)]
+
     def name_at(self, epoch: int) -> str:
         """The stage of an epoch, counted from 0."""
         return [name for name, stage in self.stages.items() if stage.after_epochs <= epoch][-1]

@@ -36,7 +36,8 @@ class MLflowTracker(MLFlowLogger):
     Args:
         experiment_name: MLflow experiment that the run belongs to.
         tracking_uri: database or server; a path in it must be absolute.
-        artifact_location: folder for files, for a new experiment; None lets a server choose.
+        artifact_location: folder or URI for files, for a new experiment; a server chooses for itself, and a folder
+            of this machine would mean nothing to it.
         run_name: shown in the list of runs; None describes the run.
         tags: strings to find the run by.
         run_id: of the run to go on with.
@@ -56,6 +57,7 @@ class MLflowTracker(MLFlowLogger):
         _quiet()
         self._system_metrics = system_metrics
         self._monitor: Any = None
+        artifact_location = artifact_store(tracking_uri, artifact_location)
         prepare_store(tracking_uri, experiment_name, artifact_location)
         if run_id is not None and not _run_exists(tracking_uri, run_id):
             log.warning("The MLflow run %s is not in %s; going on in a new one", run_id, tracking_uri)
@@ -171,12 +173,20 @@ class PrepareSweep(HydraCallback):
         """Called by Hydra in the parent process."""
         logger = config.get("logger")
         if logger is not None and str(logger.get("_target_", "")).endswith("MLflowTracker"):
-            prepare_store(logger.tracking_uri, logger.experiment_name, logger.artifact_location)
+            location = artifact_store(logger.tracking_uri, logger.artifact_location)
+            prepare_store(logger.tracking_uri, logger.experiment_name, location)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra in the parent process."""
         name = Path(config.hydra.sweep.dir).name
         print(f"Sweep: {config.hydra.sweep.dir}; in MLflow, search for tags.sweep = '{name}'")
+
+
+def artifact_store(tracking_uri: str, wanted: str | None) -> str | None:
+    """URI of the files of a new experiment; None where the server is to choose."""
+    if wanted is None or "://" in wanted:
+        return wanted
+    return None if tracking_uri.startswith(("http", "databricks")) else Path(wanted).absolute().as_uri()
 
 
 def prepare_store(tracking_uri: str, experiment_name: str, artifact_location: str | None) -> None:
@@ -196,9 +206,8 @@ def prepare_store(tracking_uri: str, experiment_name: str, artifact_location: st
         experiment = client.get_experiment_by_name(experiment_name)
         if experiment is None:
             with suppress(MlflowException):  # another process was faster
-                location = Path(artifact_location).absolute().as_uri() if artifact_location else None
                 kind = {"mlflow.experimentKind": "custom_model_development"}  # opens in the view for training
-                client.create_experiment(experiment_name, artifact_location=location, tags=kind)
+                client.create_experiment(experiment_name, artifact_location=artifact_location, tags=kind)
     except (MlflowException, OSError) as error:
         raise ConfigError(
             f"MLflow cannot use {tracking_uri}: {str(error).splitlines()[0]}. Unset MLFLOW_TRACKING_URI for the "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from imtext.config import check_config, instantiate
-from imtext.errors import ConfigError
+from imtext.errors import BundleError, ConfigError, ImtextError
 from imtext.launch import launch
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     """
     # Imported here, so that `--help` and `--cfg job` answer at once.
     from lightning.pytorch import seed_everything
+    from lightning.pytorch.loggers.logger import DummyLogger
 
     from imtext.checkpoints import check_resume, epochs_done, find_checkpoint, load_model, read_checkpoint
     from imtext.devices import keep_freed_memory, settle_device
@@ -64,19 +65,19 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     output_dir = Path(config.paths.output_dir)
     checkpoint, run_ids = None, {}
     if config.ckpt_path is not None:
-        checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir))
+        checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir), "last")
         content = read_checkpoint(checkpoint)
         check_resume(content, OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
         run_ids = content["imtext"]["run_ids"]
         if epochs_done(content) == config.trainer.max_epochs:
             log.info("All %d epochs are behind it; to go on, raise trainer.max_epochs", config.trainer.max_epochs)
-        if config.logger and "run_id" in config.logger:
+        if config.get("logger") and "run_id" in config.logger:
             config.logger.run_id = run_ids.get("mlflow")
 
     # What can be wrong with the settings comes out here, before the data is read.
     callbacks = {name: instantiate(node) for name, node in (config.callbacks or {}).items() if node is not None}
-    logger = instantiate(config.logger) if config.logger else None
-    trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger or False)
+    logger = instantiate(config.logger) if config.get("logger") else DummyLogger()
+    trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger)
     loss, optim = instantiate(config.loss), instantiate(config.optim)
     stages = {name: instantiate(node) for name, node in (config.stages or {}).items() if node is not None}
     if config.model.text_encoder.get("vocab_size") is not None:
@@ -93,6 +94,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     )
     module.run_ids |= run_ids
     if checkpoint is not None:  # features are those of the weights that were frozen then
+        module.on_load_checkpoint(content)  # another vocabulary's would not fit
         module.load_state_dict(content["state_dict"])
 
     tags = {
@@ -112,7 +114,8 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
                 for before in trainer.validate(module, data, verbose=False):
                     log.info("Before training: validation rsum %.1f", 100 * before["val/rsum"])
             if not config.trainer.get("fast_dev_run"):
-                data.features = cache_features(model.image_encoder, plan, data, trainer.strategy.root_device)
+                ahead = range(epochs_done(content) if checkpoint else 0, config.trainer.max_epochs)
+                data.features = cache_features(model.image_encoder, plan, data, trainer.strategy.root_device, ahead)
             trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
             metrics, best = measure(trainer, module, data)
         except SystemExit:  # Lightning's answer to Ctrl-C
@@ -121,12 +124,6 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
                 "Go on with: python -m imtext.train ckpt_path=%s", last if last.is_file() else "<none was saved yet>"
             )
             raise KeyboardInterrupt from None
-        bundle = output_dir / "bundle" if best is not None and config.bundle else None
-        if best is not None and bundle is not None:
-            from imtext.export import export
-
-            log.info("Exporting the best model, and comparing it with this one on validation")
-            export(load_model(best), data, bundle, metrics, {**tags, **source_tags(), "checkpoint": str(best)})
         metrics |= {"epochs": float(trainer.current_epoch), "seconds": round(time.monotonic() - started, 1)}
         path = write_metrics(metrics, output_dir)
         summary: EpochSummary | None = callbacks.get("summary")
@@ -134,7 +131,20 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
             summary.draw(output_dir / "curves.png")
         for tracker in trackers:
             tracker.log_results(output_dir, best)
-            if bundle is not None:
+        bundle = None
+        if best is not None and config.bundle:  # after all else is safe
+            from imtext.export import export
+
+            log.info("Exporting the best model, and comparing it with this one on validation")
+            about = {**tags, **source_tags(), "checkpoint": str(best)}
+            try:
+                export(load_model(best), data, output_dir / "bundle", metrics, about)
+            except ImtextError as error:
+                raise BundleError(
+                    f"{error} The training is complete, see {path}. Once that is put right: imtext export {best}"
+                ) from error
+            bundle = output_dir / "bundle"
+            for tracker in trackers:
                 tracker.log_folder(bundle)
     since = "" if checkpoint is None else " since resuming"
     print_results(metrics, f"Best epoch of {trainer.current_epoch}; {metrics['seconds']:.0f} s{since}")

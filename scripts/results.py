@@ -24,6 +24,7 @@ from mlflow.entities import Run
 
 PICTURE = ".github/reliability.png"
 RECALLS = [f"{direction}_r{k}" for direction in ("t2i", "i2t") for k in (1, 5, 10)]
+OF_A_RUN = ("seed", "_dir", "root", "path", "location", "_uri", "run_id", "run_name", "weights", "ckpt_path")
 MRRS = ["t2i_mrr", "i2t_mrr"]
 
 
@@ -78,6 +79,7 @@ def finished(client: MlflowClient, experiment: str) -> list[Run]:
 
 def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
     """The tables of RESULTS.md."""
+    recipes = newest_of_each_seed(recipes)
     names = {run.info.experiment_id: client.get_experiment(run.info.experiment_id).name for run in recipes}
 
     def recipe(run: Run) -> str:
@@ -106,6 +108,29 @@ def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
             *table(tried, lambda run: run.data.tags.get("change", run.info.run_name or ""), "change", with_kept=True),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def newest_of_each_seed(runs: list[Run]) -> list[Run]:
+    """Runs of a recipe that differ in their seed alone.
+
+    Raises:
+        SystemExit: some differ in more, and a mean over them would be of nothing.
+    """
+    kept: dict[tuple[str, str, str], Run] = {}
+    for run in runs:
+        settings = run.data.params
+        first = next(
+            (other for key, other in kept.items() if key[:2] == (run.info.experiment_id, settings["data.split"])), run
+        )
+        for key in sorted({*settings, *first.data.params}):
+            here, there = settings.get(key), first.data.params.get(key)
+            if here != there and not key.endswith(OF_A_RUN):
+                raise SystemExit(
+                    f"error: the runs {first.info.run_id} and {run.info.run_id} of one recipe differ in {key} "
+                    f"({there}, {here}). Give what is not the recipe another experiment_name, or delete its run."
+                )
+        kept[run.info.experiment_id, settings["data.split"], settings["seed"]] = run
+    return list(kept.values())
 
 
 def table(runs: Iterable[Run], group: Callable[[Run], str], title: str, with_kept: bool) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from imtext.config import CONFIG_DIR, check_config, did_you_mean, instantiate, locate
 from imtext.errors import ConfigError
-from imtext.launch import check_overrides, compose_config
+from imtext.launch import _expand_home, check_overrides, compose_config
 
 OPTIONS = sorted(
     str(path.relative_to(CONFIG_DIR).with_suffix(""))
@@ -92,6 +92,7 @@ def test_original_settings_can_be_set(override: str) -> None:
         ("optim.lr=fast", "optim.lr=fast"),
         ("model.image_encoder._target_=os.system", "outside of"),
         ("no_equals_sign", "key=value"),
+        ("logger=null", "write ~logger"),
         ("trainer.max_time=60", r"write \+trainer\.max_time=60"),
         ("tags.note=hello", r"write \+tags\.note=hello"),
         ("model.learn_temperature=no", "valid boolean"),  # a string for Hydra, which would count as true
@@ -112,6 +113,13 @@ def test_additions_that_exist_are_allowed() -> None:
     check_overrides("train", ["+tags.note=hello"])
     check_overrides("train", ["~callbacks.examples"])
     check_overrides("train", ["callbacks.early_stopping=null"])
+
+
+def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert [_expand_home(text) for text in ("data.path=~/a b", "+x=~", "~callbacks.examples", "run_name=a~/b")] == [
+        "data.path=/home/me/a b", "+x=/home/me", "~callbacks.examples", "run_name=a~/b"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def shapes(folder: Path, num_images: int = 30, crop: float = 0.5) -> Shapes:
 
 def cached(encoder: MobileNetV3Small, data: Shapes, blocks: int | str = 9, views: int = 3) -> FrozenFeatures:
     plan = Plan({"top": Stage(0, blocks, views)}, len(encoder.blocks))  # type: ignore[arg-type]
-    found = cache_features(encoder, plan, data, CPU)[0]
+    found = cache_features(encoder, plan, data, CPU, range(1))[0]
     assert isinstance(found, FrozenFeatures)
     return found
 
@@ -66,13 +66,35 @@ def test_same_as_computed_anew(encoder: MobileNetV3Small, tmp_path: Path, blocks
 def test_training_batches_change_with_the_stage(encoder: MobileNetV3Small, tmp_path: Path) -> None:
     data = shapes(tmp_path)
     plan = Plan({"heads": Stage(0, "all", 2), "top": Stage(1, 9, 2), "whole": Stage(3)}, len(encoder.blocks))
-    data.features = cache_features(encoder, plan, data, CPU)
+    data.features = cache_features(encoder, plan, data, CPU, range(4))
     dataset, positions = data.train_dataloader().dataset, (0, 1, 2)
     batches = [dataset[BatchKey(epoch, positions)] for epoch in range(4)]
     assert [batch["first_block"] for batch in batches] == [14, 9, 9, 0]
     assert [batch["image"].ndim for batch in batches] == [2, 4, 4, 4]
     assert batches[3]["image"].shape == (3, 3, 32, 32)
     assert all(batch["first_block"] == 0 for batch in data.val_dataloader())
+
+
+def test_only_what_is_ahead_is_made(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    data = shapes(tmp_path)
+    plan = Plan({"heads": Stage(0, "all", 2), "top": Stage(1, 9, 2), "whole": Stage(3)}, len(encoder.blocks))
+    assert cache_features(encoder, plan, data, CPU, range(3, 9)) == {3: None}  # a resumed training
+    assert not files(tmp_path)
+    data.features = cache_features(encoder, plan, data, CPU, range(2, 4))
+    assert list(data.features) == [1, 3]
+    dataset = data.train_dataloader().dataset
+    assert [dataset[BatchKey(epoch, (0, 1))]["first_block"] for epoch in (2, 3)] == [9, 0]
+
+
+def test_without_augmentation_one_view_is_all(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    data = Shapes(30, image_size=32, cache_dir=str(tmp_path), batch_size=8)
+    data.setup()
+    assert cached(encoder, data, "all", views=8).features.array.shape[0] == len(data.rows["train"])
+
+
+def test_cached_weights_can_still_learn(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    cached(encoder, shapes(tmp_path))
+    assert not any(parameter.is_inference() for parameter in encoder.parameters())
 
 
 def test_made_once_for_what_they_depend_on(encoder: MobileNetV3Small, tmp_path: Path) -> None:

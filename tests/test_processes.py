@@ -39,7 +39,10 @@ def run(root: Path, *overrides: str) -> str:
 def stop_in_epoch(root: Path, how: signal.Signals, epoch: int) -> int:
     """Start, send a signal once `epoch` is complete and the next has begun; returns the exit status."""
     arguments, environment = command(root, SHORT)
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what a script runs with &
+    )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
         if f"epoch {epoch}/5" in line:

@@ -13,7 +13,13 @@ SCRIPT = Path(__file__).parent.parent / "scripts" / "results.py"
 
 
 def add_run(
-    client: MlflowClient, experiment: str, recall: float, seed: int, status: str = "FINISHED", **tags: str
+    client: MlflowClient,
+    experiment: str,
+    recall: float,
+    seed: int,
+    status: str = "FINISHED",
+    lr: float = 1,
+    **tags: str,
 ) -> None:
     found = client.get_experiment_by_name(experiment)
     number = found.experiment_id if found else client.create_experiment(experiment)
@@ -25,6 +31,7 @@ def add_run(
     client.log_metric(run.info.run_id, "val/num_images", 1000)
     client.log_param(run.info.run_id, "seed", seed)
     client.log_param(run.info.run_id, "data.split", "official")
+    client.log_param(run.info.run_id, "optim.lr", lr)
     client.set_terminated(run.info.run_id, status)
 
 
@@ -38,7 +45,7 @@ def test_seeds_are_averaged_and_unfinished_runs_left_out(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = MlflowClient(database)
-    for seed, recall in ((1, 0.50), (2, 0.52)):
+    for seed, recall in ((1, 0.30), (1, 0.50), (2, 0.52)):  # the newest of a seed counts
         add_run(client, "flickr8k", recall, seed)
     add_run(client, "flickr8k", 0.99, 3, status="KILLED")
     add_run(client, "flickr8k_tried", 0.4, 1, change="no mirror", kept="no")
@@ -51,6 +58,14 @@ def test_seeds_are_averaged_and_unfinished_runs_left_out(
     tried = next(line for line in text.splitlines() if line.startswith("| no mirror"))
     assert "| 40.0 / 40.0 / 40.0 |" in tried
     assert tried.endswith("| no |")
+
+
+def test_other_settings_are_not_averaged(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MlflowClient(database)
+    add_run(client, "flickr8k", 0.5, 1)
+    add_run(client, "flickr8k", 0.5, 2, lr=2)
+    with pytest.raises(SystemExit, match=r"differ in optim\.lr"):
+        write(database, tmp_path / "RESULTS.md", monkeypatch)
 
 
 def test_nothing_to_write(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from imtext.errors import ConfigError
-from imtext.tracking import MLflowTracker, tracked
+from imtext.tracking import MLflowTracker, artifact_store, tracked
 from imtext.train import train
 from tests.conftest import TINY_SHAPES, Compose
 
@@ -74,6 +74,12 @@ def test_an_unusable_store_is_named(address: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ConfigError, match="logger=csv"):
         MLflowTracker("imtext", address)
+
+
+def test_a_server_keeps_files_where_it_wants() -> None:
+    assert artifact_store("http://server:5000", "/home/me/runs/mlflow-artifacts") is None
+    assert artifact_store("http://server:5000", "s3://bucket/imtext") == "s3://bucket/imtext"
+    assert artifact_store("sqlite:////home/me/runs/mlflow.db", "/home/me/files") == "file:///home/me/files"
 
 
 def test_a_deleted_experiment_is_named(database: str) -> None:

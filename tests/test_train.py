@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from imtext.checkpoints import epochs_done, find_checkpoint, load_model, read_checkpoint, strip
 from imtext.config import CONFIG_DIR
-from imtext.errors import CheckpointError, ConfigError, ImtextError
+from imtext.errors import BundleError, CheckpointError, ConfigError, ImtextError
 from imtext.evaluate import evaluate
 from imtext.train import train
 from tests.conftest import TINY, TINY_SHAPES, Compose
@@ -235,6 +235,7 @@ class TestCheckpoints:
             find_checkpoint("best", runs)
         (newer / "last.ckpt").unlink()
         assert find_checkpoint(str(last), runs) == last
+        assert find_checkpoint(str(run), runs, "last") == last  # to go on from
         with pytest.raises(CheckpointError, match="Train first"):
             find_checkpoint("last", tmp_path / "empty")
         with pytest.raises(CheckpointError, match="no checkpoint at"):
@@ -255,12 +256,29 @@ class TestCheckpoints:
         [
             ("model.embed_dim=16", "trained with 32"),
             ("optim.lr=1e-2", "trained with 0.001"),
+            ("optim.image_encoder_layer_decay=0.8", "trained with 1"),
+            ("data.vocab_size=20", "another vocabulary"),
             ("trainer.max_epochs=2", "3 epochs behind it"),
         ],
     )
     def test_what_a_resume_cannot_change(self, run: Path, compose: Compose, override: str, message: str) -> None:
         with pytest.raises(CheckpointError, match=message):
             train(compose(*QUICK, "optim.lr=1e-3", "trainer.max_epochs=3", "ckpt_path=last", override))
+
+    def test_what_was_chosen_is_the_last_at_once(
+        self, run: Path, compose: Compose, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        best, last = run / "checkpoints" / "best.ckpt", run / "checkpoints" / "last.ckpt"
+        best.write_bytes(last.read_bytes())
+        more = [*QUICK, "optim.lr=1e-3", "trainer.max_epochs=4"]
+        train(compose(*more, "ckpt_path=last"))
+        assert epochs_done(read_checkpoint(last)) == 4
+        monkeypatch.setattr(Interrupt, "on_train_batch_end", lambda *_: (_ for _ in ()).throw(RuntimeError("early")))
+        monkeypatch.setattr("tests.conftest.Interrupt", Interrupt, raising=False)
+        monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "tests")
+        with pytest.raises(RuntimeError, match="early"):
+            train(compose(*more, f"ckpt_path={best}", "+callbacks.interrupt._target_=tests.conftest.Interrupt"))
+        assert epochs_done(read_checkpoint(last)) == 3
 
     def test_a_model_without_training_state_cannot_go_on(self, run: Path, compose: Compose) -> None:
         torch.save(strip(read_checkpoint(run / "checkpoints" / "best.ckpt")), run / "slim.ckpt")
@@ -322,6 +340,29 @@ def test_bad_values_are_messages(compose: Compose, override: str, message: str) 
         train(compose(*QUICK, override.lstrip("+") if "vocab" in override else override))
 
 
+def test_the_last_epoch_is_always_measured(compose: Compose, tmp_path: Path) -> None:
+    _, objects = train(compose(*QUICK, "trainer.max_epochs=5", "trainer.check_val_every_n_epoch=3"))
+    assert (tmp_path / "runs/run/checkpoints/best.ckpt").is_file()
+    history = next(callback.history for callback in objects["trainer"].callbacks if hasattr(callback, "history"))
+    assert [line["epoch"] for line in history if "val/rsum" in line] == [3, 5]
+
+
+def test_a_failing_export_loses_nothing(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise BundleError("the disk is full.")
+
+    monkeypatch.setattr("imtext.export.export", fail)
+    with pytest.raises(BundleError, match=r"disk is full.*imtext export .*best\.ckpt"):
+        train(compose(*QUICK, "trainer.max_epochs=1", "bundle=true"))
+    assert "test/rsum" in json.loads((tmp_path / "runs/run/metrics.json").read_text())
+    assert (tmp_path / "runs/run/curves.png").is_file()
+
+
+def test_without_a_logger(compose: Compose) -> None:
+    metrics, _ = train(compose(*TINY_SHAPES, "~logger", "callbacks.examples=null", "trainer.max_epochs=1"))
+    assert "test/rsum" in metrics
+
+
 def test_no_validation_batches(compose: Compose) -> None:
     metrics, _ = train(
         compose(*QUICK, "trainer.limit_val_batches=0", "trainer.max_epochs=1", "callbacks.best=null",
@@ -359,5 +400,10 @@ def test_stages_are_announced(compose: Compose, caplog: pytest.LogCaptureFixture
     stages = ["stages=gradual", "stages.top.after_epochs=1", "stages.whole.after_epochs=2", "trainer.max_epochs=3"]
     caplog.set_level("INFO", "imtext")
     train(compose(*QUICK, *stages))
-    for text in ("epoch 1/3 heads", "epoch 2/3 top", "epoch 3/3 whole", "pictures × 8 views after 14 blocks"):
+    for text in (
+        "epoch 1/3 heads",
+        "epoch 2/3 top",
+        "epoch 3/3 whole",
+        "pictures after 14 blocks, variants of each: 1",
+    ):
         assert text in caplog.text

@@ -85,7 +85,7 @@ def benchmark_training(overrides: list[str], steps: int, reach: int = 0) -> dict
         for name, stage in module.plan.stages.items():
             alone = Plan({name: replace(stage, after_epochs=0)}, len(module.model.image_encoder.blocks))
             started = time.monotonic()
-            data.features = cache_features(module.model.image_encoder, alone, data, _device(config))
+            data.features = cache_features(module.model.image_encoder, alone, data, _device(config), range(1))
             if stage.views:
                 made = len(data.rows["train"]) * stage.views
                 found["stages"].append(Speed(f"{name}: features", made / (time.monotonic() - started), 0, 0, _memory()))
@@ -277,7 +277,9 @@ def _reach(config: DictConfig, data: RetrievalDataModule, epochs: int) -> dict[s
         config.data.cache_dir = folder
         began = time.monotonic()
         data, module = _build(config)
-        data.features = cache_features(module.model.image_encoder, module.plan, data, _device(config))
+        data.features = cache_features(
+            module.model.image_encoder, module.plan, data, _device(config), range(config.trainer.max_epochs)
+        )
         options = {name: value for name, value in config.trainer.items() if name != "_target_"}
         callbacks = [instantiate(config.callbacks.average)] if config.callbacks.get("average") else []
         Trainer(

@@ -55,6 +55,8 @@ class Table(RetrievalDataModule):
             raise DataError(
                 "data.split_column and data.image_root are for captions files; hub and parquet have their own"
             )
+        if split_column and self.split_rule != "official":
+            raise DataError(f"data.split_column={split_column} is only read with data.split=official")
         self.path, self.hub_name, self.hub_config, self.image_root = path, hub_name, hub_config, image_root
         self.image_column, self.split_column = image_column, split_column
         self.caption_columns = list(caption_columns) if caption_columns else None

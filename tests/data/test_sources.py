@@ -210,6 +210,8 @@ class TestTable:
                 Table(**arguments)
         with pytest.raises(DataError, match="captions files"):
             Table(hub_name="a/b", split_column="part")
+        with pytest.raises(DataError, match=r"data\.split=official"):
+            Table("captions.csv", split_column="part")
 
 
 class TestBrokenPictures:
