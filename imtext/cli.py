@@ -319,6 +319,9 @@ def serve(
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="Another origin whose pages may ask, such as https://example.org.")
     ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="Another name to answer to, such as example.org behind a reverse proxy.")
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
 ) -> None:
     """Serve a page to search with, and an API, until Ctrl-C."""
@@ -330,7 +333,7 @@ def serve(
         if open_page:
             webbrowser.open(f"{url}/?token={token}" if token else url)
 
-    serve(index or default_index(), host, port, token, anyone, cors_origin or [], say)
+    serve(index or default_index(), host, port, token, anyone, cors_origin or [], name or [], say)
 
 
 @app.command()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import re
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn import Config
+from uvicorn.server import ServerState
 
+from imtext.search.server import protocol
 from imtext.search.server.batching import Batcher, BusyError
 from imtext.search.server.guard import Guard, Limits
 
@@ -74,6 +79,72 @@ def test_size_is_declared_before_it_comes() -> None:
     for size in (b"101", b"many", b"-1"):
         answer = asyncio.run(asked(guarded(reads_all, json_bytes=100), [], headers=[(b"content-length", size)]))
         assert answer == (413, "The request is larger than 100 bytes.")
+
+
+def test_bodies_together_are_limited_before_they_come() -> None:
+    guard = guarded(reads_all, json_bytes=100, body_bytes=150, seconds=0.2)
+    length = [[(b"content-length", str(size).encode())] for size in (100, 50, 51)]
+    whole = {"type": "http.request", "body": b"x"}
+
+    async def run() -> list[int]:
+        silent = asyncio.create_task(asked(guard, [], headers=length[0]))
+        await asyncio.sleep(0)
+        answers = [await asked(guard, [whole], headers=headers) for headers in (length[1], length[2], ())]
+        answers += [await asked(guard, [whole], method="GET"), await silent, await asked(guard, [whole])]
+        return [status for status, _ in answers]
+
+    # 100 are under way: 50 fit, 51 do not, nor what may become 100; a GET has none. Given up, they are free again.
+    assert asyncio.run(run()) == [200, 503, 503, 200, 408, 200]
+
+
+def test_names_are_those_of_addresses() -> None:
+    guard = Guard(reads_all, Limits(), None, ("Example.org:8443",), lambda: False, lambda *_: None)
+    whole = {"type": "http.request"}
+    for host, status in ((b"example.ORG", 200), (b"example.org:443", 200), (b"localhost", 421)):
+        assert asyncio.run(asked(guard, [whole], headers=[(b"host", host)]))[0] == status
+
+
+def test_no_path_at_all_is_counted_too() -> None:
+    seen = []
+    guard = Guard(reads_all, Limits(), None, (), lambda: False, lambda route, status, seconds: seen.append(route))
+    assert asyncio.run(asked(guard, [{"type": "http.request"}], path="*", method="OPTIONS"))[0] == 200
+    assert seen == ["other"]
+
+
+def test_a_head_is_neither_slow_nor_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.5)
+    whole = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
+    long = b"GET / HTTP/1.1\r\nX: " + b"x" * protocol.HEAD_BYTES
+    config = Config(reads_all, lifespan="off", ws="none", timeout_keep_alive=60)
+
+    async def said(port: int, *parts: bytes) -> list[bytes]:
+        """The statuses of all that comes until the server hangs up; a part is sent each 0.1 s."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        answer = b""
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(0.1)
+        with contextlib.suppress(ConnectionError):
+            while part := await asyncio.wait_for(reader.read(65536), 5):
+                answer += part
+        writer.close()
+        return re.findall(rb"HTTP/1.1 (\d+)", answer)
+
+    async def run(*requests: Sequence[bytes]) -> list[list[bytes]]:
+        server = await asyncio.get_running_loop().create_server(
+            lambda: protocol.BoundedProtocol(config, ServerState(), {}), "127.0.0.1", 0
+        )
+        port = server.sockets[0].getsockname()[1]
+        return await asyncio.gather(*(said(port, *parts) for parts in requests))
+
+    assert asyncio.run(run([b""], [b"GET / HTT"], [b"GET / HTTP/1.1\r\n", *[b"X: y\r\n"] * 9])) == [[], [], []]
+    assert asyncio.run(run([whole, b"\r\n"], [whole, b"GET /"])) == [[b"200"]] * 2
+    assert asyncio.run(run([long], [whole, whole, long])) == [[b"431"], [b"200", b"200", b"431"]]
+    slow_body = [whole[:-3], b"a", *[b""] * 6, b"b", b"c", b"GET /"]  # is the guard's business
+    big_body = [b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n", bytes(1_000_000), b"GET /"]
+    assert asyncio.run(run(slow_body, big_body)) == [[b"200"]] * 2
+    long_trailer = [b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: ", b"x" * 100_000]
+    assert asyncio.run(run(long_trailer)) == [[]]
 
 
 def test_single_requests_are_worked_on_at_once_and_company_together() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from imtext.search import Bundle, Index
 from tests.conftest import picture
@@ -90,6 +90,30 @@ def test_all_pictures_while_scrolling(page: Page) -> None:
     expect(page.locator("#grid li")).to_have_count(60)
     page.mouse.wheel(0, 9000)
     expect(page.locator("#grid li")).to_have_count(90)
+
+
+def test_a_page_of_all_may_be_short(page: Page) -> None:
+    def without_one(route: Route) -> None:
+        answer = route.fetch()
+        content = answer.json()
+        if "offset=0" in route.request.url:
+            content["results"].pop()
+        route.fulfill(response=answer, json=content)
+
+    page.route("**/images?*", without_one)
+    page.reload()
+    expect(page.locator("#grid li")).to_have_count(59)
+    page.mouse.wheel(0, 9000)
+    expect(page.locator("#grid li")).to_have_count(90)
+
+
+def test_enter_tries_again_what_failed(page: Page) -> None:
+    page.route("**/search?*", lambda route: route.fulfill(status=422, json={"detail": "The cable is out."}))
+    page.locator("#query").fill("a red star")
+    expect(page.locator("#nothing")).to_contain_text("The cable is out.")
+    page.unroute("**/search?*")
+    page.locator("#query").press("Enter")
+    expect(page.locator("#status")).to_contain_text("of 90 pictures")
 
 
 def test_results_come_while_typing(page: Page) -> None:

@@ -295,7 +295,8 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
             },
             206: {"description": "A part of it.", "content": {"image/*": {}}},
             416: {"description": "It has no such part.", "content": {"text/plain": {}}},
-            **responses(MISSING, {400: "The Range header makes no sense."}),
+            **responses(MISSING),
+            400: {"description": "The Range header makes no sense.", "content": {"text/plain": {}}},
         },
     )
     async def image(id: Annotated[Id, PathParameter()]) -> FileResponse:
@@ -330,7 +331,6 @@ def _add_state(app: FastAPI, service: Service, registry: Any) -> None:
 
     for name, text, value in (
         ("imtext_pictures", "Pictures in the index", lambda: len(service.index.matrix().ids)),
-        ("imtext_index_version", "Commits the index has seen", lambda: service.index.matrix().version),
         ("imtext_reloads", "Times the index was read anew", lambda: service.reloads),
         ("imtext_waiting_searches", "Text searches that wait for a batch", lambda: service.searches.waiting),
         ("imtext_pictures_at_work", "Requests that read or decode a picture", lambda: service.pictures_at_work),
@@ -343,9 +343,7 @@ def _add_state(app: FastAPI, service: Service, registry: Any) -> None:
 
     @app.get("/ready", tags=["state"], summary="Can it search?")
     async def ready() -> State:
-        if service.closing:
-            raise HTTPException(503, "The server is about to stop.")
-        return State(status="ok")
+        return State(status="ok")  # it listens from when it can search until it has to stop
 
     @app.get("/info", tags=["state"], summary="What is served")
     async def info() -> Info:

@@ -48,6 +48,7 @@ class Limits:
         waiting: text queries that may wait for the next batch.
         pictures: requests that read or decode a picture, at one time.
         pictures_waiting: those that may wait for these.
+        body_bytes: of all bodies together, as they were announced; they are held in memory.
     """
 
     json_bytes: int = 1_000_000
@@ -59,6 +60,7 @@ class Limits:
     waiting: int = 8
     pictures: int = 2
     pictures_waiting: int = 256
+    body_bytes: int = 200_000_000
 
 
 def problem(status: int, detail: str) -> dict[str, Any]:
@@ -95,8 +97,8 @@ class _Canned:
         return self.status
 
 
-BUSY = _Canned(503, "Too many searches at once. Try again in a second.", [(b"retry-after", b"1")])
-WRONG_HOST = _Canned(421, "This server does not answer to that name. Start it with --host, or ask for 127.0.0.1.")
+BUSY = _Canned(503, "Too many requests at once. Try again in a second.", [(b"retry-after", b"1")])
+WRONG_HOST = _Canned(421, "This server does not answer to that name. Start it with --name, or ask for 127.0.0.1.")
 NO_TOKEN = _Canned(
     401,
     "A token is needed: send 'Authorization: Bearer <token>', or open /?token=<token> in the browser once.",
@@ -127,8 +129,10 @@ class Guard:
         full: Callable[[], bool],
         observe: Callable[[str, int, float], None],
     ) -> None:
-        self.app, self.limits, self.hosts, self.full, self.observe = app, limits, frozenset(hosts), full, observe
+        self.app, self.limits, self.full, self.observe = app, limits, full, observe
+        self.hosts = frozenset(_host(name.encode()) for name in hosts)
         self.token = token.encode() if token else None
+        self.body_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -173,9 +177,14 @@ class Guard:
         path = scope["path"]
         limit = self.limits.image_bytes if path in ("/search/image", "/embed/image") else self.limits.json_bytes
         too_large = f"The request is larger than {limit:,} bytes."
-        declared = headers.get(b"content-length", b"0")
+        # Without a length a body may be as long as the limit, but for a GET's, which is never read.
+        undeclared = 0 if scope["method"] in ("GET", "HEAD") else limit
+        declared = headers.get(b"content-length", str(undeclared).encode())
         if not declared.isdigit() or int(declared) > limit:
             return await _Canned(413, too_large, [(b"connection", b"close")])(send)
+        if self.body_bytes + int(declared) > self.limits.body_bytes:
+            return await BUSY(send)
+        self.body_bytes += int(declared)
         seen, status, arrived = 0, 0, False
 
         async def limited() -> Message:
@@ -202,6 +211,8 @@ class Guard:
             if status:  # half an answer is out: closing the connection is all that is left to say
                 raise
             return await (TOO_SLOW if arrived or scope["method"] == "GET" else TOO_SLOW_BODY)(send)
+        finally:
+            self.body_bytes -= int(declared)
         return status
 
 
@@ -232,5 +243,5 @@ def _route(path: str) -> str:
     """One of a few names, whatever is asked for: each makes a time series of its own."""
     if path in _ROUTES:
         return path
-    first = "/" + path.split("/", 2)[1]
+    first = "/" + [*path.split("/", 2), ""][1]  # OPTIONS * has no path
     return f"{first}/{{id}}" if first in ("/images", "/thumbnails") else "other"

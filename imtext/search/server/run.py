@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ def serve(
     token: str | None = None,
     anyone: bool = False,
     cors_origins: Sequence[str] = (),
+    names: Sequence[str] = (),
     started: Callable[[str, int], None] = lambda url, pictures: None,
 ) -> None:
     """Serve an index until SIGINT or SIGTERM; requests that are under way are finished.
@@ -31,6 +33,7 @@ def serve(
         token: that has to be presented.
         anyone: may others than this machine ask without a token?
         cors_origins: other origins whose pages may ask.
+        names: it answers to beside those of this machine, such as the one a reverse proxy passes on.
         started: called with the address and the number of pictures when requests can come.
 
     Raises:
@@ -48,11 +51,13 @@ def serve(
             f"--host {host} opens the pictures to everybody who reaches this machine. Add --token <secret>, or "
             "--anyone if that is meant"
         )
-    app = create_app(index, token, LOOPBACK if local else (), cors_origins)
+    app = create_app(index, token, (*LOOPBACK, *names) if local or names else (), cors_origins)
     listening = _listen(host, port)
     port = listening.getsockname()[1]
     config = uvicorn.Config(
         app,
+        http=_protocol(),
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -67,6 +72,14 @@ def serve(
     service = app.state.service
     started(f"http://{f'[{host}]' if ':' in host else host}:{port}", len(service.index.matrix().ids))
     server.run(sockets=[listening])
+
+
+def _protocol() -> type[asyncio.Protocol] | str:
+    try:
+        from imtext.search.server.protocol import BoundedProtocol
+    except ImportError:  # no httptools: uvicorn takes h11, which knows a limit of size by itself, though none of time
+        return "h11"
+    return BoundedProtocol
 
 
 def _listen(host: str, port: int) -> socket.socket:

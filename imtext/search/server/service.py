@@ -7,7 +7,6 @@ import contextlib
 import io
 import logging
 import os
-import sqlite3
 import threading
 import time
 from collections import OrderedDict
@@ -20,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from starlette.exceptions import HTTPException
 
-from imtext.errors import ImtextError, SearchError
+from imtext.errors import SearchError
 from imtext.preprocess import open_image
 from imtext.search.encoder import Embeddings
 from imtext.search.index import Index, SearchResult
@@ -60,7 +59,7 @@ class Service:
         self.reloads = 0
         self.searches: Batcher[Wanted, list[SearchResult]] = Batcher(self._search, limits.batch, limits.waiting)
         self._pictures = ThreadPoolExecutor(limits.pictures, thread_name_prefix="picture")
-        self.pictures_at_work, self.closing = 0, False
+        self.pictures_at_work = 0
         self._thumbnails: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._cached, self._lock = 0, threading.Lock()
 
@@ -72,7 +71,6 @@ class Service:
 
     def close(self) -> None:
         """End the threads."""
-        self.closing = True
         self.searches.close()
         self._pictures.shutdown(wait=False, cancel_futures=True)
 
@@ -83,7 +81,7 @@ class Service:
             try:
                 if await asyncio.to_thread(self._look):
                     self.reloads += 1
-            except (ImtextError, OSError, sqlite3.Error) as error:  # being rebuilt, or its drive is away: look again
+            except Exception as error:  # noqa: BLE001 — being rebuilt, its drive is away, or worse: look again
                 log.warning("The index cannot be read anew: %s", error)
             # A large index takes long to read: not more than a fifth of the time.
             await asyncio.sleep(max(LOOK_SECONDS, 4 * (time.monotonic() - started)))

@@ -44,13 +44,14 @@ async function load(next = mode, more = false) {
     else answer = await ask(`images?${new URLSearchParams({ offset: more ? found.length : 0, limit: PAGE })}`, { signal });
     const before = found.length;
     found = mode.kind === "all" && more ? [...found, ...answer.results] : answer.results;
-    complete = mode.kind === "all" ? answer.results.length < PAGE : count >= MOST || answer.results.length < count || (more && answer.results.length === before);
+    // A page of all may be short: a picture of it may have gone a moment ago.
+    complete = mode.kind === "all" ? found.length >= answer.total || !answer.results.length : count >= MOST || answer.results.length < count || (more && answer.results.length === before);
     info.pictures = answer.total;
     render(answer, more);
     focusFirst();
   } catch (error) {
     if (signal.aborted) return;
-    complete = true;
+    complete = mode.failed = true;
     if (more) return; // what was found stays
     found = [];
     render(null, false);
@@ -136,7 +137,7 @@ function choose(next, picture) {
 const byWords = () => {
   clearTimeout(pause);
   const text = query.value.trim();
-  if (text === (mode.text ?? "") && mode.kind !== "like" && mode.kind !== "upload") return;
+  if (text === (mode.text ?? "") && mode.kind !== "like" && mode.kind !== "upload" && !mode.failed) return;
   choose(text ? { kind: "words", text } : { kind: "all" });
 };
 let pause;
