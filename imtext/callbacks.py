@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 
 from imtext.data.datamodule import RetrievalDataModule
 from imtext.errors import ConfigError
@@ -137,22 +138,48 @@ class ProgressBar(RichProgressBar):
         return {} if loss is None else {"loss": loss}
 
 
-class RunCheckpoint(ModelCheckpoint):
-    """A `ModelCheckpoint` that keeps its best score when the run's folder has been moved or renamed."""
+class StopEarly(EarlyStopping):
+    """An `EarlyStopping` that on resume stays stopped, or goes on with the patience it is given now."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Called on resume: what was saved in the old folder is looked for in the present one."""
-        old, new = str(state_dict["dirpath"]), str(self.dirpath)
+        """Called on resume."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
 
-        def moved(path: str) -> str:
-            return path.replace(old, new, 1) if path.startswith(old) else path
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Do not begin another epoch."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
-        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
-        super().load_state_dict(
-            state_dict
-            | {name: moved(state_dict[name]) for name in paths if name in state_dict}
-            | {"dirpath": new, "best_k_models": {moved(p): score for p, score in state_dict["best_k_models"].items()}}
-        )
+
+class RunCheckpoint(ModelCheckpoint):
+    """A `ModelCheckpoint` that never leaves half a file, and keeps its best one when the run's folder is another."""
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        save_whole(trainer, Path(filepath))
+        self._last_global_step_saved, self._last_checkpoint_saved = trainer.global_step, filepath
+        for logger in trainer.loggers:
+            logger.after_save_checkpoint(self)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Called on resume: the best so far is looked for here, in a folder that was moved, and else brought here."""
+        assert self.dirpath is not None
+        best = Path(state_dict["best_model_path"])
+        here = Path(self.dirpath) / best.name
+        if self.monitor is not None and best.is_file() and not here.is_file():
+            here.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(best, here)
+        if not here.is_file():
+            return  # nothing that others would have to be better than
+        known = {str(here): score for path, score in state_dict["best_k_models"].items() if path == str(best)}
+        paths = {"dirpath": str(self.dirpath), "best_model_path": str(here), "kth_best_model_path": str(here)}
+        super().load_state_dict(state_dict | paths | {"best_k_models": known, "last_model_path": ""})
+
+
+def save_whole(trainer: Trainer, path: Path) -> None:
+    """Save a checkpoint in one stroke: whoever looks, also after a kill, finds the old one or the new one."""
+    part = path.with_name(f"{path.name}.part")
+    trainer.save_checkpoint(part)
+    part.replace(path)
 
 
 class LastCheckpoint(RunCheckpoint):
@@ -177,7 +204,7 @@ class LastCheckpoint(RunCheckpoint):
         path = Path(self.dirpath) / "last.ckpt"
         resumed_here = trainer.ckpt_path is not None and path.is_file() and path.samefile(trainer.ckpt_path)
         if not trainer.fast_dev_run and not resumed_here:  # type: ignore[attr-defined]
-            trainer.save_checkpoint(path)
+            save_whole(trainer, path)
 
 
 class AverageWeights(EMAWeightAveraging):
@@ -222,6 +249,8 @@ class RetrievalExamples(Callback):
     """
 
     def __init__(self, output_dir: str, every_n_epochs: int = 5, num_queries: int = 6, top_k: int = 5) -> None:
+        if every_n_epochs < 1:
+            raise ConfigError("callbacks.examples.every_n_epochs counts from 1; for none, callbacks.examples=null")
         self.output_dir, self.every_n_epochs = Path(output_dir), every_n_epochs
         self.num_queries, self.top_k = num_queries, top_k
 

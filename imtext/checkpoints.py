@@ -71,13 +71,13 @@ def continue_run(overrides: list[str]) -> list[str]:
     runs_dir = Path(compose_config("train", now).paths.runs_dir)
     checkpoint = find_checkpoint(str(wanted), runs_dir, "last")
     run_dir, resumed = checkpoint.parent.parent, f"ckpt_path={_quote(checkpoint)}"
-    record = run_dir / ".hydra" / "overrides.yaml"
-    if checkpoint.parent.name != "checkpoints" or runs_dir not in run_dir.parents or not record.is_file():
+    # Not what Hydra noted in the folder: that could be of an attempt to go on which was refused.
+    then = read_checkpoint(checkpoint)["imtext"]["overrides"]
+    if checkpoint.parent.name != "checkpoints" or runs_dir not in run_dir.parents or then is None:
         print(f"Going on from {checkpoint} in a new run", file=sys.stderr)
         return [*now, resumed]
     # A trial of a sweep goes on by itself.
     left_out = {*given, "ckpt_path", "sweep"}
-    then = [str(override) for override in OmegaConf.load(record)]
     kept = [str(override.input_line) for override in parse_overrides(then) if override.key_or_group not in left_out]
     print(f"Going on in {run_dir}{' with ' + ' '.join(kept) if kept else ''}", file=sys.stderr)
     return [*kept, *now, resumed, f"hydra.run.dir={_quote(run_dir)}", "hydra.mode=RUN"]

@@ -103,6 +103,10 @@ def _cached(
 def _weights(encoder: ImageEncoder, blocks: int) -> str:
     digest = hashlib.sha256()
     for block in encoder.blocks[:blocks]:
+        # What is computed with the weights, in case another tower has the same.
+        digest.update(
+            f"{block} {[f'{type(each).__module__}.{type(each).__qualname__}' for each in block.modules()]}".encode()
+        )
         for name, value in block.state_dict().items():
             digest.update(name.encode())
             digest.update(value.cpu().contiguous().numpy().tobytes())

@@ -12,6 +12,17 @@ from torchmetrics.utilities import dim_zero_cat
 from imtext.losses import spread
 
 RECALL_AT = (1, 5, 10)
+OF_EACH_DIRECTION = (*(f"r@{k}" for k in RECALL_AT), "mrr", "median_rank", "mean_rank")
+OF_BOTH = (
+    "rsum",
+    "positive_similarity",
+    "negative_similarity",
+    "image_spread",
+    "text_spread",
+    "num_images",
+    "num_captions",
+)
+FIGURES = (*(f"{direction}_{name}" for direction in ("t2i", "i2t") for name in OF_EACH_DIRECTION), *OF_BOTH)
 SCORES = 2**20  # scores held at a time (4 MiB), whatever the number of queries and the size of the gallery
 
 

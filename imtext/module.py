@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from imtext.data.dataset import Batch
 from imtext.data.tokenizer import CaptionTokenizer
-from imtext.errors import CheckpointError, ConfigError
+from imtext.errors import CheckpointError
 from imtext.losses import chance_loss, spread, total_loss
 from imtext.metrics import RetrievalMetrics
 from imtext.models import DualEncoder
@@ -55,6 +54,7 @@ class RetrievalModule(LightningModule):
         self.tokenizer, self.preprocess, self.plan = tokenizer, preprocess, plan
         self.config, self.seed = config or {}, seed
         self.run_ids: dict[str, str] = {}  # of trackers, to be found again on resume
+        self.overrides: list[str] | None = None  # of the command line, to go on with; None: it was none
         self.val_metrics, self.test_metrics = RetrievalMetrics(), RetrievalMetrics()
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -109,10 +109,7 @@ class RetrievalModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The recipe, spread over all steps of the training."""
-        steps = self.trainer.estimated_stepping_batches
-        if math.isinf(steps):
-            raise ConfigError("trainer.max_epochs must be above zero: the learning rate is planned to the end")
-        optimizer, schedule = self.optim.build(self.model, int(steps))
+        optimizer, schedule = self.optim.build(self.model, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     # ---- evaluation
@@ -158,6 +155,7 @@ class RetrievalModule(LightningModule):
             "tokenizer": self.tokenizer.to_json(),
             "preprocess": self.preprocess.to_dict(),
             "run_ids": self.run_ids,
+            "overrides": self.overrides,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

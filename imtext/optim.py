@@ -50,6 +50,8 @@ class AdamW:
             raise ConfigError(f"optim.image_encoder_layer_decay is above 0 and at most 1: {image_encoder_layer_decay}")
         if lr <= 0:
             raise ConfigError(f"optim.lr must be above zero, not {lr}")
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ConfigError(f"optim.betas takes two numbers, 0 ≤ beta < 1, not {list(betas)}")
         if not 0 <= warmup < 1:
             raise ConfigError(f"optim.warmup is a share of all steps, 0 ≤ warmup < 1, not {warmup}")
         if schedule not in get_args(Schedule):

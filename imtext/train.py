@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from imtext.config import check_config, instantiate
+from imtext.config import check_config, did_you_mean, instantiate
 from imtext.errors import BundleError, ConfigError, ImtextError
 from imtext.launch import launch
 
@@ -38,6 +39,8 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         KeyboardInterrupt: stopped by Ctrl-C; `last.ckpt` is in place.
     """
     # Imported here, so that `--help` and `--cfg job` answer at once.
+    from hydra.core.hydra_config import HydraConfig
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch import seed_everything
     from lightning.pytorch.loggers.logger import DummyLogger
 
@@ -58,6 +61,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     )  # between validations
     warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
     check_config(config)
+    check_trainer(config.trainer)
     config = config.copy()
     settle_device(config.trainer)
     keep_freed_memory()
@@ -75,11 +79,12 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
             config.logger.run_id = run_ids.get("mlflow")
 
     # What can be wrong with the settings comes out here, before the data is read.
-    callbacks = {name: instantiate(node) for name, node in (config.callbacks or {}).items() if node is not None}
+    callbacks = {name: instantiate(node) for name, node in (config.get("callbacks") or {}).items() if node is not None}
     logger = instantiate(config.logger) if config.get("logger") else DummyLogger()
+    check_monitors(callbacks, measured=config.trainer.get("limit_val_batches") != 0)
     trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger)
     loss, optim = instantiate(config.loss), instantiate(config.optim)
-    stages = {name: instantiate(node) for name, node in (config.stages or {}).items() if node is not None}
+    stages = {name: instantiate(node) for name, node in (config.get("stages") or {}).items() if node is not None}
     if config.model.text_encoder.get("vocab_size") is not None:
         raise ConfigError("model.text_encoder.vocab_size follows from the captions; limit it with data.vocab_size=…")
     data: RetrievalDataModule = instantiate(config.data)
@@ -93,9 +98,12 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         model, loss, optim, data.tokenizer, data.preprocess, plan, config=resolved, seed=config.seed
     )
     module.run_ids |= run_ids
+    if HydraConfig.initialized():
+        module.overrides = list(HydraConfig.get().overrides.task)
     if checkpoint is not None:  # features are those of the weights that were frozen then
         module.on_load_checkpoint(content)  # another vocabulary's would not fit
-        module.load_state_dict(content["state_dict"])
+        # Beside an average, the weights that learn are another entry.
+        module.load_state_dict(content.get("current_model_state", content["state_dict"]))
 
     tags = {
         "data_fingerprint": data.fingerprint,
@@ -124,6 +132,8 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
                 "Go on with: python -m imtext.train ckpt_path=%s", last if last.is_file() else "<none was saved yet>"
             )
             raise KeyboardInterrupt from None
+        except MisconfigurationException as error:  # what only the data tells, such as a share of no batch at all
+            raise ConfigError(str(error)) from error
         metrics |= {"epochs": float(trainer.current_epoch), "seconds": round(time.monotonic() - started, 1)}
         path = write_metrics(metrics, output_dir)
         summary: EpochSummary | None = callbacks.get("summary")
@@ -131,6 +141,8 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
             summary.draw(output_dir / "curves.png")
         for tracker in trackers:
             tracker.log_results(output_dir, best)
+            if checkpoint is None:  # of a resumed run it would be a part
+                tracker.log_metrics({"minutes": metrics["seconds"] / 60})
         bundle = None
         if best is not None and config.bundle:  # after all else is safe
             from imtext.export import export
@@ -155,13 +167,60 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     return metrics, {"datamodule": data, "module": module, "trainer": trainer}
 
 
+def check_trainer(settings: DictConfig) -> None:
+    """Refuse what Lightning takes and then stumbles over.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    if not isinstance(settings.max_epochs, int) or settings.max_epochs < 1:
+        raise ConfigError(
+            f"trainer.max_epochs={settings.max_epochs}: max_epochs must be above zero, the learning rate is planned to "
+            "the end"
+        )
+    for name in ("check_val_every_n_epoch", "accumulate_grad_batches", "log_every_n_steps"):
+        if (value := settings.get(name)) is not None and value < 1:
+            raise ConfigError(f"trainer.{name}={value}: it counts from 1")
+    if settings.get("overfit_batches"):
+        raise ConfigError("trainer.overfit_batches: use debug=overfit, which changes nothing else on the way")
+
+
+def check_monitors(callbacks: Mapping[str, Any], measured: bool) -> None:
+    """Refuse callbacks that wait for a figure of validation which will never come.
+
+    Args:
+        callbacks: by the names they have in the configuration.
+        measured: is there a validation?
+
+    Raises:
+        ConfigError: names the callback, and the figure that was probably meant.
+    """
+    from imtext.metrics import FIGURES
+
+    known = [f"val/{name}" for name in (*FIGURES, "loss")]
+    for name, callback in callbacks.items():
+        wanted = str(getattr(callback, "monitor", None) or "")
+        if wanted.startswith("val/") and not measured:
+            raise ConfigError(
+                f"callbacks.{name} waits for {wanted}, which trainer.limit_val_batches=0 never measures: "
+                f"add callbacks.{name}=null"
+            )
+        if wanted and wanted not in known and not wanted.startswith("train/"):
+            raise ConfigError(f"callbacks.{name}.monitor={wanted} is not measured.{did_you_mean(wanted, known)}")
+
+
 def measure(
     trainer: Trainer, module: RetrievalModule, data: RetrievalDataModule
 ) -> tuple[dict[str, float], Path | None]:
     """Figures of the last epoch's training and of the best checkpoint on val and test; and that checkpoint."""
+    from imtext.callbacks import EpochSummary
     from imtext.checkpoints import read_checkpoint
 
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if not name.endswith("_step")}
+    summary = next((each for each in trainer.callbacks if isinstance(each, EpochSummary)), None)  # type: ignore[attr-defined]
+    # Of a run that was resumed after its last epoch, Lightning has none.
+    last = summary.history[-1] if summary is not None and summary.history else {}
+    found = {**last, **{name: float(value) for name, value in trainer.callback_metrics.items()}}
+    metrics = {name: value for name, value in found.items() if not name.endswith("_step") and name != "epoch"}
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return metrics, None
     kept = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""  # type: ignore[attr-defined]

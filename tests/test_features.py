@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_only_what_is_ahead_is_made(encoder: MobileNetV3Small, tmp_path: Path) -
 def test_without_augmentation_one_view_is_all(encoder: MobileNetV3Small, tmp_path: Path) -> None:
     data = Shapes(30, image_size=32, cache_dir=str(tmp_path), batch_size=8)
     data.setup()
-    assert cached(encoder, data, "all", views=8).features.array.shape[0] == len(data.rows["train"])
+    assert cached(encoder, data, "all", views=8).features.shape[0] == len(data.rows["train"])
 
 
 def test_cached_weights_can_still_learn(encoder: MobileNetV3Small, tmp_path: Path) -> None:
@@ -134,16 +135,37 @@ def test_a_killed_writer_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_reading_holds_a_bounded_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_rows(tmp_path / "a.npy", (50, 10), np.int32, (np.full((1, 10), row, np.int32) for row in range(50)))
-    monkeypatch.setattr("imtext.data.cache.REOPEN_AFTER", 100)
+def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
+    whole = np.random.default_rng(0).random((50, 4, 3)).astype(np.float16)
+    write_rows(tmp_path / "a.npy", whole.shape, np.float16, (whole[row : row + 10] for row in range(0, 50, 10)))
     rows = CachedRows(tmp_path / "a.npy")
-    mapped = {id(rows.array)}
-    for row in range(50):
-        assert (rows[row] == row).all()
-        assert rows._bytes_read <= 100 + 40
-        mapped.add(id(rows.array))
     assert len(rows) == 50
+    assert all((rows[row] == whole[row]).all() for row in (0, 49, 7, -1))
+    with pytest.raises(IndexError):
+        rows[50]
+    again = pickle.loads(pickle.dumps(rows))
+    assert (again[3] == whole[3]).all()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read where Linux tells it")
+def test_reading_holds_one_row_in_memory(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.npy", (8_000, 8_192), np.float16, (np.zeros((100, 8_192)) for _ in range(80)))  # 131 MB
+    rows = CachedRows(tmp_path / "a.npy")
+
+    def resident() -> int:
+        return sum(int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith("RssFile"))
+
+    before = resident()
+    for row in np.random.default_rng(0).permutation(8_000)[:2_000].tolist():
+        rows[row]
+    assert resident() - before < 20_000  # kB; mapped, it was nearly all of the file
+
+
+def test_other_surroundings_are_another_file(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    cached(encoder, shapes(tmp_path))
+    encoder.features[0][2] = torch.nn.ReLU()  # without weights
+    cached(encoder, shapes(tmp_path))
+    assert len(files(tmp_path)) == 2
 
 
 def test_frozen_blocks_stand_still() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from imtext.metrics import RetrievalMetrics, bootstrap_intervals, retrieval_ranks
+from imtext.metrics import FIGURES, RetrievalMetrics, bootstrap_intervals, retrieval_ranks
 
 
 def embeddings_for(scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,6 +38,7 @@ def test_hand_written_matrix() -> None:
     metric = RetrievalMetrics()
     metric.update(images, texts, torch.arange(4), owner)
     figures = metric.compute()
+    assert set(figures) == set(FIGURES)
     assert figures["i2t_r@1"] == 0.5
     assert figures["i2t_r@5"] == 0.75
     assert figures["i2t_r@10"] == 1

@@ -84,6 +84,16 @@ def test_killed_and_resumed(tmp_path: Path, straight: dict[str, float]) -> None:
     assert len(list((tmp_path / "runs" / "train").iterdir())) == 1  # and in the same folder
 
 
+def test_a_refused_resume_leaves_no_trace(tmp_path: Path) -> None:
+    run(tmp_path, *SHORT, "trainer.max_epochs=1", "bundle=false")
+    for refused in ("optim.lr=1e-2", "data.vocab_size=20", "trainer.precision=what"):
+        arguments, environment = command(tmp_path, ["ckpt_path=last", "trainer.max_epochs=2", refused])
+        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=280)
+        assert done.returncode == 1
+        assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert metrics_of(run(tmp_path, "ckpt_path=last", "trainer.max_epochs=2"))["epochs"] == 2
+
+
 def test_ctrl_c(tmp_path: Path, straight: dict[str, float]) -> None:
     assert stop_in_epoch(tmp_path, signal.SIGINT, epoch=1) == 130
     (stopped,) = runs(tmp_path)

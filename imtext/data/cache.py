@@ -25,13 +25,11 @@ from imtext.preprocess import Pixels, Preprocess
 log = logging.getLogger(__name__)
 
 
-REOPEN_AFTER = 256 * 2**20  # bytes read; what has been read counts as our memory until the file is opened anew
-
-
 class CachedRows:
-    """An array on disk, memory-mapped and read-only, of which only a bounded part is held in memory.
+    """An array on disk, of which single rows are read.
 
-    Sent to another process, it sends its path and not its content.
+    Rows are read and not mapped: around each row that is touched the system would map far more of the file, all of
+    which counts as this process's memory. What was read before still comes from the system's cache, as fast.
 
     Args:
         path: of an array ``[N, …]``.
@@ -39,25 +37,17 @@ class CachedRows:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._open()
-
-    def _open(self) -> None:
-        self.array: npt.NDArray[Any] = np.load(self.path, mmap_mode="r")
-        self._bytes_read = 0
+        mapped = np.load(path, mmap_mode="r")  # for what its header says; nothing else is read
+        self.shape, self.dtype, self._offset = mapped.shape, mapped.dtype, mapped.offset
 
     def __len__(self) -> int:
-        return len(self.array)
+        return int(self.shape[0])
 
     def __getitem__(self, row: int) -> npt.NDArray[Any]:
-        """A copy of one row."""
-        if self._bytes_read > REOPEN_AFTER:
-            self._open()
-        found = np.array(self.array[row])
-        self._bytes_read += found.nbytes
-        return found
-
-    def __reduce__(self) -> tuple[type[CachedRows], tuple[Path]]:
-        return type(self), (self.path,)
+        """One row, ``[…]``."""
+        size = math.prod(self.shape[1:])
+        at = self._offset + range(len(self))[row] * size * self.dtype.itemsize
+        return np.fromfile(self.path, self.dtype, size, offset=at).reshape(self.shape[1:])
 
 
 class CachedImages(CachedRows):

@@ -73,6 +73,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
         super().__init__()
         if batch_size < 2:
             raise ConfigError(f"data.batch_size={batch_size}: it takes at least 2, a batch of one has no negatives")
+        if num_workers != "auto" and num_workers < 0:
+            raise ConfigError(f"data.num_workers={num_workers}: a number from 0, or auto")
         if len(ratios) != 3 or min(ratios) < 0 or abs(sum(ratios) - 1) > 1e-6:
             raise ConfigError(f"data.ratios takes three shares that add up to 1, not {list(ratios)}")
         if captions_per_image is not None and captions_per_image < 1:

@@ -158,15 +158,15 @@ class TestCache:
         monkeypatch.setattr("imtext.data.cache._decode", lambda *_: pytest.fail("decoded again"))
         again = Flickr8k(str(pictures), image_size=32, cache_dir=str(tmp_path))
         again.setup()
-        assert (first.pixels.array == again.pixels.array).all()
+        assert all((first.pixels[row] == again.pixels[row]).all() for row in range(len(first.pixels)))
 
     def test_killed_writer_leaves_nothing_to_trust(self, tmp_path: Path) -> None:
         source = Shapes(12).load_source()
         finished = cached_images(source, self.PREPROCESS, tmp_path)
-        expected = finished.array.copy()
+        expected = np.stack([*finished])
         finished.path.rename(finished.path.with_suffix(".partial"))  # what a writer killed at the last moment leaves
         finished.path.with_suffix(".partial").write_bytes(b"half")
-        assert (cached_images(source, self.PREPROCESS, tmp_path).array == expected).all()
+        assert (np.stack([*cached_images(source, self.PREPROCESS, tmp_path)]) == expected).all()
 
     def test_a_changed_picture_is_another_cache(self, folder: Path, tmp_path: Path) -> None:
         paths = []
@@ -207,4 +207,4 @@ class TestCache:
 
 
 def _cache_sum(folder: Path) -> int:
-    return int(cached_images(Shapes(50).load_source(), Preprocess(32), folder).array.sum())
+    return int(np.stack([*cached_images(Shapes(50).load_source(), Preprocess(32), folder)]).sum())
