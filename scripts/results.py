@@ -24,7 +24,10 @@ from mlflow.entities import Run
 
 PICTURE = ".github/reliability.png"
 RECALLS = [f"{direction}_r{k}" for direction in ("t2i", "i2t") for k in (1, 5, 10)]
-OF_A_RUN = ("seed", "_dir", "root", "path", "location", "_uri", "run_id", "run_name", "weights", "ckpt_path")
+# What may differ between the runs of a recipe: the seed, and where things lie (the data has a fingerprint).
+OF_A_RUN = {"seed", "data.seed", "ckpt_path", "run_name", "logger.run_name", "logger.run_id", "logger.system_metrics"}
+PLACES = ("paths.", "data.path", "data.cache_dir", "data.image_root", "logger.tracking_uri", "logger.artifact_location")
+PLACES_IN = (".dirpath", ".output_dir", ".default_root_dir")
 MRRS = ["t2i_mrr", "i2t_mrr"]
 
 
@@ -87,6 +90,19 @@ def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
         return f"`experiment={names[run.info.experiment_id]}`, {splits[run.data.params['data.split']]}"
 
     anchors = [f"| {anchor.name} | {anchor.t2i} | {anchor.i2t} | {anchor.source} |" for anchor in ANCHORS]
+    ours = [
+        run
+        for run in recipes
+        if names[run.info.experiment_id] == "flickr8k" and run.data.params["data.split"] == "official"
+    ]
+    for split in ("val", "test"):
+        if ours and f"{split}/t2i_r10" in ours[0].data.metrics:
+            cells = [
+                " / ".join(spread(ours, f"{split}/{key}", 100) for key in keys) for keys in (RECALLS[:3], RECALLS[3:])
+            ]
+            anchors.append(
+                f"| **`experiment=flickr8k`, MobileNetV3-Small + LSTM, {split}** | {' | '.join(cells)} | above |"
+            )
     parts = [
         "# Results",
         "Written by `python scripts/results.py` from MLflow. R@1 / 5 / 10 in per cent, mean over seeds ± their "
@@ -94,10 +110,12 @@ def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
         "[README](README.md#results).",
         "## Recipes",
         *table(recipes, recipe, "recipe", with_kept=False),
-        "The interval that `python -m imtext.evaluate` prints beside a figure is another matter: how far it might lie "
-        "off because of the images that happen to be in the gallery (95 %, images drawn with their captions).",
+        "The spread over seeds is one matter; how far a figure might lie off because of the images that happen to be "
+        "in the gallery is another. 95 % intervals, images drawn with their captions, as `python -m imtext.evaluate` "
+        "prints them:",
+        intervals(recipes, recipe),
         "## Published anchors",
-        "Official **test** split, 1,000 images; ours above are of validation where not said otherwise.",
+        "Of the official **test** split, 1,000 images; ours of the split that is named, also 1,000 images.",
         "\n".join(["| | text → image | image → text | source |", "|---|---|---|---|", *anchors]),
     ]
     if tried:
@@ -122,15 +140,53 @@ def newest_of_each_seed(runs: list[Run]) -> list[Run]:
         first = next(
             (other for key, other in kept.items() if key[:2] == (run.info.experiment_id, settings["data.split"])), run
         )
-        for key in sorted({*settings, *first.data.params}):
-            here, there = settings.get(key), first.data.params.get(key)
-            if here != there and not key.endswith(OF_A_RUN):
+        ours, theirs = recipe_of(run), recipe_of(first)
+        for key in sorted({*ours, *theirs}):
+            here, there = ours.get(key), theirs.get(key)
+            if here != there:
                 raise SystemExit(
                     f"error: the runs {first.info.run_id} and {run.info.run_id} of one recipe differ in {key} "
                     f"({there}, {here}). Give what is not the recipe another experiment_name, or delete its run."
                 )
         kept[run.info.experiment_id, settings["data.split"], settings["seed"]] = run
     return list(kept.values())
+
+
+def recipe_of(run: Run) -> dict[str, str]:
+    """The settings that make a run what it is, those of a resume included."""
+    settings = run.data.params | {
+        key.removeprefix("resumed/"): value for key, value in run.data.tags.items() if key.startswith("resumed/")
+    }
+    kept = {
+        key: value
+        for key, value in settings.items()
+        if key not in OF_A_RUN and not key.startswith(PLACES) and not key.endswith(PLACES_IN)
+    }
+    weights = "model.image_encoder.weights"
+    if kept.get(weights, "None") != "None":
+        kept[weights] = "pretrained"  # downloaded, or from a file
+    return kept | {"data_fingerprint": run.data.tags.get("data_fingerprint", "")}
+
+
+def intervals(runs: Iterable[Run], group: Callable[[Run], str]) -> str:
+    """One row for each recipe and split: how far the figures of its first seed might lie off."""
+    rows = ["| recipe | measured on | seed | text → image | image → text |", "|---|---|---|---|---|"]
+    seen: set[tuple[str, str]] = set()
+    for run in runs:
+        for split in ("val", "test"):
+            key, figures = (group(run), split), run.data.metrics
+            if key in seen or f"{split}/t2i_r10_low" not in figures:
+                continue
+            seen.add(key)
+            cells = [
+                " / ".join(
+                    f"{100 * figures[f'{split}/{name}_low']:.1f}–{100 * figures[f'{split}/{name}_high']:.1f}"
+                    for name in names
+                )
+                for names in (RECALLS[:3], RECALLS[3:])
+            ]
+            rows.append(f"| {key[0]} | {split} | {run.data.params.get('seed', '?')} | {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def table(runs: Iterable[Run], group: Callable[[Run], str], title: str, with_kept: bool) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -18,7 +19,7 @@ def add_run(
     recall: float,
     seed: int,
     status: str = "FINISHED",
-    lr: float = 1,
+    settings: dict[str, Any] | None = None,
     **tags: str,
 ) -> None:
     found = client.get_experiment_by_name(experiment)
@@ -28,10 +29,12 @@ def add_run(
         for k in (1, 5, 10):
             client.log_metric(run.info.run_id, f"val/{direction}_r{k}", recall)
         client.log_metric(run.info.run_id, f"val/{direction}_mrr", recall / 2)
+        for k in (1, 5, 10):
+            client.log_metric(run.info.run_id, f"val/{direction}_r{k}_low", recall - 0.02)
+            client.log_metric(run.info.run_id, f"val/{direction}_r{k}_high", recall + 0.02)
     client.log_metric(run.info.run_id, "val/num_images", 1000)
-    client.log_param(run.info.run_id, "seed", seed)
-    client.log_param(run.info.run_id, "data.split", "official")
-    client.log_param(run.info.run_id, "optim.lr", lr)
+    for name, value in {"seed": seed, "data.split": "official", "optim.lr": 1, **(settings or {})}.items():
+        client.log_param(run.info.run_id, name, value)
     client.set_terminated(run.info.run_id, status)
 
 
@@ -55,16 +58,45 @@ def test_seeds_are_averaged_and_unfinished_runs_left_out(
     assert "51.0 ± 1.4 / 51.0 ± 1.4 / 51.0 ± 1.4" in row
     assert "0.255 / 0.255" in row
     assert "99.0" not in text
+    assert "| val | 1 | 48.0–52.0 / 48.0–52.0 / 48.0–52.0 |" in text
+    assert "| **`experiment=flickr8k`, MobileNetV3-Small + LSTM, val** | 51.0 ± 1.4 /" in text
     tried = next(line for line in text.splitlines() if line.startswith("| no mirror"))
     assert "| 40.0 / 40.0 / 40.0 |" in tried
     assert tried.endswith("| no |")
 
 
-def test_other_settings_are_not_averaged(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"optim.lr": 2}),
+        ({"data.split_seed": 42}, {"data.split_seed": 7}),
+        ({"model.image_encoder.weights": "/a.pth"}, {"model.image_encoder.weights": None}),
+    ],
+)
+def test_other_settings_are_not_averaged(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one: dict[str, Any], other: dict[str, Any]
+) -> None:
     client = MlflowClient(database)
-    add_run(client, "flickr8k", 0.5, 1)
-    add_run(client, "flickr8k", 0.5, 2, lr=2)
-    with pytest.raises(SystemExit, match=r"differ in optim\.lr"):
+    add_run(client, "flickr8k", 0.5, 1, settings=one)
+    add_run(client, "flickr8k", 0.5, 2, settings=other)
+    (key,) = other
+    with pytest.raises(SystemExit, match=rf"differ in {key}"):
+        write(database, tmp_path / "RESULTS.md", monkeypatch)
+
+
+def test_nor_what_was_resumed_with_more_epochs_or_had_other_data(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = MlflowClient(database)
+    places = {"data.path": "/a", "paths.root": "/a", "callbacks.best.dirpath": "/a/b"}
+    add_run(client, "flickr8k", 0.5, 1, settings=places)
+    add_run(client, "flickr8k", 0.6, 2, settings=dict.fromkeys(places, "/c"))
+    assert "55.0 ±" in write(database, tmp_path / "RESULTS.md", monkeypatch)
+    add_run(client, "flickr8k", 0.5, 3, settings=places, **{"resumed/trainer.max_epochs": "40"})
+    with pytest.raises(SystemExit, match=r"differ in trainer\.max_epochs"):
+        write(database, tmp_path / "RESULTS.md", monkeypatch)
+    add_run(client, "flickr8k", 0.5, 3, settings=places, data_fingerprint="other")
+    with pytest.raises(SystemExit, match="differ in"):
         write(database, tmp_path / "RESULTS.md", monkeypatch)
 
 
