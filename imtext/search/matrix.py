@@ -1,7 +1,7 @@
 """Exact search at the speed of memory: every vector of an index in one block, mapped from disk.
 
 The file is a cache. It is derived from the rows that are committed, carries their version, and is made anew when it is
-missing, older or cut short; it is never the truth.
+missing, of other rows or cut short; it is never the truth.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HEADER = 4096  # bytes; the vectors begin at a page of their own
 BLOCK = 65_536  # rows scored at once with many queries: their scores stay in the cache
+QUERIES = 64  # scored at once: 16 MB of scores
 
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -57,6 +58,9 @@ class Matrix:
             scores = self.vectors @ queries[0]
             places = _best(scores, k)
             return places[None], scores[places][None]
+        if len(queries) > QUERIES:
+            parts = [self.top_k(queries[start : start + QUERIES], k) for start in range(0, len(queries), QUERIES)]
+            return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
         found = [np.zeros(0, dtype=np.int64) for _ in queries]
         kept = [np.zeros(0, dtype=np.float32) for _ in queries]
         for start in range(0, len(self.ids), BLOCK):
@@ -94,6 +98,7 @@ def _make(path: Path, store: VectorStore) -> Matrix:
     version, ids, blocks = store.vectors()
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     total = np.zeros(store.embed_dim, dtype=np.float64)
+    made = None
     try:
         with unfinished.open("wb") as file:
             file.seek(HEADER)
@@ -105,17 +110,18 @@ def _make(path: Path, store: VectorStore) -> Matrix:
             file.write(mean.tobytes())
             file.seek(0)
             file.write(json.dumps({"version": version, "count": len(ids), "embed_dim": store.embed_dim}).encode())
+        made = _map(unfinished, store.embed_dim)  # what lies in its place may be another's a moment later
         unfinished.replace(path)
     except OSError:
-        # A folder that may only be read, or a full disk: search from memory instead.
-        version, ids, blocks = store.vectors()
-        vectors = np.concatenate([np.zeros((0, store.embed_dim), dtype=np.float32), *blocks])
-        return Matrix(version, ids, vectors, vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0))
+        pass
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
-    made = _map(path, store.embed_dim)
-    assert made is not None
+    if made is None:
+        # A folder that may only be read, or a full disk: search from memory instead.
+        version, ids, blocks = store.vectors()
+        vectors = np.concatenate([np.zeros((0, store.embed_dim), dtype=np.float32), *blocks])
+        made = Matrix(version, ids, vectors, vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0))
     return made
 
 

@@ -1,7 +1,7 @@
 """Where an index keeps its rows: the protocol, and SQLite as the embedded default.
 
-A store is the truth: every commit is whole, survives a killed process, and raises the version. Pictures are kept by
-content, so the same picture under two names is one row with two files, and a renamed file keeps its row.
+A store is the truth: every commit is whole, survives a killed process, and gets a version of its own. Pictures are kept
+by content, so the same picture under two names is one row with two files, and a renamed file keeps its row.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class VectorStore(Protocol):
     embed_dim: int
 
     def version(self) -> int:
-        """Raised by every commit that changes pictures or files."""
+        """Of the rows: a number drawn anew by every commit that changes pictures or files."""
 
     def count(self) -> int:
-        """Different pictures."""
+        """Different pictures that a file holds."""
 
     def files(self, below: str | None = None) -> Iterator[File]:
         """Every file known, or those below a folder, refused ones included."""
@@ -84,7 +84,7 @@ class VectorStore(Protocol):
         """
 
     def vectors(self) -> tuple[int, Ids, Iterator[Vectors]]:
-        """The version, all ids in ascending order, and their vectors in that order, in blocks."""
+        """The version, the ids of pictures that a file holds, ascending, and their vectors in that order, in blocks."""
 
     def held(self, ids: Sequence[int]) -> dict[int, list[File]]:
         """Id → the files that hold this picture, in alphabetical order; without those that are gone."""
@@ -105,17 +105,22 @@ class SQLiteStore:
     Args:
         path: of the file.
         embed_dim: when given, the file is made if there is none.
+
+    Attributes:
+        immutable: the file is taken as it is, and what others write to it later is not seen.
     """
 
     def __init__(self, path: Path, embed_dim: int | None = None) -> None:
         if embed_dim is None and not path.is_file():
             raise SearchError(f"There is no index in {path.parent}. Make one with: imtext index <folder of pictures>")
-        self._path, self._lock = path, threading.RLock()
-        self._writable = os.access(path.parent, os.W_OK)
+        self._address, self._lock = path.absolute().as_uri(), threading.RLock()
+        self.immutable = False
         try:
-            self._db = self._connect()
-            if self._writable:
+            if os.access(path.parent, os.W_OK):
+                self._db = self._connect()
                 self._db.execute("PRAGMA journal_mode = WAL")
+            else:
+                self._db = self._connect_to_read()
             self._db.execute("PRAGMA synchronous = NORMAL")  # whole after a kill; after a power cut, older but whole
             self._db.execute("PRAGMA foreign_keys = ON")
             if embed_dim is not None:
@@ -135,10 +140,18 @@ class SQLiteStore:
         self.embed_dim = int(facts["embed_dim"])
 
     def _connect(self) -> sqlite3.Connection:
-        # Write-ahead mode writes beside the file even to read it. From a folder where this process may not write,
-        # such as a read-only mount, the file is taken as it is.
-        where = str(self._path) if self._writable else f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
-        return sqlite3.connect(where, timeout=30, isolation_level=None, check_same_thread=False, uri=not self._writable)
+        return sqlite3.connect(self._address, timeout=30, isolation_level=None, check_same_thread=False, uri=True)
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        self._address += "?mode=ro"
+        try:
+            connection = self._connect()
+            connection.execute("PRAGMA schema_version")  # connecting alone reads nothing
+        except sqlite3.OperationalError:
+            # Write-ahead mode writes beside the file even to read it, unless a writer has done so already.
+            self._address, self.immutable = f"{self._address}&immutable=1", True
+            connection = self._connect()
+        return connection
 
     def _create(self, embed_dim: int) -> None:
         with self._transaction():
@@ -153,10 +166,11 @@ class SQLiteStore:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk ends it by itself
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -167,12 +181,12 @@ class SQLiteStore:
         self._db.close()
 
     def version(self) -> int:
-        """Raised by every commit that changes pictures or files."""
+        """Of the rows: a number drawn anew by every commit that changes pictures or files."""
         return int(self._query("SELECT value FROM facts WHERE name = 'version'")[0][0])
 
     def count(self) -> int:
-        """Different pictures."""
-        return int(self._query("SELECT count(*) FROM pictures")[0][0])
+        """Different pictures that a file holds."""
+        return int(self._query("SELECT count(DISTINCT picture) FROM files")[0][0])
 
     def files(self, below: str | None = None) -> Iterator[File]:
         """Every file known, or those below a folder, refused ones included."""
@@ -224,21 +238,23 @@ class SQLiteStore:
                     "DELETE FROM pictures WHERE NOT EXISTS (SELECT 1 FROM files WHERE picture = pictures.id)"
                 )
             if self._db.total_changes != before:
-                self._db.execute("UPDATE facts SET value = value + 1 WHERE name = 'version'")
+                # No counter: that of a restored backup or a rebuilt index would come to the same number once more.
+                self._db.execute("UPDATE facts SET value = random() WHERE name = 'version'")
 
     def vectors(self) -> tuple[int, Ids, Iterator[Vectors]]:
-        """The version, all ids in ascending order, and their vectors in that order, in blocks.
+        """The version, the ids of pictures that a file holds, ascending, and their vectors in that order, in blocks.
 
         All of one moment: the blocks come from the same snapshot, whatever is committed meanwhile.
         """
         reader = self._connect()
         reader.execute("BEGIN")
         version = int(reader.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()[0])
-        ids = np.array([row[0] for row in reader.execute("SELECT id FROM pictures ORDER BY id")], dtype=np.int64)
+        held = reader.execute("SELECT DISTINCT picture FROM files WHERE picture IS NOT NULL ORDER BY picture")
+        ids = np.array([row[0] for row in held], dtype=np.int64)
 
         def blocks() -> Iterator[Vectors]:
             try:
-                rows = reader.execute("SELECT vector FROM pictures ORDER BY id")
+                rows = reader.execute("SELECT vector FROM pictures WHERE id IN (SELECT picture FROM files) ORDER BY id")
                 while block := rows.fetchmany(4096):
                     yield np.frombuffer(b"".join(row[0] for row in block), "<f4").reshape(len(block), self.embed_dim)
             finally:

@@ -95,8 +95,6 @@ def sound(
     assert len(set(matrix.ids.tolist())) == len(matrix.ids)
     committed = {}
     for number, vector in zip(matrix.ids.tolist(), matrix.vectors, strict=True):
-        if number not in held:  # let go by a run that did not come to its end; in no result, gone with the next
-            continue
         for file in held[number]:
             committed[file.path] = file.content
             if file.content not in vectors:

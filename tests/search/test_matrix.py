@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,17 @@ def test_ties_keep_their_order() -> None:
     for queries in (np.ones((1, 4), np.float32), np.ones((3, 4), np.float32)):
         places, _ = tied.top_k(queries, 4)
         assert places[0].tolist() == [700, 0, 1, 2]
+
+
+def test_many_queries_take_little_memory() -> None:
+    searched, queries = matrix(BLOCK), matrix(200, seed=1).vectors
+    tracemalloc.start()
+    places, scores = searched.top_k(queries, 3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30e6, "the scores of all queries are 52 MB"
+    assert places.shape == scores.shape == (200, 3)
+    np.testing.assert_array_equal(places[199], searched.top_k(queries[199:], 3)[0][0])
 
 
 def test_nothing_to_find() -> None:
@@ -81,6 +93,35 @@ def test_torn(store: SQLiteStore, tmp_path: Path, damage: bytes) -> None:
     for content in (damage, path.read_bytes()[:-1]):
         path.write_bytes(content)
         np.testing.assert_array_equal(open_matrix(path, store).vectors, whole)
+
+
+def test_rows_that_went_back(store: SQLiteStore, tmp_path: Path) -> None:
+    """A backup was put in place, or the power went: as many commits later the rows are others."""
+    path = tmp_path / "vectors.cache"
+    store.close()
+    saved = (tmp_path / "index.sqlite").read_bytes()
+    for first in (100, 200):
+        (tmp_path / "index.sqlite").write_bytes(saved)
+        store = SQLiteStore(tmp_path / "index.sqlite")
+        add(store, 5, first)
+        np.testing.assert_array_equal(open_matrix(path, store).vectors[20], matrix(1, seed=first).vectors[0])
+        store.close()
+
+
+def test_another_process_takes_the_file_away(
+    store: SQLiteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, target: replace(self, target).unlink())
+    assert len(open_matrix(tmp_path / "vectors.cache", store).vectors) == 20
+
+
+def test_pictures_without_files_are_not_there(store: SQLiteStore, tmp_path: Path) -> None:
+    store.commit(gone=["/3.jpg"], sweep=False)  # and no more commits: killed
+    found = open_matrix(tmp_path / "vectors.cache", store)
+    assert store.count() == len(found.ids) == len(found.vectors) == 19
+    assert set(store.held(found.ids.tolist())) == set(found.ids.tolist())
+    np.testing.assert_array_equal(found.vectors[3], matrix(1, seed=4).vectors[0])
 
 
 def test_read_only_folder(store: SQLiteStore, tmp_path: Path) -> None:
