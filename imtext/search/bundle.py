@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imtext.errors import BundleError
+from imtext.errors import BundleError, ConfigError
 from imtext.preprocess import Preprocess
 from imtext.search.calibration import Calibration
 
@@ -57,17 +57,18 @@ def write_bundle(folder: Path, files: Mapping[str, bytes], facts: Mapping[str, A
     """Write a bundle in one stroke: whoever looks sees the old one, the new one or none.
 
     Args:
-        folder: is replaced if it holds a bundle already.
+        folder: is replaced if it holds a bundle already, and nothing else.
         files: name → content, of the two graphs and the vocabulary.
         facts: the rest of the manifest; at least `embed_dim`, `preprocess` and `calibration`.
 
     Raises:
         BundleError: the folder holds something else.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-        raise BundleError(f"{folder} holds other files; choose an empty or a new folder")
+    if folder.exists() and not is_replaceable(folder):
+        raise BundleError(f"{folder} holds other files than a bundle; choose an empty or a new folder")
     hashes = {name: {"sha256": _sha256(content), "bytes": len(content)} for name, content in files.items()}
     manifest = {"schema": SCHEMA, **facts, "fingerprint": _fingerprint(hashes, facts["preprocess"]), "files": hashes}
+    manifest["sha256"] = _seal(manifest)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished, old = (folder.with_name(f".{folder.name}.{word}.{os.getpid()}") for word in ("unfinished", "old"))
     unfinished.mkdir()
@@ -97,24 +98,37 @@ def load_bundle(path: str | Path) -> Bundle:
     if not (folder / MANIFEST).is_file() and (folder / "bundle" / MANIFEST).is_file():
         folder /= "bundle"
     manifest = _read_manifest(folder)
-    for name in GRAPHS_AND_WORDS:
-        if name not in manifest["files"]:
-            raise BundleError(f"{folder / MANIFEST} does not list {name}. {_AGAIN}")
-    for name, expected in manifest["files"].items():
+    try:
+        calibration = manifest.get("calibration")
+        bundle = Bundle(
+            folder,
+            int(manifest["embed_dim"]),
+            Preprocess.from_dict(manifest["preprocess"]),
+            Calibration(**calibration) if calibration else None,
+            manifest["fingerprint"],
+            manifest,
+        )
+        hashes = {name: manifest["files"][name]["sha256"] for name in (*GRAPHS_AND_WORDS, *manifest["files"])}
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{folder / MANIFEST} is not as imtext writes it ({error!r}). {_AGAIN}") from error
+    for name, sha256 in hashes.items():
         if Path(name).name != name:
             raise BundleError(f"{folder / MANIFEST} lists {name!r}, which is not a plain file name: not to be trusted")
-        _read(folder, name, expected["sha256"])
-    if manifest["fingerprint"] != _fingerprint(manifest["files"], manifest["preprocess"]):
-        raise BundleError(f"{folder / MANIFEST} has been altered: its fingerprint differs. {_AGAIN}")
-    calibration = manifest.get("calibration")
-    return Bundle(
-        folder,
-        int(manifest["embed_dim"]),
-        Preprocess.from_dict(manifest["preprocess"]),
-        Calibration(**calibration) if calibration else None,
-        manifest["fingerprint"],
-        manifest,
-    )
+        if _names_other_files(_read(folder, name, sha256)):
+            raise BundleError(f"{folder / name} takes data from other files, which no export does: not to be trusted")
+    return bundle
+
+
+def is_replaceable(folder: Path) -> bool:
+    """Is a folder empty, or does it hold a bundle and nothing that would be lost with it?"""
+    try:
+        inside = {path.name for path in folder.iterdir()} - {".DS_Store"}
+        if not inside:
+            return True
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        return "schema" in manifest and inside <= {MANIFEST, *manifest["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def newest_bundle(runs_dir: Path) -> Path:
@@ -171,10 +185,24 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(
             f"{folder} is a bundle of schema {schema}, and this imtext reads {SCHEMA}: update imtext. {_AGAIN}"
         )
-    missing = {"embed_dim", "preprocess", "fingerprint", "files"} - manifest.keys()
-    if missing:
-        raise BundleError(f"{folder / MANIFEST} lacks {', '.join(sorted(missing))}. {_AGAIN}")
+    if manifest.get("sha256") != _seal(manifest):
+        raise BundleError(f"{folder / MANIFEST} has been altered: its hash differs. {_AGAIN}")
     return dict(manifest)
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """The hash of all that a manifest says but this."""
+    said = {name: value for name, value in manifest.items() if name != "sha256"}
+    return _sha256(json.dumps(said, sort_keys=True).encode())
+
+
+def _names_other_files(graph: bytes) -> bool:
+    """Does a graph take weights from files beside it?
+
+    They would be looked for in the working directory, unchecked. In protocol buffers a text follows its length, whose
+    last byte is 8 for the key that such weights must have, or 0 where zeros were added to the length.
+    """
+    return b"\x08location" in graph or b"\0location" in graph
 
 
 def _fingerprint(hashes: Mapping[str, Any], preprocess: Mapping[str, Any]) -> str:

@@ -86,6 +86,11 @@ class Encoder:
 
     def _run(self, graph: str, inputs: dict[str, npt.NDArray[Any]]) -> Embeddings:
         (output,) = self._session(graph).run(None, inputs)
+        if output.shape[1:] != (self.bundle.embed_dim,):
+            raise BundleError(
+                f"{self.bundle.path / graph} gives embeddings of {output.shape[-1]} numbers, and the manifest says "
+                f"{self.bundle.embed_dim}. Export it again: imtext export <run>"
+            )
         return np.asarray(output, dtype=np.float32)
 
     def _session(self, graph: str) -> Any:
