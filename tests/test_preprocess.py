@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -42,8 +44,27 @@ def test_sixteen_bits_and_transparency_keep_their_meaning() -> None:
     ramp = np.linspace(0, 65_535, 64 * 64).reshape(64, 64).astype(np.uint16)
     shades = np.asarray(open_image(encoded(Image.fromarray(ramp), "PNG")))[..., 0]
     np.testing.assert_array_equal(shades, ramp >> 8)
-    nothing_drawn = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
-    assert open_image(encoded(nothing_drawn, "PNG")).getpixel((1, 1)) == (255, 255, 255)
+    drawn = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    drawn.putpixel((2, 2), (255, 0, 0, 128))
+    assert open_image(encoded(drawn, "PNG")).getpixel((1, 1)) == (255, 255, 255)
+    assert open_image(encoded(drawn, "PNG")).getpixel((2, 2)) == (255, 127, 127)
+    palette = Image.new("P", (4, 4))
+    assert open_image(encoded(palette, "PNG", transparency=0)).getpixel((1, 1)) == (255, 255, 255)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak")
+def test_transparency_takes_little_memory(tmp_path: Path) -> None:
+    """Files of a few kilobytes can have millions of pixels."""
+    Image.new("P", (5000, 4000)).save(tmp_path / "20 megapixels.png", transparency=0)
+    program = (
+        "import re, sys; from pathlib import Path; from imtext.preprocess import open_image\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) / 1000\n"
+        "before = peak(); open_image(Path(sys.argv[1])); print(peak() - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "20 megapixels.png"], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 190, "in megabytes: the palette, its colours with alpha, and the result"
 
 
 def test_pictures_stand_upright() -> None:

@@ -33,6 +33,8 @@ class Term:
 def parse_query(query: str, pictures: bool = True) -> list[Term]:
     """Split a query at ``+`` and ``-`` that stand between blanks; ``t-shirt`` is one word.
 
+    A query that is the name of a picture's file, with or without signs, is that picture.
+
     Args:
         query: as typed.
         pictures: may a term that looks like a picture's file name be opened? Never where strangers ask.
@@ -42,7 +44,10 @@ def parse_query(query: str, pictures: bool = True) -> list[Term]:
     """
     if len(query) > MAX_LENGTH:
         raise SearchError(f"The query has {len(query):,} characters; the limit is {MAX_LENGTH:,}")
-    parts = re.split(r"(?:^|\s+)([+-])(?=\s|$)", query.strip())
+    query = query.strip()
+    if pictures and (picture := _picture(query)):  # whatever signs are in its name
+        return [Term(None, picture, 1)]
+    parts = re.split(r"(?:^|(?<=\s))([+-])(?=\s|$)", query)
     # Without a sign in front the first part counts as added.
     signs, bodies = ["+", *parts[1::2]], parts[0::2]
     terms = [
@@ -64,11 +69,19 @@ def _term(body: str, sign: int, pictures: bool) -> Term:
         raise SearchError(f"{body!r}: a weight lies above 0 and is at most {MAX_WEIGHT}")
     body = body[weighted.end() :] if weighted else body
     if pictures and PICTURE.search(body):
-        path = Path(body).expanduser()
-        if not path.is_file():
+        if not (picture := _picture(body)):
             raise SearchError(f"There is no picture {body}. To search for the words, leave the ending away")
-        return Term(None, path, sign * weight)
+        return Term(None, picture, sign * weight)
     return Term(body, None, sign * weight)
+
+
+def _picture(name: str) -> Path | None:
+    """The picture file of this name, if there is one."""
+    try:
+        path = Path(name).expanduser()
+        return path if PICTURE.search(name) and path.is_file() else None
+    except (OSError, RuntimeError):  # longer than a name can be, or below the home of somebody unknown
+        return None
 
 
 def embed_queries(queries: Sequence[Sequence[Term]], encoder: Encoder) -> Embeddings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,13 @@ def test_parse(query: str, expected: list[tuple[str, float]]) -> None:
     assert [(term.text, term.weight) for term in parse_query(query)] == expected
 
 
+def test_blanks_take_no_time() -> None:
+    query, started = "a" + " " * 1990 + "b", time.perf_counter()
+    for _ in range(200):
+        assert parse_query(query)[0].text == query
+    assert time.perf_counter() - started < 1
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
@@ -40,6 +48,8 @@ def test_parse(query: str, expected: list[tuple[str, float]]) -> None:
         ("x" * 3000, "3,000 characters; the limit is 2,000"),
         (" + ".join("abcdefghijklmnopqrstuvwxyz"), "26 parts; the limit is 16"),
         ("nowhere/to/be.jpg", "no picture nowhere/to/be.jpg"),
+        ("x" * 300 + ".jpg", "no picture xxx"),
+        ("~nobody-at-all/be.jpg", "no picture ~nobody"),
     ],
 )
 def test_refused(query: str, message: str) -> None:
@@ -51,6 +61,12 @@ def test_strangers_cannot_open_files(tmp_path: Path) -> None:
     path = str(picture(tmp_path / "secret.png", 0))
     assert parse_query(path)[0].picture is not None
     assert parse_query(path, pictures=False) == [Term(path, None, 1)]
+
+
+def test_signs_in_a_name(tmp_path: Path) -> None:
+    path = picture(tmp_path / "photo - Copy + 2.png", 0)
+    assert parse_query(f" {path} ") == [Term(None, path, 1)]
+    assert len(parse_query(str(path), pictures=False)) == 3
 
 
 def test_arithmetic(encoder: Encoder, tmp_path: Path) -> None:
