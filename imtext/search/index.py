@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import threading
@@ -15,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from imtext.errors import SearchError
 from imtext.search import sync
-from imtext.search.bundle import MANIFEST, Bundle, copy_bundle, load_bundle
+from imtext.search.bundle import MANIFEST, Bundle, copy_bundle, is_replaceable, load_bundle
 from imtext.search.encoder import Embeddings, Encoder
 from imtext.search.matrix import Matrix, open_matrix
 from imtext.search.query import Term, embed_queries
@@ -85,7 +86,7 @@ class Index:
         Args:
             folder: of the index.
             bundle: what pictures are embedded with; the index keeps a copy, so that it needs nothing else.
-            rebuild: throw away what was embedded, and remember only its sources.
+            rebuild: throw away what was embedded, and remember only what files there were.
 
         Raises:
             SearchError: it was made with another bundle, the folder holds something else, or another process writes.
@@ -95,11 +96,14 @@ class Index:
             if folder.exists() and not all(path.name.startswith(own) for path in folder.iterdir()):
                 raise SearchError(f"{folder} holds other files; choose an empty or a new folder for the index")
             folder.mkdir(parents=True, exist_ok=True)
-            copy_bundle(bundle, folder / BUNDLE)
-        elif rebuild:
+        if rebuild or not (folder / ROWS).exists():
             with _only_writer(folder):
-                _empty(folder, bundle)
-        elif (made_with := load_bundle(folder / BUNDLE).fingerprint) != bundle.fingerprint:
+                if not (folder / ROWS).exists():
+                    copy_bundle(bundle, folder / BUNDLE)
+                    SQLiteStore(folder / ROWS, bundle.embed_dim).close()
+                elif rebuild:
+                    _empty(folder, bundle)
+        if (made_with := load_bundle(folder / BUNDLE).fingerprint) != bundle.fingerprint:
             raise SearchError(
                 f"The index in {folder} was made with another model ({made_with}, not {bundle.fingerprint}): "
                 "their vectors cannot be compared. Leave --bundle away to go on with its own, add --rebuild to "
@@ -119,6 +123,7 @@ class Index:
         sources: Sequence[str] = (),
         progress: Callable[[int, int, str], None] = lambda done, total, path: None,
         allow_empty: bool = False,
+        files: Sequence[str] = (),
     ) -> sync.Report:
         """Follow the sources: add, update, rename and remove.
 
@@ -126,12 +131,16 @@ class Index:
             sources: as for `sync.find`; none: all that were ever given.
             progress: called with files done, files to do and the present one's path.
             allow_empty: believe a folder that has lost all its pictures, and a source that is not there any more.
+            files: paths, as in a list; one that is missing is refused.
 
         Raises:
-            SearchError: another process is writing, a source is missing, or a folder is suddenly empty.
+            SearchError: another process is writing, a source is missing, a folder is suddenly empty, or the index was
+                made anew since it was opened.
         """
         with _only_writer(self.folder):
-            found = self._find(sources)
+            self._require(self._identity == self._inodes())
+            self._tidy()
+            found = self._find(sources, files)
             if allow_empty:
                 found.believe_missing()
             changes = sync.compare(self.store, found)
@@ -151,18 +160,27 @@ class Index:
                 progress(done, total, path)
 
             report = sync.apply(self.store, self.encoder, changes, count)
-            report.refused = found.refused | report.refused
             self.matrix()  # so that the first search need not make it
         return report
 
-    def _find(self, given: Sequence[str]) -> sync.Found:
-        if given:
-            return sync.find(given)
-        if not (remembered := self.store.sources()) and not len(self):
+    def _find(self, given: Sequence[str], files: Sequence[str] = ()) -> sync.Found:
+        if given or files:
+            return sync.find(given, files=files)
+        if not (remembered := self.store.sources()) and not any(True for _ in self.store.files()):
             raise SearchError("Nothing has been indexed yet. Name a folder: imtext index ~/Pictures")
         found = sync.find(remembered, again=True)
         found.everything = True
         return found
+
+    def _tidy(self) -> None:
+        """Remove what processes that are no more had begun to write."""
+        for path in self.folder.iterdir():
+            begun = re.fullmatch(rf"({VECTORS}|\.{BUNDLE}\.unfinished|\.{BUNDLE}\.old)\.(\d{{1,9}})(\.\d+)?", path.name)
+            if begun and not _is_alive(int(begun[2])):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
 
     @staticmethod
     def _absolute(sources: Sequence[str]) -> list[str]:
@@ -175,23 +193,38 @@ class Index:
         return self.store.count()
 
     def matrix(self) -> Matrix:
-        """All vectors, of the last commit; with `follow` off, of the last `refresh`."""
+        """All vectors, of the last commit; with `follow` off, of the last `refresh`.
+
+        Raises:
+            SearchError: with `follow`, the index was made anew since it was opened.
+        """
+        if self.follow:
+            self._require(not self.replaced())
         if self.follow or self._matrix is None:
             self.refresh()
         assert self._matrix is not None
         return self._matrix
 
     def replaced(self) -> bool:
-        """Has this folder become another index, made anew with `rebuild`?"""
+        """Has this folder become another index, made anew with `rebuild`?
+
+        Or was a file written to that this process may only take as it is?
+        """
         now = self._inodes()
         return now is not None and now != self._identity
 
-    def _inodes(self) -> tuple[int, int] | None:
+    def _inodes(self) -> tuple[int, ...] | None:
         """Of rows and bundle, which `rebuild` puts in their places one after the other."""
         try:
-            return (self.folder / ROWS).stat().st_ino, (self.folder / BUNDLE / MANIFEST).stat().st_ino
+            rows, bundle = (self.folder / ROWS).stat(), (self.folder / BUNDLE / MANIFEST).stat()
         except OSError:
             return None
+        state = (rows.st_size, rows.st_mtime_ns) if self.store.immutable else ()
+        return rows.st_ino, bundle.st_ino, *state
+
+    def _require(self, same: bool) -> None:
+        if not same:
+            raise SearchError(f"The index in {self.folder} was written anew since it was opened; open it again")
 
     def refresh(self) -> bool:
         """Take up what was committed since; True if there was something."""
@@ -264,20 +297,35 @@ def _only_writer(folder: Path) -> Iterator[None]:
         raise SearchError(f"Another process is indexing into {folder}; wait for it, then try again") from None
 
 
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def _empty(folder: Path, bundle: Bundle) -> None:
-    """Put an index without pictures in place of the one that is there; killed at any moment, its sources are kept."""
+    """Put an index without pictures in place of the one that is there; killed at any moment, its sources are kept.
+
+    So are the names of its files: those of a list on standard input are written nowhere else.
+    """
     before = SQLiteStore(folder / ROWS)
     sources = before.sources()
+    files = [sync.unread(file.path, "not embedded anew yet") for file in before.files()]
     before.close()
     fresh = folder / f"{ROWS}.fresh"
     fresh.unlink(missing_ok=True)
     after = SQLiteStore(fresh, bundle.embed_dim)
     after.remember(sources)
+    after.commit(files=files)
     after.close()
     for name in (f"{ROWS}-wal", f"{ROWS}-shm", VECTORS):
         (folder / name).unlink(missing_ok=True)
     fresh.replace(folder / ROWS)
     if (folder / BUNDLE).resolve() != bundle.path.resolve():
-        if not (folder / BUNDLE / MANIFEST).is_file():
+        if not is_replaceable(folder / BUNDLE):
             shutil.rmtree(folder / BUNDLE, ignore_errors=True)  # half a bundle, which nothing may be written over
         copy_bundle(bundle, folder / BUNDLE)

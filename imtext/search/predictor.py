@@ -162,20 +162,22 @@ class Predictor:
         """Index pictures, to be searched in milliseconds; what is known already is not embedded again.
 
         Args:
-            image_paths: a folder, or files.
+            image_paths: a folder, or a list of files.
             progress: called with files done, files to do and the present one's path.
 
         Returns:
             Files that could not be read → why.
         """
         single = isinstance(image_paths, (str, os.PathLike))
-        sources = [os.fspath(image_paths)] if single else [os.fspath(path) for path in image_paths]  # type: ignore[arg-type, union-attr]
-        if not sources:
+        paths = [os.fspath(image_paths)] if single else [os.fspath(path) for path in image_paths]  # type: ignore[arg-type, union-attr]
+        if not paths:
             raise SearchError("image_paths is empty: give a folder, or files")
         if self._index is None:
             assert self._folder is not None
             self._index = Index.create(self._folder, self.encoder.bundle)
-        return self._index.update(sources, progress).refused
+        if single:
+            return self._index.update(paths, progress).refused
+        return self._index.update(progress=progress, files=paths).refused
 
     def search_database(self, text_query: str, top_k: int = 10, min_relevance: float = 0.0) -> list[SearchResult]:
         """The best pictures of the database for a text or query arithmetic, best first."""

@@ -23,6 +23,8 @@ from imtext.search.store import File, Picture, VectorStore
 COMMIT_SECONDS = 2.0  # work that a killed run can lose
 MAX_BYTES = 500_000_000  # of one file
 MAX_LIST = 100_000_000  # bytes of a text file of paths
+UNREAD = -1  # bytes, which no file has
+NO_MEMORY = "too large for this machine's memory"
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Found:
         refused: paths that could not even be looked at, and why.
         missing: sources of earlier runs that are not there any more.
         everything: all sources were looked at, so that a file which none of them has is gone if it does not exist.
+        believing: it is gone even if its folder does not exist either.
     """
 
     files: dict[str, File] = field(default_factory=dict)
@@ -42,9 +45,11 @@ class Found:
     refused: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     everything: bool = False
+    believing: bool = False
 
     def believe_missing(self) -> None:
-        """What lay below sources that are missing is gone."""
+        """What lay in places that are missing is gone."""
+        self.believing = True
         self.folders += self.missing
         for path in self.missing:
             del self.refused[path]
@@ -60,6 +65,7 @@ class Changes:
         gone: in the index, no longer in their folder.
         unchanged: how many need nothing.
         refused: how many of those were refused and have not changed since.
+        unseen: paths that could not even be looked at, and why.
     """
 
     new: list[File]
@@ -67,6 +73,7 @@ class Changes:
     gone: list[str]
     unchanged: int
     refused: int
+    unseen: dict[str, str]
 
 
 @dataclass
@@ -80,7 +87,7 @@ class Report:
         copies: new files whose content was known, under a name that still exists.
         removed: files that are gone.
         unchanged: files that needed nothing.
-        refused: path → why it is not in the index; those that were refused before and have not changed are left out.
+        refused: path → why it was left out; those that were refused before and have not changed are not named again.
         refused_before: how many of those there are.
         seconds: all of it.
     """
@@ -96,18 +103,20 @@ class Report:
     seconds: float = 0.0
 
 
-def find(sources: Iterable[str], again: bool = False) -> Found:
+def find(sources: Iterable[str], again: bool = False, files: Iterable[str] = ()) -> Found:
     """Look for pictures.
 
     Args:
         sources: each a folder (searched with all below it, hidden ones left out), a picture, a pattern such as
             ``~/Pictures/2024*/*.jpg``, a text file that lists paths, or ``-`` for such a list on standard input.
         again: they were found before: one that is missing is noted, and keeps none of the others from being followed.
+        files: paths, as in a list; one that is missing is refused.
 
     Raises:
         SearchError: a source is none of these.
     """
     found = Found()
+    _listed(found, files, os.getcwd())
     for source in sources:
         path = os.path.abspath(os.path.expanduser(source))
         if source == "-":
@@ -144,11 +153,19 @@ def find(sources: Iterable[str], again: bool = False) -> Found:
 def compare(store: VectorStore, found: Found) -> Changes:
     """What indexing would do."""
     before = {file.path: file for folder in found.folders for file in store.files(folder)}
+    if found.everything:  # patterns, lists and single files say nothing of what they do not name
+        for file in store.files():
+            if file.path in before or file.path in found.files:
+                continue
+            if file.path in found.folders or _deleted(file.path, found.believing):
+                before[file.path] = file
+            elif os.path.isfile(file.path):  # from a list on standard input, which is not read again
+                _add(found, file.path)
     outside = [path for path in found.files if path not in before]
     if outside and not _all_new(store):
         wanted = set(outside)
         before |= {file.path: file for file in store.files() if file.path in wanted}
-    changes = Changes([], [], [], 0, 0)
+    changes = Changes([], [], [], 0, 0, found.refused)
     for path, file in found.files.items():
         known = before.get(path)
         if known is None:
@@ -158,8 +175,6 @@ def compare(store: VectorStore, found: Found) -> Changes:
         else:
             changes.unchanged += 1
             changes.refused += bool(known.reason)
-    if found.everything:  # patterns, lists and single files say nothing of what they do not name
-        before |= {file.path: file for file in store.files() if file.path in found.folders or _deleted(file.path)}
     # What cannot be looked at, or lies below such a folder, is not gone.
     blind = tuple(path + os.sep for path in found.refused)
     changes.gone = [
@@ -168,9 +183,15 @@ def compare(store: VectorStore, found: Found) -> Changes:
     return changes
 
 
-def _deleted(path: str) -> bool:
+def _deleted(path: str, believing: bool) -> bool:
     """A file that is gone from a folder that is there; without the folder, a drive may not be mounted."""
-    return not os.path.lexists(path) and os.path.isdir(os.path.dirname(path))
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return believing or os.path.isdir(os.path.dirname(path))
+    except OSError:  # cannot be looked at
+        pass
+    return False
 
 
 def apply(
@@ -188,7 +209,9 @@ def apply(
         progress: called with the number of files dealt with since the last call, and the last one's path.
     """
     started = last = time.monotonic()
-    report = Report(unchanged=changes.unchanged - changes.refused, refused_before=changes.refused)
+    report = Report(
+        unchanged=changes.unchanged - changes.refused, refused=dict(changes.unseen), refused_before=changes.refused
+    )
     changed = {file.path for file in changes.changed}
     gone = set(changes.gone)
     past = {file.path: file.content for file in store.files() if file.path in gone or file.path in changed}
@@ -208,10 +231,11 @@ def apply(
         progress(1, file.path)
         if file.reason:
             report.refused[file.path] = file.reason
-            files.append(file)
+            if file.size != UNREAD or file.path not in past:  # a good picture that cannot be read now is kept
+                files.append(file)
         elif pixels is not None:
             report.added += 1
-            report.updated += file.path in changed
+            report.updated += bool(past.get(file.path))
             waiting.append((file, pixels))
         else:
             if file.content == past.get(file.path):
@@ -250,7 +274,9 @@ def _prepared(
                 raise ValueError(f"{file.size:,} bytes, more than the limit of {MAX_BYTES:,}")
             content = Path(file.path).read_bytes()
         except OSError as error:
-            return _refuse(file, error.strerror or str(error)), b""
+            return unread(file.path, error.strerror or str(error)), b""
+        except MemoryError:
+            return unread(file.path, NO_MEMORY), b""
         except ValueError as error:
             return _refuse(file, str(error)), b""
         digest = hashlib.blake2b(content, digest_size=16).digest()
@@ -262,7 +288,7 @@ def _prepared(
         except ValueError as error:
             return _refuse(file, str(error)), None
         except MemoryError:
-            return _refuse(file, "too large for this machine's memory"), None
+            return unread(file.path, NO_MEMORY), None
 
     def work(file: File) -> tuple[File, Pixels | None]:
         file, content = read(file)
@@ -288,6 +314,11 @@ def _prepared(
         finally:
             for future in ahead:
                 future.cancel()
+
+
+def unread(path: str, reason: str) -> File:
+    """A file whose content is not known, for a reason that may pass: it counts as changed until it has been read."""
+    return _refuse(File(path, UNREAD, 0), reason)
 
 
 def _refuse(file: File, reason: str) -> File:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def test_rank_images(predictor: Predictor, gallery: Path) -> None:
     assert ranked[0].relevance is not None
     assert predictor.rank_images(str(paths[4]), paths)[0].path == str(paths[4])
     assert predictor.rank_images("red", []) == []
+    copy = shutil.copy(paths[4], gallery / "photo - Copy.png")
+    assert predictor.rank_images(str(copy), paths)[0].path == str(paths[4]), "one picture, not an arithmetic"
 
 
 def test_rank_texts(predictor: Predictor, gallery: Path) -> None:
@@ -53,8 +56,9 @@ def test_database(predictor: Predictor, gallery: Path) -> None:
     with pytest.raises(SearchError, match="build_image_database"):
         predictor.search_database("red")
     (gallery / "bad.png").write_text("no picture")
-    refused = predictor.build_image_database(sorted(gallery.rglob("*.png")))
-    assert list(refused) == [str(gallery / "bad.png")]
+    refused = predictor.build_image_database([*sorted(gallery.rglob("*.png")), gallery / "missing.png"])
+    assert set(refused) == {str(gallery / "bad.png"), str(gallery / "missing.png")}
+    assert refused[str(gallery / "missing.png")] == "No such file or directory"
     results = predictor.search_database("red", top_k=5)
     assert len(results) == 5
     batch = predictor.search_database_batch(["red", "blue"], top_k=5)
