@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import sys
 import webbrowser
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 import imtext
 from imtext.errors import ImtextError, SearchError
 
 if TYPE_CHECKING:
-    from imtext.search import Index, SearchResult
+    from imtext.search import SearchResult
 
 NOTHING_FOUND, ERROR, INTERRUPTED = 1, 2, 130
 
@@ -104,7 +106,7 @@ def index(
     folder = index or default_index()
     exists = (folder / "bundle" / "manifest.json").is_file()
     if status:
-        _print_status(Index(folder), sources or [])
+        _print_status(folder, sources or [])
         return
     own = folder / "bundle" if exists and bundle is None else bundle or newest_bundle(runs_dir())
     opened = Index.create(folder, load_bundle(own), rebuild)
@@ -141,28 +143,45 @@ def index(
     print(f"{said} in {report.seconds:.1f} s{rate}. {len(opened):,} pictures in {folder}")
 
 
-def _print_status(opened: Index, sources: Sequence[str]) -> None:
-    changes = opened.compare(sources)
+def _print_status(folder: Path, sources: Sequence[str]) -> None:
+    from imtext.search import Index, sync
+
+    opened = Index(folder) if (folder / "index.sqlite").is_file() or not sources else None
+    if opened:
+        changes = opened.compare(sources)
+    else:
+        found = sync.find(sources)
+        changes = sync.Changes(list(found.files.values()), [], [], 0, 0, found.refused)
     for title, paths, why in (
         ("new", [file.path for file in changes.new], "not in the index"),
-        ("changed", [file.path for file in changes.changed], "another size or time of change"),
+        ("changed", [file.path for file in changes.changed], "another size or time of change, or not read yet"),
         ("gone", changes.gone, "no longer in its folder"),
     ):
         for path in paths[:10]:
             print(f"{title}: {_line(path)} ({why})")
         if len(paths) > 10:
             print(f"{title}: … and {len(paths) - 10:,} more")
-    for file in opened.store.files():
-        if file.reason:
-            print(f"left out: {_line(file.path)}: {file.reason}")
+    known = opened.store.files() if opened else ()
+    for path, reason in (changes.unseen | {file.path: file.reason for file in known if file.reason}).items():
+        print(f"left out: {_line(path)}: {reason}")
+    about = f"There is no index in {folder} yet"
+    if opened:
+        about = f"{len(opened):,} pictures of model {opened.bundle.manifest['name']} ({opened.bundle.fingerprint})"
     print(
-        f"{len(opened):,} pictures of model {opened.bundle.manifest['name']} ({opened.bundle.fingerprint}); "
+        f"{about}; "
         f"{len(changes.new):,} new, {len(changes.changed):,} changed, {len(changes.gone):,} gone, "
         f"{changes.unchanged:,} unchanged"
     )
 
 
-@app.command()
+class _Search(TyperCommand):
+    """A query may begin with a sign: "- person" is no option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f" {arg}" if arg.startswith("- ") else arg for arg in args])
+
+
+@app.command(cls=_Search)
 def search(
     query: Annotated[
         list[str] | None,
@@ -182,6 +201,7 @@ def search(
     queries: Annotated[Path | None, typer.Option(help="A file with one query a line; - for standard input.")] = None,
 ) -> None:
     """Find pictures by words, by a picture, or by arithmetic over both."""
+    _end_with_reader()
     from imtext.search import Index, default_index, parse_query
 
     asked = _asked(query, queries)
@@ -216,6 +236,11 @@ def search(
         _write_sheet(sheet, list(zip(asked, answers, strict=True)), open_sheet)
     if not any(answers):
         raise typer.Exit(NOTHING_FOUND)
+
+
+def _end_with_reader() -> None:
+    """In a pipe such as `… | head` end without a word, as other tools do; Python would make it exit code 1."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def _asked(query: Sequence[str] | None, queries: Path | None) -> list[str]:
@@ -259,7 +284,7 @@ def _write_sheet(path: Path | None, answers: Sequence[tuple[str, Sequence[Search
 
     path = path or Path(tempfile.mkdtemp(prefix="imtext-")) / "results.html"
     try:
-        path.write_text(contact_sheet(answers))
+        path.write_bytes(contact_sheet(answers).encode("utf-8", "replace"))  # names can be of any bytes
     except OSError as error:
         raise SearchError(f"--sheet {path} cannot be written: {error.strerror}") from error
     print(f"Page: {path.absolute()}", file=sys.stderr)
@@ -277,6 +302,7 @@ def rank(
     as_json: AsJson = False,
 ) -> None:
     """Order a few pictures by a text, or texts by a picture; no index needed."""
+    _end_with_reader()
     from imtext.search import create_predictor
     from imtext.search.sheet import percent
 
@@ -376,7 +402,7 @@ def check(
         list[str] | None, typer.Argument(help="Bundles, runs and indexes; or settings, such as optim.lr=1e-3.")
     ] = None,
 ) -> None:
-    """Check bundles and indexes (every file's hash), or settings of a training, without doing anything with them."""
+    """Check bundles and indexes (every file, and that they embed), or settings of a training."""
     what = what or []
     settings = [one for one in what if "=" in one and not Path(one).exists()]
     for one in what:
@@ -390,19 +416,29 @@ def check(
 
 
 def _check_folder(path: Path) -> None:
-    from imtext.search import Index, load_bundle
+    import numpy as np
 
-    if not (path / "index.sqlite").is_file():
-        print(f"ok: bundle {load_bundle(path).path}")
+    from imtext.search import Encoder, Index, load_bundle
+
+    opened = Index(path) if (path / "index.sqlite").is_file() else None
+    encoder = opened.encoder if opened else Encoder(load_bundle(path))
+    size = encoder.bundle.preprocess.image_size
+    encoder.encode_texts(["a"])
+    encoder.encode_images([np.zeros((size, size, 3), dtype=np.uint8)])
+    if not opened:
+        print(f"ok: bundle {encoder.bundle.path}")
         return
-    opened = Index(path)
+    matrix = opened.matrix()
     version, ids, blocks = opened.store.vectors()
+    same, place, total = matrix.ids.tolist() == ids.tolist(), 0, np.zeros(encoder.bundle.embed_dim)
     for block in blocks:
         lengths = (block * block).sum(axis=1)
         if not (abs(lengths - 1) < 1e-3).all():
             raise SearchError(f"{path} holds vectors that are not of unit length. Delete the folder and index again")
-    matrix = opened.matrix()
-    if matrix.version == version and matrix.ids.tolist() != ids.tolist():
+        same = same and np.array_equal(matrix.vectors[place : place + len(block)], block)
+        place, total = place + len(block), total + block.sum(axis=0)
+    same = same and np.allclose(matrix.mean, total / max(1, place), atol=1e-5)
+    if matrix.version == version and not same:
         raise SearchError(f"{path / 'vectors.cache'} does not agree with the rows. Delete that file")
     print(f"ok: index {path.absolute()}, {len(ids):,} pictures")
 

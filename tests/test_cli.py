@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from imtext.search import Bundle, Index
+from imtext.search.bundle import write_bundle
 from tests.conftest import picture
 
 
@@ -77,6 +80,27 @@ def test_sheet(index: Path, tmp_path: Path) -> None:
     page = (tmp_path / "s.html").read_text()
     assert page.count("data:image/jpeg") == 10
     assert "&lt;b&gt;red &amp; blue" in page
+    odd = shutil.copy(index.parent / "03.png", os.fsdecode(os.fsencode(tmp_path) + b"/not utf-8 \xff.png"))
+    done = imtext("search", odd, "--index", index, "--sheet", tmp_path / "s.html")
+    assert done.returncode == 0, done.stderr
+    assert "not utf-8 ?.png" in (tmp_path / "s.html").read_text()
+
+
+def test_sign_at_the_beginning(index: Path) -> None:
+    done = imtext("search", "- red", "-p", "--index", index, "--min-relevance", "0")
+    assert done.returncode == 0, done.stderr
+    assert "No such option: --jsno" in imtext("search", "red", "--jsno", "--index", index).stderr
+
+
+@pytest.mark.parametrize("option", ["--paths-only", "--json", "--top-k=5"])
+def test_reader_that_has_seen_enough(index: Path, option: str) -> None:
+    command = [sys.executable, "-m", "imtext", "search", "red", option, "--index", str(index), "--min-relevance", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as search:
+        assert search.stdout is not None
+        assert search.stderr is not None
+        search.stdout.close()
+        assert search.stderr.read() == b""
+    assert search.returncode == -signal.SIGPIPE
 
 
 @pytest.mark.parametrize(
@@ -108,6 +132,23 @@ def test_info_and_check(index: Path, bundle: Bundle, tmp_path: Path) -> None:
     assert "R@10" not in told  # nothing to say about i2t
     done = imtext("check", bundle.path, index, "optim.lr=1e-3")
     assert done.stdout.count("ok: ") == 3
+    files = {name: bundle.read(name) for name in bundle.manifest["files"]}
+    write_bundle(tmp_path / "wrong", files, {**bundle.manifest, "embed_dim": 33})
+    done = imtext("check", tmp_path / "wrong")
+    assert (done.returncode, "the manifest says 33" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("part", [slice(4096, 4096 + 32 * 4), slice(-32 * 4, None)])
+def test_check_sees_a_torn_matrix(index: Path, tmp_path: Path, part: slice) -> None:
+    copy = shutil.copytree(index, tmp_path / "index")
+    content = bytearray((copy / "vectors.cache").read_bytes())
+    content[part] = bytes(32 * 4)  # a vector, or the mean
+    (copy / "vectors.cache").write_bytes(content)
+    done = imtext("check", copy)
+    assert done.returncode == 2
+    assert "vectors.cache does not agree with the rows. Delete that file" in done.stderr
+    (copy / "vectors.cache").unlink()
+    assert imtext("check", copy).returncode == 0
 
 
 def test_rank(index: Path, bundle: Bundle) -> None:
@@ -125,6 +166,30 @@ def test_status_changes_nothing(index: Path) -> None:
     assert f"new: {added} (not in the index)" in told
     assert "1 new, 0 changed, 0 gone, 12 unchanged" in told
     assert len(Index(index)) == 12
+
+
+def test_status_says_what_cannot_be_seen(index: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(index, tmp_path / "index")
+    (tmp_path / "more").mkdir()
+    picture(tmp_path / "more" / "a.png", 50)
+    assert imtext("index", tmp_path / "more", "--index", copy).returncode == 0
+    (tmp_path / "more" / "a.png").unlink()
+    (tmp_path / "more").rmdir()
+    told = imtext("index", "--status", "--index", copy).stdout
+    assert f"left out: {tmp_path / 'more'}: not there any more; --allow-empty forgets it" in told
+    assert "0 new, 0 changed, 0 gone" in told
+
+
+def test_status_before_the_first_time(index: Path, tmp_path: Path) -> None:
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "nothing")
+    added = picture(tmp_path / "a.png", 50)
+    told = imtext("index", tmp_path, "--status", "--index", tmp_path / "index").stdout
+    assert f"new: {added} (not in the index)" in told
+    assert f"left out: {tmp_path / 'dangling.png'}: No such file or directory" in told
+    assert "There is no index in" in told
+    assert "1 new" in told
+    assert not (tmp_path / "index").exists()
+    assert "There is no index in" in imtext("index", "--status", "--index", tmp_path / "index").stderr
 
 
 def test_help_and_version() -> None:
@@ -152,3 +217,22 @@ def test_indexing_that_cannot_go_on(index: Path, tmp_path: Path, happens: str, c
     command = [sys.executable, "-c", program, "index", str(tmp_path), "--index", str(index)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip()) == (code, said)
+
+
+def test_full_disk(index: Path, tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / f"{number}{'x' * 100}.png").write_text("no picture")
+    program = (
+        "from imtext.search.store import SQLiteStore\n"
+        "commit = SQLiteStore.commit\n"
+        "def limited(self, *args, **options):\n"
+        "    self._db.execute('PRAGMA max_page_count = 1')  # no page more than there are\n"
+        "    commit(self, *args, **options)\n"
+        "SQLiteStore.commit = limited\n"
+        "from imtext.cli import main; main()"
+    )
+    copy = shutil.copytree(index, tmp_path / "index")
+    command = [sys.executable, "-c", program, "index", str(tmp_path), "--index", str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (2, "error: database or disk is full")
+    assert len(Index(copy)) == 12

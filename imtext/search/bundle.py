@@ -186,7 +186,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} is a bundle of schema {schema}, and this imtext reads {SCHEMA}: update imtext. {_AGAIN}"
         )
     if manifest.get("sha256") != _seal(manifest):
-        raise BundleError(f"{folder / MANIFEST} has been altered: its hash differs. {_AGAIN}")
+        raise BundleError(
+            f"{folder / MANIFEST} has been altered, or written by an older imtext: its hash differs. {_AGAIN}"
+        )
     return dict(manifest)
 
 

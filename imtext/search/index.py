@@ -178,7 +178,7 @@ class Index:
             begun = re.fullmatch(rf"({VECTORS}|\.{BUNDLE}\.unfinished|\.{BUNDLE}\.old)\.(\d{{1,9}})(\.\d+)?", path.name)
             if begun and not _is_alive(int(begun[2])):
                 if path.is_dir():
-                    shutil.rmtree(path)
+                    shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink(missing_ok=True)
 
