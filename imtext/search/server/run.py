@@ -33,7 +33,8 @@ def serve(
         token: that has to be presented.
         anyone: may others than this machine ask without a token?
         cors_origins: other origins whose pages may ask.
-        names: it answers to beside those of this machine, such as the one a reverse proxy passes on.
+        names: it answers to beside those of this machine, such as the one a reverse proxy passes on; another host
+            answers to any.
         started: called with the address and the number of pictures when requests can come.
 
     Raises:
@@ -51,7 +52,7 @@ def serve(
             f"--host {host} opens the pictures to everybody who reaches this machine. Add --token <secret>, or "
             "--anyone if that is meant"
         )
-    app = create_app(index, token, (*LOOPBACK, *names) if local or names else (), cors_origins)
+    app = create_app(index, token, (*LOOPBACK, *names) if local else (), cors_origins)
     listening = _listen(host, port)
     port = listening.getsockname()[1]
     config = uvicorn.Config(
