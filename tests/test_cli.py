@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from imtext.search import Bundle, Index
 from imtext.search.bundle import write_bundle
@@ -221,7 +222,7 @@ def test_indexing_that_cannot_go_on(index: Path, tmp_path: Path, happens: str, c
 
 def test_full_disk(index: Path, tmp_path: Path) -> None:
     for number in range(100):
-        (tmp_path / f"{number}{'x' * 100}.png").write_text("no picture")
+        Image.new("RGB", (32, 32), (2 * number, 0, 0)).save(tmp_path / f"{number}.png")
     program = (
         "from imtext.search.store import SQLiteStore\n"
         "commit = SQLiteStore.commit\n"
