@@ -204,7 +204,8 @@ def _names_other_files(graph: bytes) -> bool:
     They would be looked for in the working directory, unchecked. In protocol buffers a text follows its length, whose
     last byte is 8 for the key that such weights must have, or 0 where zeros were added to the length.
     """
-    return b"\x08location" in graph or b"\0location" in graph
+    # Nearly always the word alone is missing, which is seen in one pass.
+    return b"location" in graph and (b"\x08location" in graph or b"\0location" in graph)
 
 
 def _fingerprint(hashes: Mapping[str, Any], preprocess: Mapping[str, Any]) -> str:
