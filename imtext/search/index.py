@@ -71,6 +71,7 @@ class Index:
     def __init__(self, folder: Path, threads: int | None = None, follow: bool = True) -> None:
         self.folder, self.follow = folder, follow
         self.store = SQLiteStore(folder / ROWS)
+        self._written = folder / ROWS, folder / BUNDLE / MANIFEST
         self._identity = self._inodes()
         self.bundle = load_bundle(folder / BUNDLE)
         if self.bundle.embed_dim != self.store.embed_dim:
@@ -216,7 +217,7 @@ class Index:
     def _inodes(self) -> tuple[int, ...] | None:
         """Of rows and bundle, which `rebuild` puts in their places one after the other."""
         try:
-            rows, bundle = (self.folder / ROWS).stat(), (self.folder / BUNDLE / MANIFEST).stat()
+            rows, bundle = (path.stat() for path in self._written)
         except OSError:
             return None
         state = (rows.st_size, rows.st_mtime_ns) if self.store.immutable else ()
