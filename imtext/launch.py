@@ -145,6 +145,8 @@ def _explain_key(error: Exception, config_name: str, overrides: list[str]) -> st
         if (CONFIG_DIR / key).is_dir() and override.value() is None:
             return f"{override.input_line}: to leave a whole group out, write ~{key}"
         if f"'{key}'" in str(error) or f"'{key.rsplit('.', 1)[-1]}'" in str(error):
+            if override.is_add() and key in flat_keys(raw):
+                return f"{override.input_line}: {key} is a setting already; leave the + away"
             if can_be_added(raw, key):
                 return f"{override.input_line}: {key} has no value yet; to add it, write +{override.input_line}"
             groups = [path.name for path in CONFIG_DIR.iterdir() if path.is_dir()]

@@ -6,19 +6,36 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from imtext.config import instantiate
+from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.dataset import Batch
 from imtext.data.tokenizer import CaptionTokenizer
 from imtext.errors import CheckpointError
 from imtext.losses import chance_loss, spread, total_loss
 from imtext.metrics import RetrievalMetrics
-from imtext.models import DualEncoder
+from imtext.models import DualEncoder, LSTMEncoder
 from imtext.optim import AdamW
 from imtext.preprocess import Preprocess
 from imtext.stages import Plan
 
 FORMAT = 1  # of what we add to a checkpoint
+
+
+def build_model(settings: DictConfig, data: RetrievalDataModule) -> DualEncoder:
+    """The towers for a data set, with as many word embeddings as its vocabulary has words.
+
+    Args:
+        settings: of the model; its `vocab_size` is filled in.
+        data: already set up.
+    """
+    settings.text_encoder.vocab_size = data.tokenizer.vocab_size
+    model: DualEncoder = instantiate(settings)
+    if isinstance(words := model.text_encoder, LSTMEncoder) and words.word_init == "lsa":
+        words.start_from(data.word_vectors(words.word_embedding.embedding_dim))
+    return model
 
 
 class RetrievalModule(LightningModule):

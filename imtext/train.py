@@ -47,7 +47,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     from imtext.checkpoints import check_resume, epochs_done, find_checkpoint, load_model, read_checkpoint
     from imtext.devices import keep_freed_memory, settle_device
     from imtext.features import cache_features
-    from imtext.module import RetrievalModule
+    from imtext.module import RetrievalModule, build_model
     from imtext.report import print_results, write_metrics
     from imtext.stages import Plan
     from imtext.tracking import source_tags, tracked
@@ -90,9 +90,8 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     data: RetrievalDataModule = instantiate(config.data)
     data.setup()
     data.require("train", "val")
-    config.model.text_encoder.vocab_size = data.tokenizer.vocab_size
+    model = build_model(config.model, data)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    model = instantiate(config.model)
     plan = Plan(stages, len(model.image_encoder.blocks))
     module = RetrievalModule(
         model, loss, optim, data.tokenizer, data.preprocess, plan, config=resolved, seed=config.seed

@@ -86,6 +86,7 @@ def test_original_settings_can_be_set(override: str) -> None:
         ("optim.lrr=1e-3", "Did you mean optim.lr"),
         ("+trainer.gradient_clip=1", "gradient_clip_val"),
         ("+data.augment.crop=0.5", "no setting called data.augment.crop"),
+        ("+model.dropout=0.5", r"leave the \+ away"),
         ("+callbacks.early.patience=3", "callbacks.early has no _target_"),
         ("+paths.ouput_dir=x", "Did you mean output_dir"),
         ("data.batch_size=many", "data.batch_size=many: input should be a valid integer"),

@@ -109,6 +109,7 @@ class TestRepeatability:
         "stages.top.after_epochs=1",
         "stages.whole.after_epochs=2",
         "data.augment={_target_:imtext.data.transforms.Augment,image_size:32}",
+        "model.text_encoder.word_init=lsa",
         "stages.heads.views=3",
         "stages.top.views=3",
         "+callbacks.average._target_=imtext.callbacks.AverageWeights",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imtext.data import RetrievalDataModule
     from imtext.data.dataset import Batch
     from imtext.models import DualEncoder
-    from imtext.module import RetrievalModule
+    from imtext.module import RetrievalModule, build_model
     from imtext.stages import Plan
 
 log = logging.getLogger(__name__)
@@ -104,8 +104,7 @@ def _build(config: DictConfig) -> tuple[RetrievalDataModule, RetrievalModule]:
     data: RetrievalDataModule = instantiate(config.data)
     data.setup()
     data.require("train", "val")
-    config.model.text_encoder.vocab_size = data.tokenizer.vocab_size
-    model = instantiate(config.model)
+    model = build_model(config.model, data)
     stages = {name: instantiate(node) for name, node in (config.stages or {}).items() if node is not None}
     plan = Plan(stages, len(model.image_encoder.blocks))
     loss, optim = instantiate(config.loss), instantiate(config.optim)

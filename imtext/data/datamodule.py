@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import torch
 from lightning.pytorch import LightningDataModule
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from imtext.data.cache import cached_images
@@ -19,6 +20,7 @@ from imtext.data.captions import SPLITS, CaptionedImages, Split, split_by_ratios
 from imtext.data.dataset import Batch, BatchSampler, ImageSource, Pictures, RetrievalDataset
 from imtext.data.tokenizer import CaptionTokenizer
 from imtext.data.transforms import Augment
+from imtext.data.word_vectors import latent_semantics
 from imtext.errors import ConfigError, DataError
 from imtext.preprocess import Preprocess, Resize
 
@@ -153,6 +155,14 @@ class RetrievalDataModule(LightningDataModule, ABC):
         """The vocabulary in use."""
         assert self._tokenizer is not None, "call setup() first"
         return self._tokenizer
+
+    def word_vectors(self, dim: int) -> Tensor:
+        """Vectors ``[vocab_size, dim]`` for the words of the training captions, see `latent_semantics`."""
+        documents = (
+            [token for caption in self.captions[row] for token in self.tokenizer.tokenizer.encode(caption).ids]
+            for row in self.rows["train"]
+        )
+        return latent_semantics(documents, self.tokenizer.vocab_size, dim)
 
     def picture(self, image_id: int) -> Image.Image:
         """An image as the model sees it, for people to look at."""

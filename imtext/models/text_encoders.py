@@ -11,6 +11,7 @@ from imtext.data.tokenizer import PAD_ID, UNK_ID
 from imtext.errors import ConfigError
 
 Pooling = Literal["max", "mean", "last"]
+WordInit = Literal["random", "lsa"]
 
 
 class LSTMEncoder(nn.Module):
@@ -31,6 +32,8 @@ class LSTMEncoder(nn.Module):
         word_dropout: share of words that are made unknown in training, so that no single word is relied upon.
         mean_of_words: append the mean word embedding to the features: a bag of words, which learns fast from few
             captions, beside the LSTM, which knows about order.
+        word_init: what word embeddings are at the beginning: ``random``, or ``lsa``, vectors that were learnt from the
+            training captions by latent semantic analysis.
         word_scale: standard deviation of word embeddings at the beginning. Their mean learns faster from small ones,
             which an optimizer with small steps can move; an LSTM alone wants them large.
     """
@@ -48,6 +51,7 @@ class LSTMEncoder(nn.Module):
         dropout: float = 0.1,
         word_dropout: float = 0.0,
         mean_of_words: bool = False,
+        word_init: WordInit = "random",
         word_scale: float = 1.0,
     ) -> None:
         super().__init__()
@@ -57,6 +61,9 @@ class LSTMEncoder(nn.Module):
             raise ConfigError("model.text_encoder.vocab_size is unknown: it is set from the tokenizer")
         if pooling not in get_args(Pooling):
             raise ConfigError(f"pooling must be one of {', '.join(get_args(Pooling))}, not {pooling!r}")
+        if word_init not in get_args(WordInit):
+            raise ConfigError(f"word_init must be one of {', '.join(get_args(WordInit))}, not {word_init!r}")
+        self.word_init, self.word_scale = word_init, word_scale
         self.num_features = hidden_dim * (2 if bidirectional else 1) + (word_dim if mean_of_words else 0)
         self.pooling, self.word_dropout, self.mean_of_words = pooling, word_dropout, mean_of_words
         self.dropout = nn.Dropout(dropout)
@@ -65,6 +72,11 @@ class LSTMEncoder(nn.Module):
             self.word_embedding.weight.mul_(word_scale)
         self.forward_lstm = _Stack(word_dim, hidden_dim, num_layers, dropout)
         self.backward_lstm = _Stack(word_dim, hidden_dim, num_layers, dropout) if bidirectional else None
+
+    def start_from(self, word_vectors: Tensor) -> None:
+        """Begin with ``[vocab_size, word_dim]`` of standard deviation 1."""
+        with torch.no_grad():
+            self.word_embedding.weight.copy_(word_vectors * self.word_scale)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """``[N, L]`` int64 and ``[N, L]`` bool (True on real tokens, which come first) → ``[N, num_features]``."""
