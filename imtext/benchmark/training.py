@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imtext.data import RetrievalDataModule
     from imtext.data.dataset import Batch
     from imtext.models import DualEncoder
-    from imtext.module import RetrievalModule, build_model
+    from imtext.module import RetrievalModule
     from imtext.stages import Plan
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def benchmark_training(overrides: list[str], steps: int, reach: int = 0) -> dict
 
 
 def _build(config: DictConfig) -> tuple[RetrievalDataModule, RetrievalModule]:
-    from imtext.module import RetrievalModule
+    from imtext.module import RetrievalModule, build_model
     from imtext.stages import Plan
 
     data: RetrievalDataModule = instantiate(config.data)
