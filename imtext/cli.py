@@ -240,7 +240,8 @@ def search(
 
 def _end_with_reader() -> None:
     """In a pipe such as `… | head` end without a word, as other tools do; Python would make it exit code 1."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if hasattr(signal, "SIGPIPE"):  # not on Windows
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def _asked(query: Sequence[str] | None, queries: Path | None) -> list[str]:
