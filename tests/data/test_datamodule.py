@@ -23,6 +23,10 @@ from imtext.errors import ConfigError, DataError
 from imtext.preprocess import Preprocess
 
 
+def whole(images: CachedImages) -> np.ndarray[Any, np.dtype[Any]]:
+    return np.stack([images[row] for row in range(len(images))])
+
+
 def shapes(tmp_path: Path, **options: Any) -> Shapes:
     data = Shapes(40, **{"image_size": 32, "batch_size": 8, "cache_dir": str(tmp_path), "seed": 5, **options})
     data.setup()
@@ -158,15 +162,15 @@ class TestCache:
         monkeypatch.setattr("imtext.data.cache._decode", lambda *_: pytest.fail("decoded again"))
         again = Flickr8k(str(pictures), image_size=32, cache_dir=str(tmp_path))
         again.setup()
-        assert all((first.pixels[row] == again.pixels[row]).all() for row in range(len(first.pixels)))
+        assert (whole(first.pixels) == whole(again.pixels)).all()
 
     def test_killed_writer_leaves_nothing_to_trust(self, tmp_path: Path) -> None:
         source = Shapes(12).load_source()
         finished = cached_images(source, self.PREPROCESS, tmp_path)
-        expected = np.stack([*finished])
+        expected = whole(finished)
         finished.path.rename(finished.path.with_suffix(".partial"))  # what a writer killed at the last moment leaves
         finished.path.with_suffix(".partial").write_bytes(b"half")
-        assert (np.stack([*cached_images(source, self.PREPROCESS, tmp_path)]) == expected).all()
+        assert (whole(cached_images(source, self.PREPROCESS, tmp_path)) == expected).all()
 
     def test_a_changed_picture_is_another_cache(self, folder: Path, tmp_path: Path) -> None:
         paths = []
@@ -207,4 +211,4 @@ class TestCache:
 
 
 def _cache_sum(folder: Path) -> int:
-    return int(np.stack([*cached_images(Shapes(50).load_source(), Preprocess(32), folder)]).sum())
+    return int(whole(cached_images(Shapes(50).load_source(), Preprocess(32), folder)).sum())
