@@ -74,6 +74,11 @@ class EpochSummary(Callback):
         if not math.isfinite(loss) or trainer.global_step >= self.after_steps:
             self.diagnose(figures)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """However short it was, say so if nothing came of it."""
+        if self.history and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.diagnose(self.history[-1])
+
     def draw(self, path: Path) -> None:
         """Save the curves of loss, recall and temperature."""
         charts = {

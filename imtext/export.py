@@ -180,7 +180,8 @@ def _graph(module: nn.Module, inputs: dict[str, Tensor], dynamic: dict[str, tupl
     shapes = {name: {place: sizes[size] for place, size in enumerate(names)} for name, names in dynamic.items()}
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # about the exporter's own insides
-        levels = {name: logging.getLogger(name).level for name in ("torch.onnx", "onnxscript", "torch.export")}
+        talkative = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
+        levels = {name: logging.getLogger(name).level for name in talkative}
         for name in levels:
             logging.getLogger(name).setLevel(logging.ERROR)
         try:

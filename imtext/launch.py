@@ -68,6 +68,11 @@ def launch(
         overrides = [_expand_home(override) for override in args.overrides]
         if not (args.hydra_help or args.shell_completion or args.info):
             overrides = prepare(overrides) if prepare and overrides else overrides
+            parsed = parse_overrides(overrides)
+            several = next((each for each in parsed if each.is_sweep_override()), None)
+            sweeps = args.multirun or any(each.key_or_group in ("sweep", "hydra.mode") for each in parsed)
+            if several is not None and not sweeps:
+                raise ConfigError(f"{several.input_line}: several values make a sweep, which takes -m before them")
             check_overrides(
                 args.config_name or config_name, overrides, args.config_dir, deep=not (args.help or args.cfg)
             )

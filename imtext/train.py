@@ -158,7 +158,8 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
             for tracker in trackers:
                 tracker.log_folder(bundle)
     since = "" if checkpoint is None else " since resuming"
-    print_results(metrics, f"Best epoch of {trainer.current_epoch}; {metrics['seconds']:.0f} s{since}")
+    chosen = f"Best: epoch {metrics['best_epoch']:.0f}" if "best_epoch" in metrics else "The last epoch"
+    print_results(metrics, f"{chosen} of {trainer.current_epoch}; {metrics['seconds']:.0f} s{since}")
     print(f"Checkpoint: {best or 'none kept'}")
     if bundle is not None:
         print(f"Bundle: {bundle}")
@@ -225,7 +226,9 @@ def measure(
     kept = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""  # type: ignore[attr-defined]
     if kept:
         # Weights alone: through the trainer, callbacks would return to their state of that epoch as well.
-        module.load_state_dict(read_checkpoint(Path(kept))["state_dict"])
+        content = read_checkpoint(Path(kept))
+        module.load_state_dict(content["state_dict"])
+        metrics["best_epoch"] = float(content["epoch"] + 1)
     measured = trainer.validate(module, data, verbose=False)
     if len(data.rows["test"]) > 1:
         measured += trainer.test(module, data, verbose=False)

@@ -162,11 +162,18 @@ def test_help_does_not_wait_for_torch(flag: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_command_line_reports_mistakes_without_a_traceback(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "imtext.train", "trainer.max_epoch=3"]
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("trainer.max_epoch=3", "there is no setting called trainer.max_epoch."),
+        ("optim.lr=1e-4,3e-4", "several values make a sweep, which takes -m before them"),
+    ],
+)
+def test_command_line_reports_mistakes_without_a_traceback(tmp_path: Path, mistake: str, message: str) -> None:
+    command = [sys.executable, "-m", "imtext.train", mistake]
     shown = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert shown.returncode == 1
-    assert shown.stderr.startswith("error: trainer.max_epoch=3: there is no setting called trainer.max_epoch.")
+    assert shown.stderr.startswith(f"error: {mistake}: {message}")
     assert "Traceback" not in shown.stderr
     assert not list(tmp_path.iterdir())
 

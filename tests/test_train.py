@@ -194,6 +194,8 @@ class TestCheckpoints:
     def test_last_is_the_last_epoch_even_when_best_is_not(self, run: Path) -> None:
         assert read_checkpoint(run / "checkpoints" / "last.ckpt")["epoch"] == 2
         assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+        best = json.loads((run / "metrics.json").read_text())["best_epoch"]
+        assert read_checkpoint(run / "checkpoints" / "best.ckpt")["epoch"] == best - 1
 
     def test_holds_only_plain_values(self, run: Path) -> None:
         content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
@@ -398,10 +400,11 @@ def test_without_stages_everything_learns(compose: Compose) -> None:
     assert objects["module"].plan.frozen_blocks(0) == 0
 
 
-def test_stopped_early_it_stays_so_until_there_is_patience(compose: Compose) -> None:
+def test_stopped_early_it_stays_so_until_there_is_patience(compose: Compose, caplog: pytest.LogCaptureFixture) -> None:
     lazy = (*QUICK, "optim.lr=1e-9", "optim.schedule=constant")  # nothing gets better
     first, _ = train(compose(*lazy, "trainer.max_epochs=6", "callbacks.early_stopping.patience=1"))
     assert first["epochs"] < 6
+    assert "nothing has been learnt" in caplog.text  # however short it was
     again, _ = train(compose(*lazy, "trainer.max_epochs=6", "callbacks.early_stopping.patience=1", "ckpt_path=last"))
     assert without_time(again) == without_time(first)
     more, _ = train(compose(*lazy, "trainer.max_epochs=6", "callbacks.early_stopping.patience=9", "ckpt_path=last"))
