@@ -70,6 +70,17 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(ERROR)
 
 
+def _bundle(named: Path | None) -> Path:
+    """The bundle that was named, or the newest below runs/; which one that is, nobody else says."""
+    from imtext.search import newest_bundle, runs_dir
+
+    if named is not None:
+        return named
+    newest = newest_bundle(runs_dir())
+    print(f"Model: {_line(str(newest))}", file=sys.stderr)
+    return newest
+
+
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
@@ -101,14 +112,14 @@ def index(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from imtext.search import Index, default_index, load_bundle, newest_bundle, runs_dir
+    from imtext.search import Index, default_index, load_bundle
 
     folder = index or default_index()
     exists = (folder / "bundle" / "manifest.json").is_file()
     if status:
         _print_status(folder, sources or [])
         return
-    own = folder / "bundle" if exists and bundle is None else bundle or newest_bundle(runs_dir())
+    own = folder / "bundle" if exists and bundle is None else _bundle(bundle)
     opened = Index.create(folder, load_bundle(own), rebuild)
     columns = (
         TextColumn("Indexing"),
@@ -307,7 +318,7 @@ def rank(
     from imtext.search import create_predictor
     from imtext.search.sheet import percent
 
-    predictor = create_predictor(bundle)
+    predictor = create_predictor(_bundle(bundle))
     kind = "text" if texts else "path"
     ranked = (predictor.rank_texts if texts else predictor.rank_images)(query, candidates, top_k)
     ordered = [(str(getattr(one, kind)), one) for one in ranked]
@@ -455,9 +466,9 @@ def demo(
     import numpy as np
 
     from imtext.data.shapes import describe, draw, random_scene
-    from imtext.search import Index, load_bundle, newest_bundle, parse_query, runs_dir
+    from imtext.search import Index, load_bundle, parse_query
 
-    model = load_bundle(bundle or newest_bundle(runs_dir()))
+    model = load_bundle(_bundle(bundle))
     rng = np.random.default_rng(7)
     gallery = folder / "pictures"
     gallery.mkdir(parents=True, exist_ok=True)

@@ -160,6 +160,16 @@ def test_rank(index: Path, bundle: Bundle) -> None:
     assert len(done.stdout.splitlines()) == 2
 
 
+def test_the_default_model_is_named(index: Path, bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to(bundle.path.parent)
+    said = f"Model: {tmp_path / 'runs' / 'bundle'}\n"
+    photo = index.parent / "00.png"
+    for verb in (["index", photo, "--index", tmp_path / "index"], ["rank", "red", photo], ["demo", tmp_path / "demo"]):
+        assert said in imtext(*verb, IMTEXT_ROOT=str(tmp_path)).stderr
+    assert "Model" not in imtext("index", "--index", tmp_path / "index", IMTEXT_ROOT=str(tmp_path)).stderr, "its own"
+    assert "Model" not in imtext("rank", "red", photo, "--bundle", bundle.path, IMTEXT_ROOT=str(tmp_path)).stderr
+
+
 def test_status_changes_nothing(index: Path) -> None:
     added = picture(index.parent / "late.png", 77)
     told = imtext("index", "--status", "--index", index).stdout
