@@ -75,6 +75,12 @@ def test_no_good_match(index: Path) -> None:
     assert "not in the model's vocabulary: zebra" in done.stderr
 
 
+def test_no_word_is_known(index: Path) -> None:
+    done = imtext("search", "Xyzzy! + 2:plugh", "--index", index)
+    assert (done.returncode, "No good match" in done.stdout) == (1, True)
+    assert "  0 %" in imtext("search", "xyzzy", "--index", index, "--min-relevance", "0").stdout
+
+
 def test_sheet(index: Path, tmp_path: Path) -> None:
     done = imtext("search", "<b>red & blue", "--index", index, "--min-relevance", "0", "--sheet", tmp_path / "s.html")
     assert done.returncode == 0

@@ -84,6 +84,14 @@ class Encoder:
             text[slice(*span)] for number, span in zip(encoding.ids, encoding.offsets, strict=True) if number == UNK_ID
         ]
 
+    def knows(self, text: str) -> bool:
+        """Was any word of a text in a training caption? Marks of punctuation are no words."""
+        encoding = self.tokenizer.encode(text.encode("utf-8", "replace").decode())
+        return any(
+            number != UNK_ID and any(map(str.isalnum, text[slice(*span)]))
+            for number, span in zip(encoding.ids, encoding.offsets, strict=True)
+        )
+
     def _run(self, graph: str, inputs: dict[str, npt.NDArray[Any]]) -> Embeddings:
         (output,) = self._session(graph).run(None, inputs)
         if output.shape[1:] != (self.bundle.embed_dim,):

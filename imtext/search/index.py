@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,11 +19,12 @@ from imtext.search import sync
 from imtext.search.bundle import MANIFEST, Bundle, copy_bundle, is_replaceable, load_bundle
 from imtext.search.encoder import Embeddings, Encoder
 from imtext.search.matrix import Matrix, open_matrix
-from imtext.search.query import Term, embed_queries
+from imtext.search.query import Term, embed_queries, is_unknown
 from imtext.search.store import SQLiteStore
 
 ROWS, VECTORS, LOCK, BUNDLE = "index.sqlite", "vectors.cache", "writer.lock", "bundle"
 MAX_TOP_K = 1_000
+EMPTIED = "has no pictures any more; --allow-empty removes them"
 
 
 def default_index() -> Path:
@@ -117,7 +118,9 @@ class Index:
 
     def compare(self, sources: Sequence[str] = ()) -> sync.Changes:
         """What `update` would do, without doing it."""
-        return sync.compare(self.store, self._find(sources))
+        found = self._find(sources)
+        found.refused |= dict.fromkeys(self._emptied(found), EMPTIED)
+        return sync.compare(self.store, found)
 
     def update(
         self,
@@ -135,8 +138,8 @@ class Index:
             files: paths, as in a list; one that is missing is refused.
 
         Raises:
-            SearchError: another process is writing, a source is missing, a folder is suddenly empty, or the index was
-                made anew since it was opened.
+            SearchError: another process is writing, a source is missing, a folder that was named is suddenly empty,
+                or the index was made anew since it was opened.
         """
         with _only_writer(self.folder):
             self._require(self._identity == self._inodes())
@@ -144,14 +147,14 @@ class Index:
             found = self._find(sources, files)
             if allow_empty:
                 found.believe_missing()
-            changes = sync.compare(self.store, found)
-            for folder in found.folders:
-                emptied = not any(path.startswith(folder.rstrip(os.sep) + os.sep) for path in found.files)
-                if emptied and not allow_empty and any(True for _ in self.store.files(folder)):
+            elif emptied := self._emptied(found):
+                if not found.everything:
                     raise SearchError(
-                        f"{folder} has no pictures any more, but the index knows some of it. Is a drive not mounted? "
-                        "To remove them, add --allow-empty"
+                        f"{emptied[0]} has no pictures any more, but the index knows some of it. Is a drive not "
+                        "mounted? To remove them, add --allow-empty"
                     )
+                found.refused |= dict.fromkeys(emptied, EMPTIED)  # it keeps none of the others from being followed
+            changes = sync.compare(self.store, found)
             self.store.remember(self._absolute(sources), forget=found.missing if allow_empty else [])
             done, total = 0, len(changes.new) + len(changes.changed)
 
@@ -172,6 +175,16 @@ class Index:
         found = sync.find(remembered, again=True)
         found.everything = True
         return found
+
+    def _emptied(self, found: sync.Found) -> list[str]:
+        """Folders without a picture of which the index knows some; not those that cannot be listed."""
+        return [
+            folder
+            for folder in found.folders
+            if folder not in found.refused
+            and not any(path.startswith(folder.rstrip(os.sep) + os.sep) for path in found.files)
+            and any(True for _ in self.store.files(folder))
+        ]
 
     def _tidy(self) -> None:
         """Remove what processes that are no more had begun to write."""
@@ -253,7 +266,11 @@ class Index:
     ) -> list[list[SearchResult]]:
         """Like `search` for many queries, which share the pass over all vectors."""
         texts = [all(term.picture is None for term in terms) for terms in queries]
-        return self.nearest(embed_queries(queries, self.encoder), top_k, min_relevance, texts)
+        found = self.nearest(embed_queries(queries, self.encoder), top_k, min_relevance, texts)
+        for row, terms in enumerate(queries):
+            if is_unknown(terms, self.encoder):  # then nothing is likely, whatever the scores are
+                found[row] = [replace(one, relevance=0.0) for one in found[row] if min_relevance <= 0]
+        return found
 
     def nearest(
         self, vectors: Embeddings, top_k: int, min_relevance: float = 0.0, calibrated: Sequence[bool] | None = None

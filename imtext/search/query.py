@@ -99,6 +99,11 @@ def embed_queries(queries: Sequence[Sequence[Term]], encoder: Encoder) -> Embedd
     return vectors
 
 
+def is_unknown(terms: Sequence[Term], encoder: Encoder) -> bool:
+    """Is a query nothing but words of no training caption? All such queries look alike to the model."""
+    return all(term.text is not None and not encoder.knows(term.text) for term in terms)
+
+
 def embed_picture(source: Path | bytes, encoder: Encoder, max_pixels: int = MAX_PIXELS) -> Embeddings:
     """One picture → ``[embed_dim]`` of unit length.
 

@@ -137,7 +137,7 @@ def test_unmounted_drive(index: Index, gallery: Path) -> None:
     assert len(index) == 12
     gallery.mkdir()
     with pytest.raises(SearchError, match=r"drive not mounted.*--allow-empty"):
-        index.update()
+        index.update([str(gallery)])
     assert len(index) == 12
     assert index.update(allow_empty=True).removed == 12
     assert index.search(parse_query("red")) == []
@@ -221,6 +221,22 @@ def test_one_missing_source_does_not_keep_the_others(index: Index, gallery: Path
     assert (report.added, report.removed, list(report.refused)) == (1, 0, [str(other)])
     report = index.update(allow_empty=True)
     assert (report.removed, report.refused, index.store.sources()) == (1, {}, [str(gallery)])
+
+
+def test_one_emptied_source_does_not_keep_the_others(index: Index, gallery: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    picture(other / "a.png", 70)
+    index.update([str(gallery), str(other)])
+    (other / "a.png").unlink()
+    picture(gallery / "new.png", 71)
+    warned = {str(other): "has no pictures any more; --allow-empty removes them"}
+    changes = index.compare()
+    assert (len(changes.new), changes.gone, changes.unseen) == (1, [], warned)
+    report = index.update()
+    assert (report.added, report.removed, report.refused, len(index)) == (1, 0, warned, 14)
+    report = index.update(allow_empty=True)
+    assert (report.removed, report.refused, len(index)) == (1, {}, 13)
 
 
 def test_what_a_pattern_found_is_followed(index: Index, gallery: Path) -> None:

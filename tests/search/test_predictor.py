@@ -63,6 +63,8 @@ def test_database(predictor: Predictor, gallery: Path) -> None:
     assert len(results) == 5
     batch = predictor.search_database_batch(["red", "blue"], top_k=5)
     assert [one.path for one in batch[0]] == [one.path for one in results]
+    assert {one.relevance for one in predictor.search_database("xyzzy")} == {0.0}, "no word of it is known"
+    assert predictor.search_database("xyzzy", min_relevance=1e-9) == []
     assert predictor.search_similar(gallery / "03.png")[0].path == str(gallery / "03.png")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from imtext.errors import SearchError
 from imtext.search import Encoder
-from imtext.search.query import Term, embed_queries, parse_query
+from imtext.search.query import Term, embed_queries, is_unknown, parse_query
 from tests.conftest import picture
 
 
@@ -81,6 +81,13 @@ def test_arithmetic(encoder: Encoder, tmp_path: Path) -> None:
 def test_cancelled(encoder: Encoder) -> None:
     with pytest.raises(SearchError, match="cancel each other out"):
         embed_queries([parse_query("red - red")], encoder)
+
+
+def test_nothing_but_unknown_words(encoder: Encoder, tmp_path: Path) -> None:
+    path = picture(tmp_path / "one.png", 0)
+    unknown = {"xyzzy": True, "Xyzzy, plugh! - zorkmid": True, "?!": True, "red xyzzy": False, "red - xyzzy": False}
+    for query, expected in (unknown | {f"xyzzy + {path}": False, str(path): False}).items():
+        assert is_unknown(parse_query(query), encoder) == expected, query
 
 
 def test_broken_picture(encoder: Encoder, tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_search_is_that_of_the_index(server: Server) -> None:
     cut = server.get("/search", params={"q": query, "top_k": 30, "min_relevance": middle}).json()["results"]
     assert cut == [one for one in all_relevance if one["relevance"] >= middle]
     assert server.get("/search", params={"q": "a zorkmid"}).json()["unknown_words"] == ["zorkmid"]
+    assert server.get("/search", params={"q": "zorkmid", "min_relevance": 1e-9}).json()["results"] == []
 
 
 def test_a_picture_finds_itself(server: Server) -> None:

@@ -23,7 +23,7 @@ from imtext.errors import SearchError
 from imtext.preprocess import open_image
 from imtext.search.encoder import Embeddings
 from imtext.search.index import Index, SearchResult
-from imtext.search.query import Term, embed_picture, embed_queries
+from imtext.search.query import Term, embed_picture
 from imtext.search.server.batching import Batcher, BusyError
 from imtext.search.server.guard import Limits
 from imtext.search.store import File
@@ -96,10 +96,9 @@ class Service:
         """Answer several text queries with one pass."""
         index = self.index
         try:
-            vectors = embed_queries([one.terms for one in batch], index.encoder)
+            found = index.search_batch([one.terms for one in batch], max(one.top_k for one in batch))
         except SearchError as error:  # one of them is to blame; the others deserve an answer
             return [error] if len(batch) == 1 else [self._search([one])[0] for one in batch]
-        found = index.nearest(vectors, max(one.top_k for one in batch))
         return [
             [one for one in results if one.relevance is None or one.relevance >= wanted.min_relevance][: wanted.top_k]
             for wanted, results in zip(batch, found, strict=True)
