@@ -140,8 +140,16 @@ def index(
             bar.stop()
             print("Stopped; what was committed is kept.", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
-    for path, reason in sorted(report.refused.items()):
+    for path in report.bare:
+        if path not in report.refused:
+            print(f"no pictures in {_line(path)}", file=sys.stderr)
+    remembered = set(opened.store.sources())
+    # Whole sources first: they matter more than single files.
+    refused = sorted(report.refused.items(), key=lambda one: (one[0] not in remembered, one))
+    for path, reason in refused[:10]:
         print(f"left out: {_line(path)}: {reason}", file=sys.stderr)
+    if len(refused) > 10:
+        print(f"left out: … and {len(refused) - 10:,} more (imtext index --status names all)", file=sys.stderr)
     for before, after in report.renamed[:5]:
         print(f"renamed: {_line(before)} → {_line(after)}", file=sys.stderr)
     counts = {

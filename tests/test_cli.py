@@ -170,10 +170,38 @@ def test_the_default_model_is_named(index: Path, bundle: Bundle, tmp_path: Path)
     (tmp_path / "runs").symlink_to(bundle.path.parent)
     said = f"Model: {tmp_path / 'runs' / 'bundle'}\n"
     photo = index.parent / "00.png"
-    for verb in (["index", photo, "--index", tmp_path / "index"], ["rank", "red", photo], ["demo", tmp_path / "demo"]):
-        assert said in imtext(*verb, IMTEXT_ROOT=str(tmp_path)).stderr
-    assert "Model" not in imtext("index", "--index", tmp_path / "index", IMTEXT_ROOT=str(tmp_path)).stderr, "its own"
+    made = tmp_path / "index"
+    for args in (("index", photo, "--index", made), ("rank", "red", photo), ("demo", tmp_path / "demo")):
+        assert said in imtext(*args, IMTEXT_ROOT=str(tmp_path)).stderr
+    assert "Model" not in imtext("index", "--index", made, IMTEXT_ROOT=str(tmp_path)).stderr, "it has its own"
     assert "Model" not in imtext("rank", "red", photo, "--bundle", bundle.path, IMTEXT_ROOT=str(tmp_path)).stderr
+
+
+def test_useless_sources_are_not_remembered(index: Path, tmp_path: Path) -> None:
+    copy, empty = shutil.copytree(index, tmp_path / "index"), tmp_path / "empty"
+    empty.mkdir()
+    done = imtext("index", empty, "--index", copy)
+    assert (done.returncode, done.stderr.strip()) == (0, f"no pictures in {empty}")
+    assert str(empty) not in imtext("info", copy).stdout
+
+
+def test_what_is_left_out_is_no_flood(index: Path, tmp_path: Path) -> None:
+    copy, bad, gone = shutil.copytree(index, tmp_path / "index"), tmp_path / "bad", tmp_path / "gone"
+    for folder in (bad, gone):
+        folder.mkdir()
+    picture(gone / "a.png", 50)
+    imtext("index", gone, bad, "--index", copy)
+    shutil.rmtree(gone)
+    for number in range(12):
+        (bad / f"{number:02}.png").write_text(f"no picture {number}")
+    assert imtext("index", bad, "--index", copy).stderr.count("left out: ") == 11
+    for path in bad.iterdir():
+        path.write_text("nor is this")
+    said = imtext("index", "--index", copy).stderr.strip().splitlines()
+    assert len(said) == 11
+    assert said[0].startswith(f"left out: {gone}: not there any more")
+    assert said[-1] == "left out: … and 3 more (imtext index --status names all)"
+    assert imtext("index", "--status", "--index", copy).stdout.count("left out: ") == 13
 
 
 def test_status_changes_nothing(index: Path) -> None:

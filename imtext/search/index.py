@@ -155,7 +155,9 @@ class Index:
                     )
                 found.refused |= dict.fromkeys(emptied, EMPTIED)  # it keeps none of the others from being followed
             changes = sync.compare(self.store, found)
-            self.store.remember(self._absolute(sources), forget=found.missing if allow_empty else [])
+            bare = [path for path in found.bare if not any(True for _ in self.store.files(path))]
+            kept = [path for path in self._absolute(sources) if path not in bare]
+            self.store.remember(kept, forget=found.missing if allow_empty else [])
             done, total = 0, len(changes.new) + len(changes.changed)
 
             def count(number: int, path: str) -> None:
@@ -164,6 +166,7 @@ class Index:
                 progress(done, total, path)
 
             report = sync.apply(self.store, self.encoder, changes, count)
+            report.bare = bare
             self.matrix()  # so that the first search need not make it
         return report
 

@@ -36,6 +36,7 @@ class Found:
         folders: of which the index shall hold exactly these files.
         refused: paths that could not even be looked at, and why.
         missing: sources of earlier runs that are not there any more.
+        bare: sources given for the first time in which there is no picture.
         everything: all sources were looked at, so that a file which none of them has is gone if it does not exist.
         believing: it is gone even if its folder does not exist either.
     """
@@ -44,8 +45,17 @@ class Found:
     folders: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    bare: list[str] = field(default_factory=list)
     everything: bool = False
     believing: bool = False
+
+    def add(self, other: Found) -> None:
+        """What lies in one more place."""
+        self.files |= other.files
+        self.folders += other.folders
+        self.refused |= other.refused
+        self.missing += other.missing
+        self.bare += other.bare
 
     def believe_missing(self) -> None:
         """What lay in places that are missing is gone."""
@@ -89,6 +99,7 @@ class Report:
         unchanged: files that needed nothing.
         refused: path → why it was left out; those that were refused before and have not changed are not named again.
         refused_before: how many of those there are.
+        bare: sources that are not remembered, since there is no picture in them.
         seconds: all of it.
     """
 
@@ -100,6 +111,7 @@ class Report:
     unchanged: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     refused_before: int = 0
+    bare: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -118,35 +130,46 @@ def find(sources: Iterable[str], again: bool = False, files: Iterable[str] = ())
     found = Found()
     _listed(found, files, os.getcwd())
     for source in sources:
-        path = os.path.abspath(os.path.expanduser(source))
-        if source == "-":
-            _listed(found, _lines(sys.stdin.buffer.read()), os.getcwd())
-        elif os.path.isdir(path):
-            found.folders.append(path)
-            _walk(found, path)
-        elif os.path.isfile(path) and PICTURE.search(path):
-            _add(found, path)
-        elif os.path.isfile(path):
-            try:
-                with open(path, "rb") as file:
-                    content = file.read(MAX_LIST + 1)
-            except OSError as error:
-                raise SearchError(f"{source} cannot be read: {error.strerror}") from error
-            if len(content) > MAX_LIST or _is_binary(content):
-                found.refused[path] = f"neither a picture ({', '.join(FORMATS)}) nor a list of paths"
-            else:
-                _listed(found, _lines(content), os.path.dirname(path))
-        elif glob.has_magic(source) and (matches := sorted(glob.glob(os.path.expanduser(source), recursive=True))):
-            _listed(found, matches, os.getcwd())
-        elif again:
-            found.missing.append(path)
-            found.refused[path] = "not there any more; --allow-empty forgets it and removes its pictures"
-        elif glob.has_magic(source):
-            raise SearchError(f"Nothing matches {source}")
-        else:
-            raise SearchError(
-                f"There is no {source}. Give a folder, pictures, a pattern in quotes, or a text file of paths"
-            )
+        found.add(_find(source, again))
+    return found
+
+
+def _find(source: str, again: bool) -> Found:
+    found = Found()
+    path = os.path.abspath(os.path.expanduser(source))
+    if source == "-":
+        _listed(found, _lines(sys.stdin.buffer.read()), os.getcwd())
+        return found
+    if os.path.isdir(path):
+        found.folders.append(path)
+        _walk(found, path)
+    elif os.path.isfile(path) and PICTURE.search(path):
+        _add(found, path)
+    elif os.path.isfile(path):
+        try:
+            with open(path, "rb") as file:
+                content = file.read(MAX_LIST + 1)
+        except OSError as error:
+            raise SearchError(f"{source} cannot be read: {error.strerror}") from error
+        if len(content) > MAX_LIST or _is_binary(content):
+            found.refused[path] = f"neither a picture ({', '.join(FORMATS)}) nor a list of paths"
+            if not again:
+                found.bare.append(path)
+        elif not _listed(found, _lines(content), os.path.dirname(path)) and not again:
+            raise SearchError(f"{source} is no list of pictures: none of its lines names a path that exists")
+    elif glob.has_magic(source) and (matches := sorted(glob.glob(os.path.expanduser(source), recursive=True))):
+        _listed(found, matches, os.getcwd())
+    elif again:
+        found.missing.append(path)
+        found.refused[path] = "not there any more; --allow-empty forgets it and removes its pictures"
+    elif glob.has_magic(source):
+        raise SearchError(f"Nothing matches {source}")
+    else:
+        raise SearchError(
+            f"There is no {source}. Give a folder, pictures, a pattern in quotes, or a text file of paths"
+        )
+    if not (again or found.files or found.refused):  # what could not be looked at may have some
+        found.bare.append(path)
     return found
 
 
@@ -362,14 +385,18 @@ def _lines(content: bytes) -> list[str]:
     return [os.fsdecode(line) for line in content.split(b"\0" if b"\0" in content else b"\n")]
 
 
-def _listed(found: Found, lines: Iterable[str], relative_to: str) -> None:
+def _listed(found: Found, lines: Iterable[str], relative_to: str) -> bool:
+    """Take up what is listed; is any of it there?"""
+    there = False
     for line in lines:
         if line.strip():
             path = os.path.abspath(os.path.join(relative_to, os.path.expanduser(line.rstrip("\r\n"))))
+            there = there or os.path.lexists(path)
             if os.path.isdir(path):
                 _walk(found, path)
             else:
                 _add(found, path)
+    return there
 
 
 def _add(found: Found, path: str) -> None:

@@ -272,6 +272,35 @@ def test_lists_on_standard_input(index: Index, gallery: Path, monkeypatch: pytes
     assert index.update(allow_empty=True).removed == report.unchanged + 1
 
 
+def test_text_that_is_no_list(index: Index, gallery: Path, tmp_path: Path) -> None:
+    text = tmp_path / "letter.txt"
+    for content in ("Dear all,\n\nthe photos are on the other drive.\n", ""):
+        text.write_text(content)
+        with pytest.raises(SearchError, match=r"letter\.txt is no list of pictures: none of its lines"):
+            index.update([str(text)])
+    assert index.store.sources() == []
+    text.write_text("gallery/00.png\n")
+    index.update([str(text)])
+    (gallery / "00.png").unlink()
+    picture(gallery / "new.png", 100)
+    assert index.update([str(gallery)]).added == 12
+    assert index.update().refused == {str(gallery / "00.png"): "No such file or directory"}, "it was a list once"
+
+
+def test_sources_without_pictures_are_not_remembered(index: Index, gallery: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    (empty / "deeper").mkdir(parents=True)
+    (empty / "film.mov").write_bytes(b"\0\xff")
+    given = [str(gallery), str(gallery / "more"), str(empty), str(empty / "film.mov"), str(tmp_path / "emp*")]
+    report = index.update(given)
+    assert report.bare == given[2:]
+    assert index.store.sources() == given[:2]
+    for path in (gallery / "more").iterdir():
+        path.unlink()
+    report = index.update([str(gallery / "more")], allow_empty=True)
+    assert (report.removed, report.bare) == (3, []), "the index knew some of it"
+
+
 def test_neither_picture_nor_list(index: Index, gallery: Path) -> None:
     film = gallery / "film.mov"
     film.write_bytes(b"\0\0\0\x14ftypqt  \xff" + bytes(1000))
