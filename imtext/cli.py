@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperCommand
 
 import imtext
-from imtext.errors import ImtextError, SearchError
+from imtext.errors import BundleError, ImtextError, SearchError
 
 if TYPE_CHECKING:
     from imtext.search import SearchResult
@@ -70,15 +70,20 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(ERROR)
 
 
-def _bundle(named: Path | None) -> Path:
-    """The bundle that was named, or the newest below runs/; which one that is, nobody else says."""
+def _bundle(named: Path | None, instead: Path | None = None) -> Path:
+    """The bundle that was named, or the newest below runs/, or one instead; which one that is, nobody else says."""
     from imtext.search import newest_bundle, runs_dir
 
     if named is not None:
         return named
-    newest = newest_bundle(runs_dir())
-    print(f"Model: {_line(str(newest))}", file=sys.stderr)
-    return newest
+    try:
+        chosen = newest_bundle(runs_dir())
+    except BundleError:
+        if instead is None or not (instead / "manifest.json").is_file():
+            raise
+        chosen = instead
+    print(f"Model: {_line(str(chosen))}", file=sys.stderr)
+    return chosen
 
 
 @app.callback(invoke_without_command=True)
@@ -323,10 +328,13 @@ def rank(
 ) -> None:
     """Order a few pictures by a text, or texts by a picture; no index needed."""
     _end_with_reader()
-    from imtext.search import create_predictor
+    from imtext.search import create_predictor, default_index
+    from imtext.search.query import picture_file
     from imtext.search.sheet import percent
 
-    predictor = create_predictor(_bundle(bundle))
+    if texts and not picture_file(query) and (picture := next(filter(picture_file, candidates), None)):
+        raise SearchError(f'With --texts the picture comes first: imtext rank --texts {picture} "{query}"')
+    predictor = create_predictor(_bundle(bundle, instead=default_index() / "bundle"))
     kind = "text" if texts else "path"
     ranked = (predictor.rank_texts if texts else predictor.rank_images)(query, candidates, top_k)
     ordered = [(str(getattr(one, kind)), one) for one in ranked]
@@ -353,7 +361,10 @@ def export(
 
 @app.command()
 def serve(
-    index: Annotated[Path | None, typer.Argument(help="The index's folder; default as for search.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[INDEX]", help="The index's folder; default as for search.")
+    ] = None,
+    index: IndexOption = None,
     host: Annotated[
         str, typer.Option(help="Where to listen; anything but this machine asks for a token.")
     ] = "127.0.0.1",
@@ -379,15 +390,22 @@ def serve(
         if open_page:
             webbrowser.open(f"{url}/?token={token}" if token else url)
 
-    serve(index or default_index(), host, port, token, anyone, cors_origin or [], name or [], say)
+    if folder and index:
+        raise SearchError(f"Name one index: either {folder} or --index {index}")
+    serve(folder or index or default_index(), host, port, token, anyone, cors_origin or [], name or [], say)
 
 
 @app.command()
-def info(path: Annotated[Path, typer.Argument(help="A bundle, a training run, or an index.")]) -> None:
+def info(
+    path: Annotated[
+        Path | None, typer.Argument(help="A bundle, a training run, or an index; default: the index as for search.")
+    ] = None,
+) -> None:
     """Say what is inside a bundle or an index."""
-    from imtext.search import Index, load_bundle
+    from imtext.search import Index, default_index, load_bundle
 
-    opened = Index(path) if (path / "index.sqlite").is_file() else None
+    default, path = path is None, path or default_index()
+    opened = Index(path) if default or (path / "index.sqlite").is_file() else None
     bundle = opened.bundle if opened else load_bundle(path)
     manifest = bundle.manifest
     if opened:
@@ -419,11 +437,18 @@ def info(path: Annotated[Path, typer.Argument(help="A bundle, a training run, or
 @app.command()
 def check(
     what: Annotated[
-        list[str] | None, typer.Argument(help="Bundles, runs and indexes; or settings, such as optim.lr=1e-3.")
+        list[str] | None,
+        typer.Argument(
+            help="Bundles, runs and indexes; or settings, such as optim.lr=1e-3. None: the index as for search, or "
+            "the settings where there is none."
+        ),
     ] = None,
 ) -> None:
     """Check bundles and indexes (every file, and that they embed), or settings of a training."""
-    what = what or []
+    from imtext.search import default_index
+
+    if not what:
+        what = [str(default_index())] if (default_index() / "index.sqlite").is_file() else []
     settings = [one for one in what if "=" in one and not Path(one).exists()]
     for one in what:
         if one not in settings:

@@ -118,13 +118,18 @@ def test_reader_that_has_seen_enough(index: Path, option: str) -> None:
         (["index", "--index", "made", "--bundle", "nowhere"], "nowhere is not a bundle"),
         (["rank", "red", "gone.jpg"], "There is no bundle below"),
         (["info", "nowhere"], "is not a bundle"),
+        (["info"], "There is no index in"),
+        (["rank", "--texts", "a dog", "a.png"], 'the picture comes first: imtext rank --texts a.png "a dog"'),
+        (["serve", "here", "--index", "there"], "Name one index: either here or --index there"),
+        (["serve", "-i", "there"], "There is no index in there"),
         (["check", "optim.lrr=1"], "there is no setting called optim.lrr. Did you mean optim.lr"),
     ],
 )
 def test_one_clear_line(args: list[str], message: str, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", 0)
     done = subprocess.run(
         [sys.executable, "-m", "imtext", *args], capture_output=True, text=True, cwd=tmp_path, check=False,
-        env={**os.environ, "IMTEXT_ROOT": str(tmp_path)},
+        env={**os.environ, "IMTEXT_ROOT": str(tmp_path), "IMTEXT_INDEX": str(tmp_path / "none")},
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
@@ -143,6 +148,14 @@ def test_info_and_check(index: Path, bundle: Bundle, tmp_path: Path) -> None:
     write_bundle(tmp_path / "wrong", files, {**bundle.manifest, "embed_dim": 33})
     done = imtext("check", tmp_path / "wrong")
     assert (done.returncode, "the manifest says 33" in done.stderr) == (2, True)
+
+
+def test_without_a_path_it_is_the_default_index(index: Path, tmp_path: Path) -> None:
+    assert "pictures     12" in imtext("info", IMTEXT_INDEX=str(index)).stdout
+    assert imtext("check", IMTEXT_INDEX=str(index)).stdout == f"ok: index {index}, 12 pictures\n"
+    assert imtext("check", IMTEXT_INDEX=str(tmp_path)).stdout == "ok: settings as they are\n"
+    done = imtext("rank", "red", index.parent / "00.png", IMTEXT_INDEX=str(index), IMTEXT_ROOT=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, f"Model: {index / 'bundle'}\n")
 
 
 @pytest.mark.parametrize("part", [slice(4096, 4096 + 32 * 4), slice(-32 * 4, None)])

@@ -45,7 +45,7 @@ def parse_query(query: str, pictures: bool = True) -> list[Term]:
     if len(query) > MAX_LENGTH:
         raise SearchError(f"The query has {len(query):,} characters; the limit is {MAX_LENGTH:,}")
     query = query.strip()
-    if pictures and (picture := _picture(query)):  # whatever signs are in its name
+    if pictures and (picture := picture_file(query)):  # whatever signs are in its name
         return [Term(None, picture, 1)]
     parts = re.split(r"(?:^|(?<=\s))([+-])(?=\s|$)", query)
     # Without a sign in front the first part counts as added.
@@ -69,13 +69,13 @@ def _term(body: str, sign: int, pictures: bool) -> Term:
         raise SearchError(f"{body!r}: a weight lies above 0 and is at most {MAX_WEIGHT}")
     body = body[weighted.end() :] if weighted else body
     if pictures and PICTURE.search(body):
-        if not (picture := _picture(body)):
+        if not (picture := picture_file(body)):
             raise SearchError(f"There is no picture {body}. To search for the words, leave the ending away")
         return Term(None, picture, sign * weight)
     return Term(body, None, sign * weight)
 
 
-def _picture(name: str) -> Path | None:
+def picture_file(name: str) -> Path | None:
     """The picture file of this name, if there is one."""
     try:
         path = Path(name).expanduser()
