@@ -140,9 +140,10 @@ def newest_bundle(runs_dir: Path) -> Path:
     bundles = (
         path
         for path in runs_dir.glob(f"**/{MANIFEST}")
-        # Neither one that was being written when its process was killed, nor an index's own copy.
+        # Neither one that was being written when its process was killed, nor the copy of an index or of MLflow.
         if not any(part.startswith(".") for part in path.relative_to(runs_dir).parts)
         and not (path.parent.parent / "index.sqlite").exists()
+        and path.parent.parent.name != "artifacts"
     )
     found = sorted(bundles, key=lambda path: path.stat().st_mtime)
     if not found:

@@ -132,6 +132,8 @@ def test_newest(damaged: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"Train first.*--bundle"):
         newest_bundle(tmp_path / "nothing")
     shutil.copytree(damaged, tmp_path / "runs/train/2/bundle")
+    copy = shutil.copytree(damaged, tmp_path / "runs/mlflow-artifacts/0123/artifacts/bundle")
+    (copy / "manifest.json").touch()  # written last, and no run's name is in its path
     assert newest_bundle(tmp_path / "runs") == tmp_path / "runs/train/2/bundle"
 
 
