@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
-from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 
@@ -26,6 +24,10 @@ def latent_semantics(documents: Iterable[Iterable[int]], vocab_size: int, dim: i
         ``[vocab_size, dim]`` float32 with a standard deviation of 1; zeros for words that stand nowhere or everywhere,
         and in what a small vocabulary or few images leave of `dim`.
     """
+    # Imported here: they take a second, which trainings that begin at random need not wait.
+    from scipy.sparse import csr_array
+    from sklearn.utils.extmath import randomized_svd
+
     rows = [torch.bincount(torch.tensor(list(ids)), minlength=vocab_size) for ids in documents]
     words, images = zip(*[(row.nonzero()[:, 0].numpy(), row[row > 0].numpy()) for row in rows], strict=True)
     ends = np.cumsum([0, *map(len, words)])

@@ -191,9 +191,11 @@ class Index:
 
     def _tidy(self) -> None:
         """Remove what processes that are no more had begun to write."""
+        import psutil  # only here: a search need not wait for it
+
         for path in self.folder.iterdir():
             begun = re.fullmatch(rf"({VECTORS}|\.{BUNDLE}\.unfinished|\.{BUNDLE}\.old)\.(\d{{1,9}})(\.\d+)?", path.name)
-            if begun and not _is_alive(int(begun[2])):
+            if begun and not psutil.pid_exists(int(begun[2])):
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:
@@ -316,16 +318,6 @@ def _only_writer(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise SearchError(f"Another process is indexing into {folder}; wait for it, then try again") from None
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _empty(folder: Path, bundle: Bundle) -> None:
