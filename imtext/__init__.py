@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imtext.checkpoints import TrainedModel, load_model
     from imtext.search import Predictor, create_predictor, load_bundle
+    from imtext.training.checkpoints import TrainedModel, load_model
 
 __version__ = "0.1.0"
 
@@ -15,8 +15,8 @@ _HOMES = {
     "Predictor": "imtext.search",
     "create_predictor": "imtext.search",
     "load_bundle": "imtext.search",
-    "TrainedModel": "imtext.checkpoints",
-    "load_model": "imtext.checkpoints",
+    "TrainedModel": "imtext.training.checkpoints",
+    "load_model": "imtext.training.checkpoints",
 }
 __all__ = ["Predictor", "TrainedModel", "__version__", "create_predictor", "load_bundle", "load_model"]
 

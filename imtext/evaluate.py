@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 
-from imtext.config import check_config, instantiate
+from imtext.config.launch import launch
+from imtext.config.schema import check_config, instantiate
 from imtext.errors import ConfigError
-from imtext.launch import launch
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +35,12 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     import torch
     from rich.progress import track
 
-    from imtext.checkpoints import find_checkpoint, load_model
     from imtext.data import RetrievalDataModule
     from imtext.data.captions import Split
-    from imtext.devices import resolve_accelerator
-    from imtext.metrics import RetrievalMetrics, retrieval_ranks
-    from imtext.report import print_results, write_metrics
+    from imtext.evaluation.metrics import RetrievalMetrics, retrieval_ranks
+    from imtext.evaluation.report import print_results, write_metrics
+    from imtext.training.checkpoints import find_checkpoint, load_model
+    from imtext.training.devices import resolve_accelerator
 
     started = time.monotonic()
     check_config(config, "evaluate")

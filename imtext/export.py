@@ -19,17 +19,17 @@ import torch
 from torch import Tensor, nn
 
 import imtext
-from imtext.checkpoints import TrainedModel, find_checkpoint, load_model
-from imtext.config import instantiate
+from imtext.config.launch import compose_config
+from imtext.config.schema import instantiate
 from imtext.errors import BundleError
 from imtext.evaluate import data_config
-from imtext.launch import compose_config
 from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
 from imtext.search.bundle import IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, Bundle, write_bundle
 from imtext.search.calibration import calibrate
 from imtext.search.encoder import Embeddings, Encoder
-from imtext.tracking import source_tags
+from imtext.training.checkpoints import TrainedModel, find_checkpoint, load_model
+from imtext.training.tracking import source_tags
 
 if TYPE_CHECKING:
     from imtext.data import RetrievalDataModule

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from imtext.config import check_config, did_you_mean, instantiate
+from imtext.config.launch import launch
+from imtext.config.schema import check_config, did_you_mean, instantiate
 from imtext.errors import BundleError, ConfigError, ImtextError
-from imtext.launch import launch
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
-    from imtext.callbacks import EpochSummary
     from imtext.data import RetrievalDataModule
-    from imtext.module import RetrievalModule
+    from imtext.training.callbacks import EpochSummary
+    from imtext.training.module import RetrievalModule
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +44,13 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     from lightning.pytorch import seed_everything
     from lightning.pytorch.loggers.logger import DummyLogger
 
-    from imtext.checkpoints import check_resume, epochs_done, find_checkpoint, load_model, read_checkpoint
-    from imtext.devices import keep_freed_memory, settle_device
-    from imtext.features import cache_features
-    from imtext.module import RetrievalModule, build_model
-    from imtext.report import print_results, write_metrics
-    from imtext.stages import Plan
-    from imtext.tracking import source_tags, tracked
+    from imtext.evaluation.report import print_results, write_metrics
+    from imtext.training.checkpoints import check_resume, epochs_done, find_checkpoint, load_model, read_checkpoint
+    from imtext.training.devices import keep_freed_memory, settle_device
+    from imtext.training.features import cache_features
+    from imtext.training.module import RetrievalModule, build_model
+    from imtext.training.stages import Plan
+    from imtext.training.tracking import source_tags, tracked
 
     started = time.monotonic()
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # between Lightning and torch
@@ -195,7 +195,7 @@ def check_monitors(callbacks: Mapping[str, Any], measured: bool) -> None:
     Raises:
         ConfigError: names the callback, and the figure that was probably meant.
     """
-    from imtext.metrics import FIGURES
+    from imtext.evaluation.metrics import FIGURES
 
     known = [f"val/{name}" for name in (*FIGURES, "loss")]
     for name, callback in callbacks.items():
@@ -213,8 +213,8 @@ def measure(
     trainer: Trainer, module: RetrievalModule, data: RetrievalDataModule
 ) -> tuple[dict[str, float], Path | None]:
     """Figures of the last epoch's training and of the best checkpoint on val and test; and that checkpoint."""
-    from imtext.callbacks import EpochSummary
-    from imtext.checkpoints import read_checkpoint
+    from imtext.training.callbacks import EpochSummary
+    from imtext.training.checkpoints import read_checkpoint
 
     summary = next((each for each in trainer.callbacks if isinstance(each, EpochSummary)), None)  # type: ignore[attr-defined]
     # Of a run that was resumed after its last epoch, Lightning has none.
@@ -257,7 +257,7 @@ def continue_last(overrides: list[str]) -> list[str]:
     """Complete `ckpt_path=…`; imported late, it needs torch."""
     if not any(override.startswith("ckpt_path=") for override in overrides):
         return overrides
-    from imtext.checkpoints import continue_run
+    from imtext.training.checkpoints import continue_run
 
     return continue_run(overrides)
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from imtext.checkpoints import TrainedModel
-from imtext.config import instantiate
+from imtext.config.launch import compose_config
+from imtext.config.schema import instantiate
 from imtext.data import RetrievalDataModule
 from imtext.data.shapes import describe, draw, random_scene
 from imtext.export import export
-from imtext.launch import compose_config
 from imtext.search import Bundle, Encoder
+from imtext.training.checkpoints import TrainedModel
 
 # Real photos and ImageNet weights, where there are any: a folder in the layout of jxie/flickr8k, and a state dict.
 FLICKR8K = os.environ.get("IMTEXT_FLICKR8K")

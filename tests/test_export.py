@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from imtext.checkpoints import TrainedModel
 from imtext.data import RetrievalDataModule
 from imtext.errors import BundleError
 from imtext.export import verify
 from imtext.search import Bundle, Encoder
+from imtext.training.checkpoints import TrainedModel
 
 Untrained = tuple[TrainedModel, RetrievalDataModule]
 

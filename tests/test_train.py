@@ -10,11 +10,11 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from imtext.checkpoints import epochs_done, find_checkpoint, load_model, read_checkpoint, strip
-from imtext.config import CONFIG_DIR
+from imtext.config.schema import CONFIG_DIR
 from imtext.errors import BundleError, CheckpointError, ConfigError, ImtextError
 from imtext.evaluate import evaluate
 from imtext.train import train
+from imtext.training.checkpoints import epochs_done, find_checkpoint, load_model, read_checkpoint, strip
 from tests.conftest import TINY, TINY_SHAPES, Compose
 
 FOLDER = CONFIG_DIR / "experiment"
@@ -60,7 +60,7 @@ def test_learns_eight_pairs_by_heart(compose: Compose) -> None:
     _, objects = train(config)
     data, module = objects["datamodule"], objects["module"].eval()
     assert len(data.rows["train"]) == 8
-    from imtext.metrics import RetrievalMetrics
+    from imtext.evaluation.metrics import RetrievalMetrics
 
     metrics = RetrievalMetrics()
     # the batch as it was trained on, batch statistics included: 8 images say little about running averages
@@ -112,7 +112,7 @@ class TestRepeatability:
         "model.text_encoder.word_init=lsa",
         "stages.heads.views=3",
         "stages.top.views=3",
-        "+callbacks.average._target_=imtext.callbacks.AverageWeights",
+        "+callbacks.average._target_=imtext.training.callbacks.AverageWeights",
         "+callbacks.average.decay=0.98",  # not exact for weights that stand still, which features must not follow
     )
 
@@ -370,7 +370,7 @@ def test_missing_accelerator_trains_on_the_cpu(compose: Compose, caplog: pytest.
         ("callbacks.best.monitor=val/t2i_r10", r"is not measured\. Did you mean val/t2i_r@10"),
         ("callbacks.early_stopping.monitor=rsum", "is not measured"),
         (
-            "+callbacks.examples={_target_:imtext.callbacks.RetrievalExamples,output_dir:x,every_n_epochs:0}",
+            "+callbacks.examples={_target_:imtext.training.callbacks.RetrievalExamples,output_dir:x,every_n_epochs:0}",
             "counts from 1",
         ),
         ("+trainer.overfit_batches=1", "debug=overfit"),
@@ -448,7 +448,7 @@ def test_mixed_precision(compose: Compose, precision: str) -> None:
 
 
 def test_the_average_is_measured_and_saved(compose: Compose, tmp_path: Path) -> None:
-    average = ["+callbacks.average._target_=imtext.callbacks.AverageWeights", "+callbacks.average.decay=0.9"]
+    average = ["+callbacks.average._target_=imtext.training.callbacks.AverageWeights", "+callbacks.average.decay=0.9"]
     metrics, objects = train(compose(*QUICK, "trainer.max_epochs=3", "optim.lr=1e-3", *average))
     content = read_checkpoint(tmp_path / "runs/run/checkpoints/last.ckpt")
     learning, saved = content["current_model_state"], content["state_dict"]

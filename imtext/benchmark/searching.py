@@ -21,9 +21,9 @@ import numpy.typing as npt
 from imtext.errors import ImtextError
 from imtext.search.bundle import Bundle
 from imtext.search.encoder import Encoder
-from imtext.search.index import Index
+from imtext.search.index.index import Index
 from imtext.search.query import parse_query
-from imtext.search.store import File, Picture
+from imtext.search.store.sqlite import File, Picture
 
 Floats = npt.NDArray[np.float32]
 

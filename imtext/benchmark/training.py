@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from imtext.config import check_config, instantiate
+from imtext.config.launch import compose_config
+from imtext.config.schema import check_config, instantiate
 from imtext.errors import ConfigError
-from imtext.launch import compose_config
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from imtext.data import RetrievalDataModule
     from imtext.data.dataset import Batch
     from imtext.models import DualEncoder
-    from imtext.module import RetrievalModule
-    from imtext.stages import Plan
+    from imtext.training.module import RetrievalModule
+    from imtext.training.stages import Plan
 
 log = logging.getLogger(__name__)
 WARM_UP = 3  # steps that are not counted
@@ -67,9 +67,9 @@ def benchmark_training(overrides: list[str], steps: int, reach: int = 0) -> dict
     """
     from lightning.pytorch import seed_everything
 
-    from imtext.devices import keep_freed_memory, settle_device
-    from imtext.features import cache_features
-    from imtext.stages import Plan
+    from imtext.training.devices import keep_freed_memory, settle_device
+    from imtext.training.features import cache_features
+    from imtext.training.stages import Plan
 
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -98,8 +98,8 @@ def benchmark_training(overrides: list[str], steps: int, reach: int = 0) -> dict
 
 
 def _build(config: DictConfig) -> tuple[RetrievalDataModule, RetrievalModule]:
-    from imtext.module import RetrievalModule, build_model
-    from imtext.stages import Plan
+    from imtext.training.module import RetrievalModule, build_model
+    from imtext.training.stages import Plan
 
     data: RetrievalDataModule = instantiate(config.data)
     data.setup()
@@ -205,7 +205,7 @@ class _PlainLoop:
         """Text-to-image R@10 on the validation split."""
         import torch
 
-        from imtext.metrics import RetrievalMetrics
+        from imtext.evaluation.metrics import RetrievalMetrics
 
         metrics = RetrievalMetrics()
         self.model.eval()
@@ -243,7 +243,7 @@ def _reach(config: DictConfig, data: RetrievalDataModule, epochs: int) -> dict[s
     """Seconds to the best R@10 of so many epochs of the plain loop: its own, and the recipe's from raw data on."""
     from lightning.pytorch import Callback, Trainer
 
-    from imtext.features import cache_features
+    from imtext.training.features import cache_features
 
     loop = _PlainLoop(config, data)
     spent, wanted, plain = 0.0, 0.0, 0.0
@@ -295,7 +295,7 @@ def _reach(config: DictConfig, data: RetrievalDataModule, epochs: int) -> dict[s
 def _device(config: DictConfig) -> torch.device:
     import torch
 
-    from imtext.devices import resolve_accelerator
+    from imtext.training.devices import resolve_accelerator
 
     return torch.device(resolve_accelerator(str(config.trainer.accelerator)))
 

@@ -93,7 +93,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         self._tokenizer = tokenizer
         self._ready = False
         self._first_epoch = 0
-        # What training images are from an epoch on, None for pictures: see `imtext.features`.
+        # What training images are from an epoch on, None for pictures: see `imtext.training.features`.
         self.features: Mapping[int, ImageSource | None] = {}
 
     @abstractmethod

@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import MobileNet_V3_Small_Weights, mobilenet_v3_small
 
 from imtext.errors import ConfigError
-from imtext.losses import InfoNCE
+from imtext.losses.infonce import InfoNCE
 from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
 
 

@@ -25,8 +25,7 @@ from starlette.requests import ClientDisconnect
 
 import imtext
 from imtext.errors import ImtextError, SearchError
-from imtext.search.index import MAX_TOP_K, SearchResult
-from imtext.search.matrix import Matrix
+from imtext.search.index.index import MAX_TOP_K, SearchResult
 from imtext.search.query import embed_queries, parse_query
 from imtext.search.server.batching import BusyError
 from imtext.search.server.guard import Guard, Limits, problem
@@ -54,6 +53,7 @@ from imtext.search.server.messages import (
     responses,
 )
 from imtext.search.server.service import Service, Wanted
+from imtext.search.store.matrix import Matrix
 
 log = logging.getLogger(__name__)
 

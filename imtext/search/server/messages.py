@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imtext.search.index import MAX_TOP_K
+from imtext.search.index.index import MAX_TOP_K
 from imtext.search.query import MAX_LENGTH
 from imtext.search.server.guard import problem
 

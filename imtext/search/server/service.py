@@ -22,11 +22,11 @@ from starlette.exceptions import HTTPException
 from imtext.errors import SearchError
 from imtext.preprocess import open_image
 from imtext.search.encoder import Embeddings
-from imtext.search.index import Index, SearchResult
+from imtext.search.index.index import Index, SearchResult
 from imtext.search.query import Term, embed_picture
 from imtext.search.server.batching import Batcher, BusyError
 from imtext.search.server.guard import Limits
-from imtext.search.store import File
+from imtext.search.store.sqlite import File
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,5 @@
+"""A folder of pictures that can be searched, and how it follows what changes on disk."""
+
+from imtext.search.index.index import MAX_TOP_K, Index, SearchResult, default_index
+
+__all__ = ["MAX_TOP_K", "Index", "SearchResult", "default_index"]

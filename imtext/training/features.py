@@ -1,0 +1,145 @@
+"""Cached features: what the frozen blocks of an image tower make of every picture, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from imtext.data.cache import CachedRows, only_writer, write_rows
+from imtext.data.captions import fingerprint
+from imtext.data.datamodule import RetrievalDataModule
+from imtext.data.dataset import Pictures
+from imtext.models import ImageEncoder
+from imtext.training.stages import Plan
+
+log = logging.getLogger(__name__)
+BATCH = 64  # pictures at a time when computing
+
+
+class FrozenFeatures:
+    """Features of pictures as a source of images for batches.
+
+    Args:
+        features: row `v * len(rows) + n` is view v of the n-th picture in `rows`.
+        rows: which pictures of the whole source these are.
+        views: of each picture.
+        first_block: of the image tower that is still to be run on them.
+    """
+
+    def __init__(self, features: CachedRows, rows: Sequence[int], views: int, first_block: int) -> None:
+        self.features, self.views, self.first_block = features, views, first_block
+        self.position = {row: position for position, row in enumerate(rows)}
+
+    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator]) -> Tensor:
+        """``[B, …]`` float32, one view of each picture."""
+        views = [int(choice.integers(self.views)) for choice in choices]
+        found = [
+            self.features[view * len(self.position) + self.position[row]] for row, view in zip(rows, views, strict=True)
+        ]
+        return torch.from_numpy(np.stack(found)).float()
+
+
+def cache_features(
+    encoder: ImageEncoder, plan: Plan, data: RetrievalDataModule, device: torch.device, epochs: range
+) -> dict[int, FrozenFeatures | None]:
+    """Compute the features of training pictures that the stages of a plan ask for, unless they are on disk already.
+
+    They depend on the data, the weights of the frozen blocks, the preprocessing and the augmentation; a fingerprint of
+    these is their file's name. They do not depend on the training's seed, so trainings that differ in it share them.
+    The first view is the picture as evaluation sees it; the others are augmented.
+
+    Args:
+        encoder: with the weights that stand still.
+        plan: says how many views of which blocks are wanted from which epoch on.
+        data: already set up.
+        device: to compute on.
+        epochs: that are to be trained; what other stages ask for is left alone.
+
+    Returns:
+        For `RetrievalDataModule.features`: features, or None for pictures, by the epoch from which on they are wanted.
+
+    Raises:
+        DataError: too little disk space, or a folder that cannot be written.
+    """
+    return {
+        stage.after_epochs: _cached(encoder, int(stage.frozen_blocks), stage.views, data, device)
+        if stage.views
+        else None
+        for stage in plan.stages_in(epochs)
+    }
+
+
+def _cached(
+    encoder: ImageEncoder, blocks: int, views: int, data: RetrievalDataModule, device: torch.device
+) -> FrozenFeatures:
+    rows = data.rows["train"]
+    if data.augment is None:
+        views = 1  # the others would be the same
+    parts = [
+        data.fingerprint,
+        str(rows),
+        str(data.preprocess),
+        str(data.augment),
+        _weights(encoder, blocks),
+        f"{blocks} {views} {device.type}",
+    ]
+    path = data.cache_dir / f"features-{fingerprint(parts)}.npy"
+    with only_writer(path) as missing:
+        if missing:
+            sources = [data.pictures(), *[data.pictures(data.augment)] * (views - 1)]
+            _compute(encoder, blocks, rows, sources, device, path)
+    return FrozenFeatures(CachedRows(path), rows, views, blocks)
+
+
+def _weights(encoder: ImageEncoder, blocks: int) -> str:
+    digest = hashlib.sha256()
+    for block in encoder.blocks[:blocks]:
+        # What is computed with the weights, in case another tower has the same.
+        digest.update(
+            f"{block} {[f'{type(each).__module__}.{type(each).__qualname__}' for each in block.modules()]}".encode()
+        )
+        for name, value in block.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@torch.no_grad()  # not inference_mode: a tower moved to an accelerator in it could not learn any more
+def _compute(
+    encoder: ImageEncoder,
+    blocks: int,
+    rows: Sequence[int],
+    sources: Sequence[Pictures],
+    device: torch.device,
+    path: Path,
+) -> None:
+    training = encoder.training
+    encoder.eval().to(device)
+
+    def features(view: int, some: Sequence[int]) -> npt.NDArray[np.float16]:
+        # Each view of a picture is the same in every training.
+        images = sources[view].batch(some, [np.random.default_rng([view, row]) for row in some])
+        found: npt.NDArray[np.float16] = encoder.lower(images.to(device), blocks).half().cpu().numpy()
+        return found
+
+    def batches() -> Iterator[npt.NDArray[np.float16]]:
+        starts = [(view, start) for view in range(len(sources)) for start in range(0, len(rows), BATCH)]
+        for view, start in track(starts, description="Features", transient=True):
+            yield features(view, rows[start : start + BATCH])
+
+    shape = (len(sources) * len(rows), *features(0, rows[:1]).shape[1:])
+    log.info(
+        "Features of %s pictures after %d blocks, variants of each: %d; %.2f GB in %s",
+        f"{len(rows):,}", blocks, len(sources), math.prod(shape) * 2 / 1e9, path,
+    )  # fmt: skip
+    write_rows(path, shape, np.float16, batches())
+    encoder.train(training)

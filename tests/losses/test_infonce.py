@@ -1,0 +1,89 @@
+"""InfoNCE with several captions per image."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from imtext.losses.infonce import InfoNCE, chance_loss, spread
+
+SCALE = torch.tensor(math.log(1 / 0.07))
+
+
+def unit(*shape: int, seed: int = 0) -> Tensor:
+    return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+def test_one_caption_per_image_is_clip() -> None:
+    images, texts, ids = unit(6, 8), unit(6, 8, seed=1), torch.arange(6)
+    logits = images @ texts.T / 0.07
+    clip = (F.cross_entropy(logits, ids) + F.cross_entropy(logits.T, ids)) / 2
+    loss = InfoNCE()(images, texts, ids, ids, SCALE)["infonce_loss"]
+    torch.testing.assert_close(loss, clip)
+
+
+def test_siblings_are_not_negatives() -> None:
+    """Moving a caption towards its image must not make the image's other captions worse off."""
+    images, texts = unit(3, 8), unit(6, 8, seed=1)
+    ids, owner = torch.tensor([7, 3, 5]), torch.tensor([7, 7, 3, 3, 5, 5])
+
+    def by_hand() -> Tensor:
+        logits = images @ texts.T / 0.07
+        total = torch.zeros(())
+        for n in range(6):
+            i = [7, 3, 5].index(int(owner[n]))
+            total += logits[:, n].logsumexp(0) - logits[i, n]
+            rivals = [m for m in range(6) if owner[m] != owner[n]] + [n]
+            total += logits[i, rivals].logsumexp(0) - logits[i, n]
+        return total / 12
+
+    torch.testing.assert_close(InfoNCE()(images, texts, ids, owner, SCALE)["infonce_loss"], by_hand())
+
+
+def test_siblings_find_each_other() -> None:
+    """The text-to-text term, written out."""
+    images, texts = unit(3, 8), unit(5, 8, seed=1)
+    ids, owner = torch.tensor([7, 3, 5]), torch.tensor([7, 7, 7, 3, 5])  # 3 and 5 have no siblings
+    logits = texts @ texts.T / 0.07
+    pairs = [(n, m) for n in range(3) for m in range(3) if n != m]
+    by_hand = sum(logits[n, [m, 3, 4]].logsumexp(0) - logits[n, m] for n, m in pairs) / len(pairs)
+    terms = InfoNCE(text_weight=0.5)(images, texts, ids, owner, SCALE)
+    torch.testing.assert_close(terms["text_loss"], 0.5 * torch.as_tensor(by_hand))
+    torch.testing.assert_close(terms["infonce_loss"], InfoNCE()(images, texts, ids, owner, SCALE)["infonce_loss"])
+
+
+def test_no_siblings_no_text_loss() -> None:
+    ids = torch.arange(4)
+    assert float(InfoNCE(text_weight=1)(unit(4, 8), unit(4, 8, seed=1), ids, ids, SCALE)["text_loss"]) == 0
+
+
+def test_repeated_image_is_no_negative() -> None:
+    """The same image twice in a batch: its captions belong to both."""
+    images = unit(3, 8)[[0, 0, 1]]
+    loss = InfoNCE()(images, images, torch.tensor([4, 4, 9]), torch.tensor([4, 4, 9]), torch.tensor(math.log(100.0)))
+    assert loss["infonce_loss"] < 0.01
+
+
+def test_chance() -> None:
+    ids = torch.arange(32)
+    assert float(chance_loss(InfoNCE(), ids, ids)) == pytest.approx(math.log(32))
+    five = float(chance_loss(InfoNCE(), ids, ids.repeat_interleave(5)))
+    assert five == pytest.approx((math.log(32) + math.log(1 + 31 * 5)) / 2)
+
+
+def test_gradients_are_finite_without_negatives() -> None:
+    images = unit(1, 8).requires_grad_()
+    loss = InfoNCE()(images, unit(2, 8, seed=1), torch.tensor([0]), torch.tensor([0, 0]), SCALE)["infonce_loss"]
+    loss.backward()
+    assert float(loss) == 0
+    assert images.grad is not None
+    assert images.grad.isfinite().all()
+
+
+def test_spread() -> None:
+    assert float(spread(unit(1, 8).expand(5, 8))) == pytest.approx(0, abs=1e-6)
+    assert float(spread(torch.cat([torch.eye(4), -torch.eye(4)]))) == pytest.approx(1)

@@ -1,0 +1,192 @@
+"""Cached features: the same as computed anew, made once, and never of other weights or pictures."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from imtext.data.cache import CachedRows, write_rows
+from imtext.data.dataset import BatchKey
+from imtext.data.shapes import Shapes
+from imtext.data.transforms import Augment
+from imtext.models import MobileNetV3Small
+from imtext.training.features import FrozenFeatures, cache_features
+from imtext.training.stages import Plan, Stage
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def encoder() -> MobileNetV3Small:
+    torch.manual_seed(0)
+    return MobileNetV3Small(weights=None)
+
+
+def shapes(folder: Path, num_images: int = 30, crop: float = 0.5) -> Shapes:
+    data = Shapes(num_images, image_size=32, cache_dir=str(folder), augment=Augment(32, (crop, 1.0)), batch_size=8)
+    data.setup()
+    return data
+
+
+def cached(encoder: MobileNetV3Small, data: Shapes, blocks: int | str = 9, views: int = 3) -> FrozenFeatures:
+    plan = Plan({"top": Stage(0, blocks, views)}, len(encoder.blocks))  # type: ignore[arg-type]
+    found = cache_features(encoder, plan, data, CPU, range(1))[0]
+    assert isinstance(found, FrozenFeatures)
+    return found
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("features-*.npy")}
+
+
+@pytest.mark.parametrize("blocks", [1, 9, "all"])
+def test_same_as_computed_anew(encoder: MobileNetV3Small, tmp_path: Path, blocks: int | str) -> None:
+    data = shapes(tmp_path)
+    features, views = cached(encoder, data, blocks), 3
+    plain, augmented = data.pictures(), data.pictures(data.augment)
+    row, seen = data.rows["train"][4], set()
+    encoder.eval()
+    for number in range(20):
+        choice = np.random.default_rng(number)
+        view = int(np.random.default_rng(number).integers(views))
+        seen.add(view)
+        picture = (augmented if view else plain).batch([row], [np.random.default_rng([view, row])])
+        with torch.no_grad():
+            expected = encoder.lower(picture, features.first_block)
+            found = features.batch([row], [choice])
+            torch.testing.assert_close(found, expected, atol=2e-3, rtol=2e-3)  # half precision on disk
+            whole = encoder(picture)
+            torch.testing.assert_close(encoder(found, features.first_block), whole, atol=5e-3, rtol=5e-3)
+    assert seen == {0, 1, 2}
+
+
+def test_training_batches_change_with_the_stage(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    data = shapes(tmp_path)
+    plan = Plan({"heads": Stage(0, "all", 2), "top": Stage(1, 9, 2), "whole": Stage(3)}, len(encoder.blocks))
+    data.features = cache_features(encoder, plan, data, CPU, range(4))
+    dataset, positions = data.train_dataloader().dataset, (0, 1, 2)
+    batches = [dataset[BatchKey(epoch, positions)] for epoch in range(4)]
+    assert [batch["first_block"] for batch in batches] == [14, 9, 9, 0]
+    assert [batch["image"].ndim for batch in batches] == [2, 4, 4, 4]
+    assert batches[3]["image"].shape == (3, 3, 32, 32)
+    assert all(batch["first_block"] == 0 for batch in data.val_dataloader())
+
+
+def test_only_what_is_ahead_is_made(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    data = shapes(tmp_path)
+    plan = Plan({"heads": Stage(0, "all", 2), "top": Stage(1, 9, 2), "whole": Stage(3)}, len(encoder.blocks))
+    assert cache_features(encoder, plan, data, CPU, range(3, 9)) == {3: None}  # a resumed training
+    assert not files(tmp_path)
+    data.features = cache_features(encoder, plan, data, CPU, range(2, 4))
+    assert list(data.features) == [1, 3]
+    dataset = data.train_dataloader().dataset
+    assert [dataset[BatchKey(epoch, (0, 1))]["first_block"] for epoch in (2, 3)] == [9, 0]
+
+
+def test_without_augmentation_one_view_is_all(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    data = Shapes(30, image_size=32, cache_dir=str(tmp_path), batch_size=8)
+    data.setup()
+    assert cached(encoder, data, "all", views=8).features.shape[0] == len(data.rows["train"])
+
+
+def test_cached_weights_can_still_learn(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    cached(encoder, shapes(tmp_path))
+    assert not any(parameter.is_inference() for parameter in encoder.parameters())
+
+
+def test_made_once_for_what_they_depend_on(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    cached(encoder, shapes(tmp_path))
+    first = files(tmp_path)
+    written = {name: (tmp_path / name).stat().st_mtime_ns for name in first}
+    assert len(first) == 1
+    cached(encoder, shapes(tmp_path))
+    with torch.no_grad():  # a block above the frozen ones
+        next(encoder.features[12].parameters()).add_(1)
+    cached(encoder, shapes(tmp_path))
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in files(tmp_path)} == written
+    cached(encoder, shapes(tmp_path, crop=0.8))
+    cached(encoder, shapes(tmp_path, num_images=31))
+    cached(encoder, shapes(tmp_path), views=2)
+    with torch.no_grad():
+        next(encoder.features[0].parameters()).add_(1)
+    cached(encoder, shapes(tmp_path))
+    assert len(files(tmp_path)) == 5  # the first, other crops, other pictures, other views, other weights
+
+
+def test_the_network_is_left_as_it_was(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    encoder.train()
+    cached(encoder, shapes(tmp_path))
+    assert encoder.training
+    assert all(value.equal(before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_a_killed_writer_leaves_nothing(tmp_path: Path) -> None:
+    def blocks() -> object:
+        yield np.zeros((2, 3))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_rows(tmp_path / "a.npy", (4, 3), np.float16, blocks())  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
+    whole = np.random.default_rng(0).random((50, 4, 3)).astype(np.float16)
+    write_rows(tmp_path / "a.npy", whole.shape, np.float16, (whole[row : row + 10] for row in range(0, 50, 10)))
+    rows = CachedRows(tmp_path / "a.npy")
+    assert len(rows) == 50
+    assert all((rows[row] == whole[row]).all() for row in (0, 49, 7, -1))
+    with pytest.raises(IndexError):
+        rows[50]
+    again = pickle.loads(pickle.dumps(rows))
+    assert (again[3] == whole[3]).all()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read where Linux tells it")
+def test_reading_holds_one_row_in_memory(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.npy", (8_000, 8_192), np.float16, (np.zeros((100, 8_192)) for _ in range(80)))  # 131 MB
+    rows = CachedRows(tmp_path / "a.npy")
+
+    def resident() -> int:
+        return sum(int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith("RssFile"))
+
+    before = resident()
+    for row in np.random.default_rng(0).permutation(8_000)[:2_000].tolist():
+        rows[row]
+    assert resident() - before < 20_000  # kB; mapped, it was nearly all of the file
+
+
+def test_other_surroundings_are_another_file(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    cached(encoder, shapes(tmp_path))
+    encoder.features[0][2] = torch.nn.ReLU()  # without weights
+    cached(encoder, shapes(tmp_path))
+    assert len(files(tmp_path)) == 2
+
+
+def test_frozen_blocks_stand_still() -> None:
+    encoder = MobileNetV3Small(weights=None)
+    encoder.freeze(9)
+    encoder.train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1)
+    encoder(torch.randn(4, 3, 32, 32)).sum().backward()
+    optimizer.step()
+    changed = {name.split(".")[1] for name, value in encoder.state_dict().items() if not value.equal(before[name])}
+    assert changed == {"9", "10", "11", "12"}
+    encoder.freeze(0)
+    encoder.train()
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
+    assert all(module.training for module in encoder.modules())
+
+
+def test_batch_statistics_can_be_kept() -> None:
+    encoder = MobileNetV3Small(weights=None, train_batch_norm=False)
+    encoder.train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    encoder(torch.randn(4, 3, 32, 32))
+    assert all(value.equal(before[name]) for name, value in encoder.state_dict().items())

@@ -1,0 +1,39 @@
+"""The plan of a training: which blocks learn when."""
+
+from __future__ import annotations
+
+import pytest
+
+from imtext.errors import ConfigError
+from imtext.training.stages import Plan, Stage
+
+
+def test_stages_follow_each_other() -> None:
+    stages = {"top": Stage(2, 9, 4), "heads": Stage(0, "all", 4), "whole": Stage(5)}
+    plan = Plan(stages, 14)
+    assert [plan.frozen_blocks(epoch) for epoch in range(7)] == [14, 14, 9, 9, 9, 0, 0]
+    assert [plan.name_at(epoch) for epoch in (0, 4, 100)] == ["heads", "top", "whole"]
+
+
+def test_without_stages_everything_learns() -> None:
+    assert Plan(None, 14).frozen_blocks(0) == Plan({"whole": None}, 14).frozen_blocks(3) == 0
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ({"late": Stage(1)}, "no stage begins the training"),
+        ({"one": Stage(), "two": Stage(0, 3)}, r"stages\.two\.after_epochs=0: another stage"),
+        ({"one": Stage(0, 15)}, "has 14 blocks"),
+        ({"one": Stage(), "two": Stage(2, "all")}, r"stages\.two\.frozen_blocks=14.*cannot be frozen again"),
+    ],
+)
+def test_impossible_plans(stages: dict[str, Stage], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Plan(stages, 14)
+
+
+@pytest.mark.parametrize("values", [(-1, 0, 0), (0, "most", 0), (0, 0, 8), (0, "all", -1)])
+def test_impossible_stages(values: tuple[int, int, int]) -> None:
+    with pytest.raises(ConfigError, match="stage"):
+        Stage(*values)
