@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from imtext.config.schema import instantiate
+from imtext.config.instantiate import instantiate
 from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.dataset import Batch
 from imtext.data.tokenizer import CaptionTokenizer
