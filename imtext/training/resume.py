@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from imtext.config.launch import compose_config, parse_overrides
+from imtext.config.compose import compose_config, parse_overrides
 from imtext.errors import CheckpointError
-from imtext.training.checkpoints import FORMAT, find_checkpoint, read_checkpoint
+from imtext.training.checkpoints import FORMAT, find_checkpoint, flat, read_checkpoint
 
 if TYPE_CHECKING:
     from imtext.training.module import RetrievalModule
@@ -119,14 +119,6 @@ def check_resume(content: Mapping[str, Any], config: Mapping[str, Any]) -> None:
 def epochs_done(content: Mapping[str, Any]) -> int:
     """Number of complete epochs in the content of a checkpoint."""
     return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-
-
-def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level, with dots in the keys."""
-    values: dict[str, Any] = {}
-    for key, value in node.items():
-        values |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
-    return values
 
 
 def continue_run(overrides: list[str]) -> list[str]:
