@@ -45,11 +45,13 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     from lightning.pytorch.loggers.logger import DummyLogger
 
     from imtext.evaluation.report import print_results, write_metrics
+    from imtext.models import build_model
     from imtext.training.checkpoints import check_resume, epochs_done, find_checkpoint, load_model, read_checkpoint
     from imtext.training.devices import keep_freed_memory, settle_device
     from imtext.training.features import cache_features
-    from imtext.training.module import RetrievalModule, build_model
+    from imtext.training.module import RetrievalModule
     from imtext.training.stages import Plan
+    from imtext.training.text_features import cache_text_features
     from imtext.training.tracking import source_tags, tracked
 
     started = time.monotonic()
@@ -85,14 +87,15 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger)
     loss, optim = instantiate(config.loss), instantiate(config.optim)
     stages = {name: instantiate(node) for name, node in (config.get("stages") or {}).items() if node is not None}
-    if config.model.text_encoder.get("vocab_size") is not None:
-        raise ConfigError("model.text_encoder.vocab_size follows from the captions; limit it with data.vocab_size=…")
+    image_encoder = instantiate(config.model.image_encoder)
     data: RetrievalDataModule = instantiate(config.data)
     data.setup()
     data.require("train", "val")
-    model = build_model(config.model, data)
+    model = build_model(config.model, image_encoder, data.tokenizer.vocabulary)
+    if (dim := model.text_encoder.wants_word_vectors) is not None:
+        model.text_encoder.start_from(data.word_vectors(dim))
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    plan = Plan(stages, len(model.image_encoder.blocks))
+    plan = Plan(stages, len(model.image_encoder.blocks), len(model.text_encoder.blocks))
     module = RetrievalModule(
         model, loss, optim, data.tokenizer, data.preprocess, plan, config=resolved, seed=config.seed
     )
@@ -122,7 +125,9 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
                     log.info("Before training: validation rsum %.1f", 100 * before["val/rsum"])
             if not config.trainer.get("fast_dev_run"):
                 ahead = range(epochs_done(content) if checkpoint else 0, config.trainer.max_epochs)
-                data.features = cache_features(model.image_encoder, plan, data, trainer.strategy.root_device, ahead)
+                device = trainer.strategy.root_device
+                data.features = cache_features(model.image_encoder, plan, data, device, ahead)
+                data.text_features = cache_text_features(model.text_encoder, plan, data, device, ahead)
             trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
             metrics, best = measure(trainer, module, data)
         except SystemExit:  # Lightning's answer to Ctrl-C

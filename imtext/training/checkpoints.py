@@ -16,7 +16,7 @@ from imtext.config.launch import compose_config, parse_overrides
 from imtext.config.schema import instantiate
 from imtext.data.tokenizer import CaptionTokenizer
 from imtext.errors import CheckpointError
-from imtext.models import DualEncoder
+from imtext.models import DualEncoder, build_model
 from imtext.preprocess import Preprocess
 
 
@@ -168,14 +168,16 @@ def rebuild(content: dict[str, Any]) -> TrainedModel:
     settings = OmegaConf.create(ours["config"]["model"])
     if "weights" in settings.image_encoder:
         settings.image_encoder.weights = None  # the checkpoint has them
-    model: DualEncoder = instantiate(settings)
+    settings.text_encoder.pop("vocab_size", None)
+    tokenizer = CaptionTokenizer.from_json(ours["tokenizer"])
+    model = build_model(settings, instantiate(settings.image_encoder), tokenizer.vocabulary)
     weights = {
         name.removeprefix("model."): value for name, value in content["state_dict"].items() if name.startswith("model.")
     }
     model.load_state_dict(weights)
     return TrainedModel(
         model.eval(),
-        CaptionTokenizer.from_json(ours["tokenizer"]),
+        tokenizer,
         Preprocess.from_dict(ours["preprocess"]),
         ours["config"],
     )

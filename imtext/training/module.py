@@ -6,17 +6,15 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import Tensor
 
-from imtext.config.schema import instantiate
-from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.dataset import Batch
 from imtext.data.tokenizer import CaptionTokenizer
 from imtext.errors import CheckpointError
 from imtext.evaluation.metrics import RetrievalMetrics
-from imtext.losses.infonce import chance_loss, spread, total_loss
-from imtext.models import DualEncoder, LSTMEncoder
+from imtext.evaluation.spread import spread
+from imtext.losses import Loss, total_loss
+from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
 from imtext.training.optim import AdamW
 from imtext.training.stages import Plan
@@ -24,26 +22,12 @@ from imtext.training.stages import Plan
 FORMAT = 1  # of what we add to a checkpoint
 
 
-def build_model(settings: DictConfig, data: RetrievalDataModule) -> DualEncoder:
-    """The towers for a data set, with as many word embeddings as its vocabulary has words.
-
-    Args:
-        settings: of the model; its `vocab_size` is filled in.
-        data: already set up.
-    """
-    settings.text_encoder.vocab_size = data.tokenizer.vocab_size
-    model: DualEncoder = instantiate(settings)
-    if isinstance(words := model.text_encoder, LSTMEncoder) and words.word_init == "lsa":
-        words.start_from(data.word_vectors(words.word_embedding.embedding_dim))
-    return model
-
-
 class RetrievalModule(LightningModule):
     """Trains a `DualEncoder` and measures it as a search engine.
 
     Args:
         model: the two towers.
-        loss: called with embeddings, ids and the logit scale; returns terms whose names end in `loss`.
+        loss: see `Loss`.
         optim: the optimizer recipe.
         tokenizer: the vocabulary `model` was built for; travels inside the checkpoint.
         preprocess: how pictures are prepared; travels inside the checkpoint.
@@ -58,7 +42,7 @@ class RetrievalModule(LightningModule):
     def __init__(
         self,
         model: DualEncoder,
-        loss: nn.Module,
+        loss: Loss,
         optim: AdamW,
         tokenizer: CaptionTokenizer,
         preprocess: Preprocess,
@@ -76,9 +60,10 @@ class RetrievalModule(LightningModule):
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Unit embeddings of a batch: images ``[B, D]``, captions ``[N, D]``."""
-        return self.model.encode_image(batch["image"], first_block=batch["first_block"]), self.model.encode_text(
-            batch["input_ids"], batch["attention_mask"]
-        )
+        images = self.model.encode_image(batch["image"], first_block=batch["first_block"])
+        if "text_features" in batch:
+            return images, self.model.encode_text_features(batch["text_features"])
+        return images, self.model.encode_text(batch["input_ids"], batch["attention_mask"])
 
     # ---- training
 
@@ -87,6 +72,7 @@ class RetrievalModule(LightningModule):
         if self.current_epoch + 1 == self.trainer.max_epochs:
             self.trainer.check_val_every_n_epoch = 1  # the last epoch is always measured, whatever the interval
         self.model.image_encoder.freeze(self.plan.frozen_blocks(self.current_epoch))
+        self.model.text_encoder.freeze(self.plan.frozen_text_blocks(self.current_epoch))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw this step's dropout from the seed and the step: an interrupted run goes on as if it never stopped."""
@@ -103,7 +89,7 @@ class RetrievalModule(LightningModule):
             matching = ids[:, None] == caption_ids[None, :]
             similarity = images @ texts.T
             health = {
-                "chance_loss": chance_loss(self.loss, ids, caption_ids),
+                "chance_loss": self.loss.chance(ids, caption_ids),
                 "positive_similarity": similarity[matching].mean(),
                 "negative_similarity": similarity[~matching].mean(),
                 "image_spread": spread(images),
@@ -126,7 +112,7 @@ class RetrievalModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The recipe, spread over all steps of the training."""
-        optimizer, schedule = self.optim.build(self.model, int(self.trainer.estimated_stepping_batches))
+        optimizer, schedule = self.optim.build(self.model, self.loss, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     # ---- evaluation
