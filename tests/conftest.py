@@ -18,6 +18,7 @@ from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
 from imtext.data.shapes import describe, draw, random_scene
 from imtext.export import export
+from imtext.models import build_model
 from imtext.search import Bundle, Encoder
 from imtext.training.checkpoints import TrainedModel
 
@@ -111,10 +112,9 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, R
     config = compose_config("train", [*TINY_SHAPES, "data.ratios=[0.25,0.75,0]", *paths])
     data = instantiate(config.data)
     data.setup()
-    config.model.text_encoder.vocab_size = data.tokenizer.vocab_size
     config.model.mirror = True
     torch.manual_seed(0)
-    model = instantiate(config.model)
+    model = build_model(config.model, instantiate(config.model.image_encoder), data.tokenizer.vocabulary)
     pictures = data.pictures().batch(range(40), [])
     for _ in range(30):  # batch statistics that fit; with torch's own all pictures look alike
         model.encode_image(pictures)

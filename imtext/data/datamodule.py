@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -95,6 +95,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         self._first_epoch = 0
         # What training images are from an epoch on, None for pictures: see `imtext.training.features`.
         self.features: Mapping[int, ImageSource | None] = {}
+        self.text_features: Mapping[int, Any] = {}
 
     @abstractmethod
     def load_source(self) -> CaptionedImages:

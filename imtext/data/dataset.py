@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol, TypedDict
+from typing import NamedTuple, NotRequired, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ class Batch(TypedDict):
     first_block: int  # of the image tower that is still to be run: 0 for pictures
     input_ids: Tensor  # [N, L] int64
     attention_mask: Tensor  # [N, L] bool
+    text_features: NotRequired[Tensor]  # [N, num_features] float32, of a frozen and cached text tower
     image_id: Tensor  # [B] int64
     caption_image_id: Tensor  # [N] int64, the image each caption belongs to
 

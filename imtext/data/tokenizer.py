@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor
 
 from imtext.errors import ConfigError
+from imtext.tokenizer import Vocabulary
 
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[BOS]", "[EOS]")
 PAD_ID, UNK_ID = 0, 1
@@ -60,6 +61,12 @@ class CaptionTokenizer:
     def vocab_size(self) -> int:
         """Number of entries, special ones included."""
         return int(self.tokenizer.get_vocab_size())
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Size, special ids and maximum length."""
+        truncation = self.tokenizer.truncation
+        return Vocabulary("words", self.vocab_size, PAD_ID, UNK_ID, truncation["max_length"] if truncation else 64)
 
     def __call__(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Captions → `input_ids` ``[N, L]`` int64 and `attention_mask` ``[N, L]`` bool, L the longest of them."""
