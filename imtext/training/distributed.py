@@ -1,6 +1,6 @@
 """Several processes that train one model: gather their batches, and let one of them write files.
 
-A run uses one device today (see `imtext.training.devices`), so there is one process and everything here is the identity.
+A run uses one device at present (see `imtext.training.devices`): there is one process, and `gather` changes nothing.
 """
 
 from __future__ import annotations
