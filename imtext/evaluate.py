@@ -33,7 +33,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     """
     import torch
 
-    from imtext.data.splits import Split
+    from imtext.data.captions import Split
     from imtext.evaluation.embed import embed_split
     from imtext.evaluation.ranks import write_ranks
     from imtext.evaluation.report import print_results, write_metrics

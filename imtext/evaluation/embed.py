@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from rich.progress import track
 
-from imtext.data.dataset import Batch
+from imtext.data.batch import Batch
 from imtext.evaluation.metrics import RetrievalMetrics
 from imtext.models import DualEncoder
 from imtext.preprocess import Pixels

@@ -143,4 +143,5 @@ def _upgrade(facts: Mapping[str, Any]) -> dict[str, Any]:
         augment = upgraded["config"]["data"].get("augment")
         if augment is not None and augment["_target_"] == "imtext.data.transforms.Augment":
             augment["_target_"] = "imtext.data.augment.Augment"
+            augment.pop("image_size", None)
     return {**upgraded, "format": FORMAT}

@@ -13,7 +13,7 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from imtext.data.cache import CachedRows, only_writer, write_rows
+from imtext.data.rows import CachedRows, only_writer, write_rows
 from imtext.data.captions import fingerprint
 from imtext.data.datamodule import RetrievalDataModule
 from imtext.models import TextEncoder
