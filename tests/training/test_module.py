@@ -64,6 +64,7 @@ def test_what_is_saved_is_plain_and_complete(module: RetrievalModule) -> None:
         module.on_load_checkpoint({"imtext": {**facts, "tokenizer": "{}"}})
 
 
+@pytest.mark.slow
 def test_a_loss_may_have_parameters(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are optimised, saved and resumed, and every term that the loss returns counts."""
     interrupt_at(monkeypatch, epoch=1, batch=1)
