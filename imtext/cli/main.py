@@ -228,6 +228,7 @@ def search(
     """Find pictures by words, by a picture, or by arithmetic over both."""
     _end_with_reader()
     from imtext.search import Index, default_index, parse_query
+    from imtext.search.query import query_notes
 
     asked = _asked(query, queries)
     opened = Index(index or default_index())
@@ -236,10 +237,8 @@ def search(
     terms = [parse_query(one) for one in asked]
     answers = opened.search_batch(terms, top_k, level)
     for line in terms:
-        for term in line:
-            unknown = opened.encoder.unknown_words(term.text) if term.text else []
-            if unknown:
-                print(f"note: not in the model's vocabulary: {', '.join(dict.fromkeys(unknown))}", file=sys.stderr)
+        for note in query_notes(line, opened.encoder.tokenizer):
+            print(f"note: {note}", file=sys.stderr)
     if as_json:
         rows = [[_row(result) for result in results] for results in answers]
         if queries is None:

@@ -9,16 +9,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from imtext.errors import SearchError
 from imtext.search.bundle import MANIFEST, Bundle, copy_bundle, is_replaceable, load_bundle
-from imtext.search.encoder import Embeddings, Encoder
+from imtext.search.encoder import Encoder
 from imtext.search.index import sync
-from imtext.search.query import Term, embed_queries, is_unknown
+from imtext.search.query import Query, Term, embed_queries
+from imtext.search.ranking import Candidates, Reranker, Scores, rank, relevant, retrieval_depth
+from imtext.search.results import SearchResult
 from imtext.search.store.matrix import Matrix, open_matrix
 from imtext.search.store.sqlite import SQLiteStore
 
@@ -36,26 +38,6 @@ def default_index() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "imtext" / "index"
 
 
-@dataclass(frozen=True)
-class SearchResult:
-    """One picture found.
-
-    Attributes:
-        path: of its file; with copies, the first by name.
-        score: similarity, -1 … 1.
-        relevance: how likely it is what the query describes, 0 … 1; None for queries with pictures in them, which
-            nothing was learnt about, and for bundles without calibration.
-        id: the hash of its content; empty for a picture that is in no index.
-        copies: other files with the same content.
-    """
-
-    path: str
-    score: float
-    relevance: float | None
-    id: str = ""
-    copies: tuple[str, ...] = ()
-
-
 class Index:
     """A searchable collection of pictures; reading it is safe from several threads, and while another process writes.
 
@@ -63,14 +45,17 @@ class Index:
         folder: of an index made by `Index.create`.
         threads: for embedding; None: as many as there are cores.
         follow: look for new commits before every search. A server looks by itself, in the background.
+        reranker: scores the best candidates of every search again.
 
     Raises:
         SearchError: there is none, or it is damaged.
         BundleError: its bundle is damaged.
     """
 
-    def __init__(self, folder: Path, threads: int | None = None, follow: bool = True) -> None:
-        self.folder, self.follow = folder, follow
+    def __init__(
+        self, folder: Path, threads: int | None = None, follow: bool = True, reranker: Reranker | None = None
+    ) -> None:
+        self.folder, self.follow, self.reranker = folder, follow, reranker
         self.store = SQLiteStore(folder / ROWS)
         self._written = folder / ROWS, folder / BUNDLE / MANIFEST
         self._identity = self._inodes()
@@ -270,45 +255,38 @@ class Index:
         self, queries: Sequence[Sequence[Term]], top_k: int = 10, min_relevance: float = 0.0
     ) -> list[list[SearchResult]]:
         """Like `search` for many queries, which share the pass over all vectors."""
-        texts = [all(term.picture is None for term in terms) for terms in queries]
-        found = self.nearest(embed_queries(queries, self.encoder), top_k, min_relevance, texts)
-        for row, terms in enumerate(queries):
-            if is_unknown(terms, self.encoder):  # then nothing is likely, whatever the scores are
-                found[row] = [replace(one, relevance=0.0) for one in found[row] if min_relevance <= 0]
-        return found
+        return self.nearest(embed_queries(queries, self.encoder), top_k, min_relevance)
 
-    def nearest(
-        self, vectors: Embeddings, top_k: int, min_relevance: float = 0.0, calibrated: Sequence[bool] | None = None
-    ) -> list[list[SearchResult]]:
-        """The best pictures for query vectors ``[Q, embed_dim]``; `calibrated`: which of them came from text alone."""
+    def nearest(self, queries: Sequence[Query], top_k: int, min_relevance: float = 0.0) -> list[list[SearchResult]]:
+        """Like `search` for queries that are embedded already; `Query(vector)` is a picture.
+
+        Raises:
+            SearchError: `top_k` out of bounds.
+        """
         if not 1 <= top_k <= MAX_TOP_K:
             raise SearchError(f"top_k must be between 1 and {MAX_TOP_K:,}, not {top_k}")
         matrix = self.matrix()
-        places, scores = matrix.top_k(vectors, top_k)
-        calibration = self.bundle.calibration
-        found = []
-        for row, (where, score) in enumerate(zip(places, scores, strict=True)):
-            relevance: list[float | None] = [None] * len(where)
-            if calibration is not None and (calibrated is None or calibrated[row]):
-                usual = float(matrix.mean @ vectors[row])
-                relevance = [float(one) for one in calibration.relevance(score, usual, len(matrix.ids))]
-            held = self.store.held(matrix.ids[where].tolist())
-            results = []
-            for place, similarity, likely in zip(where, score, relevance, strict=True):
-                files = held.get(int(matrix.ids[place]))  # none: removed a moment ago
-                if files and (likely is None or likely >= min_relevance):
-                    first, *copies = files
-                    results.append(
-                        SearchResult(
-                            first.path,
-                            float(similarity),
-                            likely,
-                            first.content.hex(),
-                            tuple(one.path for one in copies),
-                        )
-                    )
-            found.append(results)
-        return found
+        vectors = np.array([query.vector for query in queries], dtype=np.float32)
+        places, scores = matrix.top_k(vectors, retrieval_depth(top_k, self.reranker))
+        return [
+            self._results(query, matrix.ids[where].tolist(), row, matrix, top_k, min_relevance)
+            for query, where, row in zip(queries, places, scores, strict=True)
+        ]
+
+    def _results(
+        self, query: Query, ids: list[int], scores: Scores, matrix: Matrix, top_k: int, min_relevance: float
+    ) -> list[SearchResult]:
+        held = self.store.held(ids)
+        rows = [row for row, id in enumerate(ids) if id in held]  # the others were removed a moment ago
+        files = [held[ids[row]] for row in rows]
+        gallery = float(matrix.mean @ query.vector), len(matrix.ids)
+        candidates = Candidates([first.path for first, *_ in files], scores[rows], *gallery)
+        results = []
+        for match in rank(query, candidates, self.bundle.calibration, top_k, self.reranker):
+            first, *copies = files[match.place]
+            others = tuple(file.path for file in copies)
+            results.append(SearchResult(first.path, match.score, match.relevance, first.content.hex(), others))
+        return relevant(results, min_relevance)
 
 
 @contextmanager
