@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imtext.search.bundle import Bundle, load_bundle
 from imtext.search.encoder import Encoder
-from imtext.search.index.index import Index, default_index
+from imtext.search.index import Index, default_index
 from imtext.search.predictor import Predictor, create_predictor
 from imtext.search.query import Query, Term, parse_query
 from imtext.search.results import RankedText, SearchResult

@@ -13,8 +13,8 @@ from imtext.errors import SearchError
 from imtext.preprocess import Pixels, open_image, upright_rgb
 from imtext.search.bundle import load_bundle
 from imtext.search.encoder import Embeddings, Encoder
-from imtext.search.index.index import Index
-from imtext.search.query import Query, embed_queries, parse_query, query_notes
+from imtext.search.index import Index
+from imtext.search.query import embed_queries, parse_query, picture_query, query_notes
 from imtext.search.ranking import Reranker, rank_vectors
 from imtext.search.results import RankedText, SearchResult
 from imtext.search.runs import newest_bundle, runs_dir
@@ -108,7 +108,7 @@ class Predictor:
 
     def rank_texts(self, image: Source, texts: Sequence[str], top_k: int | None = None) -> list[RankedText]:
         """Order texts by how well they describe a picture, best first."""
-        query = Query(self.encode_image(image), calibrated=True)
+        query = picture_query(self.encode_image(image), calibrated=True)
         calibration, vectors = self.encoder.bundle.calibration, self.encode_texts(texts)
         known = [self.encoder.tokenizer.knows(text) for text in texts]
         matches = rank_vectors(query, vectors, calibration, top_k, known, names=texts, reranker=self.reranker)
@@ -159,7 +159,7 @@ class Predictor:
 
     def search_similar(self, image: Source, top_k: int = 10) -> list[SearchResult]:
         """The pictures of the database that are most similar to a picture."""
-        return self.index.nearest([Query(self.encode_image(image))], top_k)[0]
+        return self.index.search_queries([picture_query(self.encode_image(image))], top_k)[0]
 
     def _open_index(self) -> Index:
         if self._index is None:

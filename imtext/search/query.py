@@ -87,7 +87,7 @@ def picture_file(name: str) -> Path | None:
 
 @dataclass(frozen=True)
 class Query:
-    """A query that is ready to be compared with vectors. `Query(vector)` is that of a picture.
+    """A query that is ready to be compared with vectors: of `embed_queries` or `picture_query`.
 
     Attributes:
         vector: ``[embed_dim]`` of unit length.
@@ -99,11 +99,21 @@ class Query:
     """
 
     vector: Embeddings
-    calibrated: bool = False
+    calibrated: bool
     known: bool = True
     unknown_words: tuple[str, ...] = ()
     cut_words: tuple[str, ...] = ()
     terms: tuple[Term, ...] = ()
+
+
+def picture_query(vector: Embeddings, calibrated: bool = False) -> Query:
+    """The query of one picture.
+
+    Args:
+        vector: ``[embed_dim]`` of unit length.
+        calibrated: True where texts are ranked, since the calibration holds for pairs of a text and a picture.
+    """
+    return Query(vector, calibrated)
 
 
 def embed_queries(queries: Sequence[Sequence[Term]], encoder: Encoder) -> list[Query]:

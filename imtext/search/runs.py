@@ -7,6 +7,7 @@ from pathlib import Path
 
 from imtext.errors import BundleError
 from imtext.search.bundle import MANIFEST
+from imtext.search.store.location import store_exists
 
 
 def runs_dir() -> Path:
@@ -36,4 +37,4 @@ def _is_of_a_run(manifest: Path, folder: Path) -> bool:
     """Whether a manifest is neither of an unfinished bundle, nor of a copy that MLflow or an index keeps."""
     holder = (folder / manifest).parent.parent
     hidden = any(part.startswith(".") for part in manifest.parts)  # a process was killed while it wrote
-    return not hidden and holder.name != "artifacts" and not (holder / "index.sqlite").exists()
+    return not hidden and holder.name != "artifacts" and not store_exists(holder)

@@ -19,7 +19,7 @@ from filelock import FileLock
 from PIL import Image
 
 from imtext.errors import SearchError
-from imtext.search import Bundle, Encoder, Index, Query, SearchResult, parse_query
+from imtext.search import Bundle, Encoder, Index, SearchResult, parse_query
 from imtext.search.bundle import write_bundle
 from imtext.search.store.sqlite import File, Picture, SQLiteStore
 from tests.conftest import picture
@@ -456,7 +456,7 @@ def test_hostile_folder(index: Index, tmp_path: Path) -> None:
     # Rotated by its EXIF it is the same picture as the plain one; a bad neighbour has shifted nothing.
     assert similar(index, folder / "rotated.jpg").path == str(folder / "rotated.jpg")
     upright = index.encoder.encode_images([index.bundle.preprocess.pixels(drawing)])[0]
-    scores = {result.path: result.score for result in index.nearest([Query(upright)], 50)[0]}
+    scores = {result.path: result.score for result in index.nearest(upright[None], 50)[0]}
     assert scores[str(folder / "plain.png")] == pytest.approx(1, abs=1e-4)
     assert scores[str(folder / "rotated.jpg")] > 0.98
 
