@@ -455,7 +455,7 @@ def check(
         if one not in settings:
             _check_folder(Path(one))
     if settings or not what:
-        from imtext.config.launch import check_overrides
+        from imtext.config.compose import check_overrides
 
         check_overrides("train", settings)
         print(f"ok: settings {' '.join(settings)}" if settings else "ok: settings as they are")
@@ -487,7 +487,7 @@ def demo(
     """Draw a small gallery from the embedded data set, index it and search it."""
     import numpy as np
 
-    from imtext.data.shapes import describe, draw, random_scene
+    from imtext.data.scenes import describe, draw, random_scene
     from imtext.search import Index, load_bundle, parse_query
 
     model = load_bundle(_bundle(bundle))

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from imtext.errors import BundleError, ConfigError
 from imtext.preprocess import Pixels
-from imtext.search.bundle import IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, Bundle
+from imtext.search.bundle import IMAGE, TEXT, Bundle
+from imtext.search.manifest import EXPORT_AGAIN, TOKENIZER
 from imtext.tokenizer import Tokenizer, load_tokenizer
 
 Embeddings = npt.NDArray[np.float32]
@@ -38,11 +39,19 @@ class Encoder:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """How texts become the text graph's input."""
+        """Turns texts into the text graph's input.
+
+        Raises:
+            BundleError: it does not agree with the manifest.
+        """
+        recorded, path = self.bundle.vocabulary, self.bundle.path / TOKENIZER
         try:
-            return load_tokenizer(self.bundle.read(TOKENIZER), "words")
+            tokenizer = load_tokenizer(self.bundle.read(TOKENIZER), recorded.kind, recorded.max_length)
         except ConfigError as error:
-            raise BundleError(f"{self.bundle.path / TOKENIZER}: {error}") from error
+            raise BundleError(f"{path} cannot be used: {error}") from error
+        if tokenizer.vocabulary != recorded:
+            raise BundleError(f"{path} is not the tokenizer of the manifest ({tokenizer.vocabulary}, not {recorded})")
+        return tokenizer
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """``N`` texts → ``[N, embed_dim]`` of unit length."""
@@ -55,7 +64,7 @@ class Encoder:
             rows = order[start : start + BATCH]
             longest = lengths[rows[-1]]
             inputs = {"input_ids": ids[rows, :longest], "attention_mask": mask[rows, :longest]}
-            embeddings[rows] = self._embed(TEXT_GRAPH, inputs)
+            embeddings[rows] = self._embed(TEXT, inputs)
         return embeddings
 
     def encode_images(self, pixels: Iterable[Pixels]) -> Embeddings:
@@ -64,10 +73,10 @@ class Encoder:
         for picture in pixels:
             batch.append(picture)
             if len(batch) == BATCH:
-                batches.append(self._embed(IMAGE_GRAPH, {"image": np.stack(batch)}))
+                batches.append(self._embed(IMAGE, {"image": np.stack(batch)}))
                 batch = []
         if batch:
-            batches.append(self._embed(IMAGE_GRAPH, {"image": np.stack(batch)}))
+            batches.append(self._embed(IMAGE, {"image": np.stack(batch)}))
         return np.concatenate(batches)
 
     def run(self, graph: str, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
@@ -87,27 +96,31 @@ class Encoder:
         (output,) = self.run(graph, inputs)
         if output.shape[1:] != (self.bundle.embed_dim,):
             raise BundleError(
-                f"{self.bundle.path / graph} gives embeddings of {output.shape[-1]} numbers, and the manifest says "
-                f"{self.bundle.embed_dim}. Export it again: imtext export <run>"
+                f"{self.bundle.path / self.bundle.graphs[graph]} gives embeddings of {output.shape[-1]} numbers, and "
+                f"the manifest says {self.bundle.embed_dim}. {EXPORT_AGAIN}"
             )
         return np.asarray(output, dtype=np.float32)
 
     def _session(self, graph: str) -> Any:
         with self._lock:
             if graph not in self._sessions:
-                import onnxruntime
-
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads = self.threads or os.cpu_count() or 1
-                options.log_severity_level = 3
-                # Spinning threads would take time from those that decode pictures.
-                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-                content = self.bundle.read(graph)  # checked again: another bundle may have replaced it
-                try:
-                    self._sessions[graph] = onnxruntime.InferenceSession(
-                        content, options, providers=["CPUExecutionProvider"]
-                    )
-                except Exception as error:
-                    where = self.bundle.path / graph
-                    raise BundleError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
+                self._sessions[graph] = self._load(graph)
             return self._sessions[graph]
+
+    def _load(self, graph: str) -> Any:
+        import onnxruntime
+
+        graphs = self.bundle.graphs
+        if graph not in graphs:
+            raise BundleError(f"{self.bundle.path} has no graph {graph!r}, only {', '.join(graphs)}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads or os.cpu_count() or 1
+        options.log_severity_level = 3
+        # Spinning threads would take time from those that decode pictures.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        content = self.bundle.read(graphs[graph])  # checked again: another bundle may have replaced it
+        try:
+            return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            where = self.bundle.path / graphs[graph]
+            raise BundleError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error

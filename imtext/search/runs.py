@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from imtext.errors import BundleError
-from imtext.search.bundle import MANIFEST
+from imtext.search.manifest import MANIFEST
 from imtext.search.store.location import store_exists
 
 
