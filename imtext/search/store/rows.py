@@ -41,6 +41,7 @@ class Rows:
         self._address, self._lock = path.absolute().as_uri(), threading.RLock()
         try:
             if os.access(path.parent, os.W_OK):
+                self._address += "?mode=rw"  # never make a file: one that was deleted stays so
                 self._db = _connect(self._address)
                 self._db.execute("PRAGMA journal_mode = WAL")
             else:
