@@ -17,6 +17,7 @@ from imtext.training.checkpoints import load_model, read_checkpoint
 from tests.conftest import TINY, TINY_SHAPES, Compose
 from tests.runs import QUICK, same, weights, without_time
 
+STAGES = ("stages=gradual", "stages.top.after_epochs=1", "stages.whole.after_epochs=2")
 FOLDER = CONFIG_DIR / "experiment"
 EXPERIMENTS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.yaml"))
 
@@ -74,13 +75,7 @@ def test_learns_eight_pairs_by_heart(compose: Compose) -> None:
 
 @pytest.mark.slow
 def test_same_seed_same_bits(compose: Compose, tmp_path: Path) -> None:
-    config = (
-        *QUICK,
-        "trainer.max_epochs=3",
-        "stages=gradual",
-        "stages.top.after_epochs=1",
-        "stages.whole.after_epochs=2",
-    )
+    config = (*QUICK, *STAGES, "trainer.max_epochs=3")
     first, _ = train(compose(*config, output="first"))
     second, _ = train(compose(*config, output="second"))
     assert without_time(first) == without_time(second)
@@ -210,9 +205,8 @@ def test_the_average_is_measured_and_saved(compose: Compose, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_stages_are_announced(compose: Compose, caplog: pytest.LogCaptureFixture) -> None:
-    stages = ["stages=gradual", "stages.top.after_epochs=1", "stages.whole.after_epochs=2", "trainer.max_epochs=3"]
     caplog.set_level("INFO", "imtext")
-    train(compose(*QUICK, *stages))
+    train(compose(*QUICK, *STAGES, "trainer.max_epochs=3"))
     for text in (
         "epoch 1/3 heads",
         "epoch 2/3 top",
