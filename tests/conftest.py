@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from imtext.config.launch import compose_config
 from imtext.config.schema import instantiate
 from imtext.data import RetrievalDataModule
-from imtext.data.shapes import describe, draw, random_scene
+from imtext.data.scenes import describe, draw, random_scene
 from imtext.export import export
 from imtext.models import build_model
 from imtext.search import Bundle, Encoder

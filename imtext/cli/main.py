@@ -499,7 +499,7 @@ def demo(
     """Draw a small gallery from the embedded data set, index it and search it."""
     import numpy as np
 
-    from imtext.data.shapes import describe, draw, random_scene
+    from imtext.data.scenes import describe, draw, random_scene
     from imtext.search import Index, load_bundle, parse_query
 
     model = load_bundle(_bundle(bundle))

@@ -14,6 +14,7 @@ from imtext.tokenizer import Vocabulary
 
 Pooling = Literal["max", "mean", "last"]
 WordInit = Literal["random", "lsa"]
+PAD_ID, UNK_ID = 0, 1
 
 
 class LSTMEncoder(TextEncoder):

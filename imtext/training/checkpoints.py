@@ -14,10 +14,10 @@ from omegaconf import OmegaConf
 
 from imtext.config.launch import compose_config, parse_overrides
 from imtext.config.schema import instantiate
-from imtext.data.tokenizer import CaptionTokenizer
 from imtext.errors import CheckpointError
 from imtext.models import DualEncoder, build_model
 from imtext.preprocess import Preprocess
+from imtext.tokenizer import Tokenizer, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TrainedModel:
     """A model with all it needs to read pictures and captions."""
 
     model: DualEncoder
-    tokenizer: CaptionTokenizer
+    tokenizer: Tokenizer
     preprocess: Preprocess
     config: dict[str, Any]
 
@@ -169,7 +169,7 @@ def rebuild(content: dict[str, Any]) -> TrainedModel:
     if "weights" in settings.image_encoder:
         settings.image_encoder.weights = None  # the checkpoint has them
     settings.text_encoder.pop("vocab_size", None)
-    tokenizer = CaptionTokenizer.from_json(ours["tokenizer"])
+    tokenizer = load_tokenizer(ours["tokenizer"], "words")
     model = build_model(settings, instantiate(settings.image_encoder), tokenizer.vocabulary)
     weights = {
         name.removeprefix("model."): value for name, value in content["state_dict"].items() if name.startswith("model.")

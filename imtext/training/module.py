@@ -8,14 +8,14 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from imtext.data.dataset import Batch
-from imtext.data.tokenizer import CaptionTokenizer
+from imtext.data.batch import Batch
 from imtext.errors import CheckpointError
 from imtext.evaluation.metrics import RetrievalMetrics
 from imtext.evaluation.spread import spread
 from imtext.losses import Loss, total_loss
 from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
+from imtext.tokenizer import Tokenizer
 from imtext.training.optim import AdamW
 from imtext.training.stages import Plan
 
@@ -44,7 +44,7 @@ class RetrievalModule(LightningModule):
         model: DualEncoder,
         loss: Loss,
         optim: AdamW,
-        tokenizer: CaptionTokenizer,
+        tokenizer: Tokenizer,
         preprocess: Preprocess,
         plan: Plan,
         config: dict[str, Any] | None = None,
