@@ -10,8 +10,9 @@ from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 
+from imtext.config.instantiate import instantiate
 from imtext.config.launch import launch
-from imtext.config.schema import check_config, instantiate
+from imtext.config.schema import check_config
 from imtext.errors import ConfigError
 
 log = logging.getLogger(__name__)

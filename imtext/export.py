@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 import imtext
-from imtext.config.launch import compose_config
-from imtext.config.schema import instantiate
+from imtext.config.compose import compose_config
+from imtext.config.instantiate import instantiate
 from imtext.errors import BundleError
 from imtext.evaluate import data_config
 from imtext.models import DualEncoder

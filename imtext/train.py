@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from imtext.config.instantiate import instantiate
 from imtext.config.launch import launch
-from imtext.config.schema import check_config, did_you_mean, instantiate
+from imtext.config.schema import check_config
+from imtext.config.suggestions import did_you_mean
 from imtext.errors import BundleError, ConfigError, ImtextError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from imtext.config.launch import compose_config
-from imtext.config.schema import instantiate
+from imtext.config.compose import compose_config
+from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
 from imtext.data.scenes import describe, draw, random_scene
 from imtext.export import export

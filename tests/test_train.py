@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from imtext.config.schema import CONFIG_DIR
+from imtext.config.paths import CONFIG_DIR
 from imtext.errors import BundleError, CheckpointError, ConfigError, ImtextError
 from imtext.evaluate import evaluate
 from imtext.train import train

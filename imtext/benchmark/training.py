@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from imtext.config.launch import compose_config
-from imtext.config.schema import check_config, instantiate
+from imtext.config.compose import compose_config
+from imtext.config.instantiate import instantiate
+from imtext.config.schema import check_config
 from imtext.errors import ConfigError
 
 if TYPE_CHECKING:

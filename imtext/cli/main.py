@@ -455,7 +455,7 @@ def check(
         if one not in settings:
             _check_folder(Path(one))
     if settings or not what:
-        from imtext.config.launch import check_overrides
+        from imtext.config.compose import check_overrides
 
         check_overrides("train", settings)
         print(f"ok: settings {' '.join(settings)}" if settings else "ok: settings as they are")

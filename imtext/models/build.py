@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from imtext.config.schema import instantiate
+from imtext.config.instantiate import instantiate
 from imtext.models.dual_encoder import DualEncoder
 from imtext.models.image_encoder import ImageEncoder
 from imtext.tokenizer import Vocabulary

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 from omegaconf import OmegaConf
 
-from imtext.config.launch import compose_config, parse_overrides
-from imtext.config.schema import instantiate
+from imtext.config.compose import compose_config, parse_overrides
+from imtext.config.instantiate import instantiate
 from imtext.errors import CheckpointError
 from imtext.models import DualEncoder, build_model
 from imtext.preprocess import Preprocess

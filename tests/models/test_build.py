@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from imtext.export import export_run
-from imtext.models import DualEncoder, MobileNetV3Small, build_model
+from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small, build_model
 from imtext.search import Encoder
 from imtext.tokenizer import Vocabulary
 from imtext.train import train
@@ -33,6 +33,7 @@ def test_settings_stay_as_they_are(compose: Compose) -> None:
     model = build_model(config.model, MobileNetV3Small(None), VOCABULARY)
     assert OmegaConf.to_container(config, resolve=False) == before
     assert isinstance(model, DualEncoder)
+    assert isinstance(model.text_encoder, LSTMEncoder)
     assert model.text_encoder.word_embedding.weight.shape == (20, 12)
     assert model.text_encoder.dropout.p == model.image_projection[0].p == 0.3  # type: ignore[index,union-attr]
 
