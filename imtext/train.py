@@ -91,6 +91,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     stages = {name: instantiate(node) for name, node in (config.get("stages") or {}).items() if node is not None}
     image_encoder = instantiate(config.model.image_encoder)
     data: RetrievalDataModule = instantiate(config.data)
+    data.use_model(image_encoder.preprocess)
     data.setup()
     data.require("train", "val")
     model = build_model(config.model, image_encoder, data.tokenizer.vocabulary)
