@@ -45,10 +45,9 @@ def test_a_loss_has_its_own_chance_level() -> None:
 
 
 def test_the_parameter_of_a_loss_gets_a_gradient() -> None:
-    loss, ids = SigmoidLoss(), torch.arange(4)
-    total_loss(
-        loss(F.normalize(torch.randn(4, 8)), F.normalize(torch.randn(4, 8)), ids, ids, torch.zeros(()))
-    ).backward()
+    loss, ids, embeddings = SigmoidLoss(), torch.arange(4), F.normalize(torch.randn(4, 8))
+    total = total_loss(loss(embeddings, embeddings, ids, ids, torch.zeros(())))
+    total.backward()  # type: ignore[no-untyped-call]
     assert loss.bias.grad is not None
     assert float(loss.bias.grad) != 0
 

@@ -35,7 +35,7 @@ def test_settings_stay_as_they_are(compose: Compose) -> None:
     assert isinstance(model, DualEncoder)
     assert isinstance(model.text_encoder, LSTMEncoder)
     assert model.text_encoder.word_embedding.weight.shape == (20, 12)
-    assert model.text_encoder.dropout.p == model.image_projection[0].p == 0.3  # type: ignore[index,union-attr]
+    assert model.text_encoder.dropout.p == model.image_projection[0].p == 0.3  # type: ignore[index]
 
 
 def test_plain_settings_work_too(compose: Compose) -> None:

@@ -20,5 +20,5 @@ def test_word_vectors_are_optional() -> None:
 
 def test_the_vocabulary_is_supplied_by_keyword() -> None:
     with pytest.raises(TypeError):
-        BagOfWords(8, VOCABULARY)  # type: ignore[call-arg,misc]
+        BagOfWords(8, VOCABULARY)  # type: ignore[call-arg]
     assert BagOfWords(vocabulary=VOCABULARY).words.padding_idx == 3

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from imtext.data.batch import BatchKey
 from imtext.data.shapes import Shapes
 from imtext.losses import InfoNCE, total_loss
 from imtext.models import DualEncoder, LSTMEncoder, TextEncoder
+from imtext.train import train
 from imtext.training.stages import Plan, Stage
 from imtext.training.text_features import FrozenTextFeatures, cache_text_features
+from tests.conftest import TINY_SHAPES, Compose
 from tests.models.towers import BagOfWords, PatchEncoder
 
 CPU = torch.device("cpu")
@@ -23,8 +26,8 @@ def data(tmp_path: Path) -> Shapes:
     return shapes(tmp_path)
 
 
-def shapes(folder: Path, **options: int) -> Shapes:
-    data = Shapes(**{"num_images": 30, "image_size": 32, "batch_size": 8, **options}, cache_dir=str(folder))  # type: ignore[arg-type]
+def shapes(folder: Path, num_images: int = 30) -> Shapes:
+    data = Shapes(num_images, image_size=32, batch_size=8, cache_dir=str(folder))
     data.setup()
     return data
 
@@ -123,3 +126,29 @@ def test_the_tower_is_not_changed(data: Shapes) -> None:
     assert encoder.training
     assert all(value.equal(before[name]) for name, value in encoder.state_dict().items())
     assert not any(parameter.is_inference() for parameter in encoder.parameters())
+
+
+def test_batches_change_with_the_stage(data: Shapes) -> None:
+    encoder = lstm(data)
+    plan = Plan({"heads": FROZEN, "whole": Stage(2)}, 2, len(encoder.blocks))
+    data.text_features = cache_text_features(encoder, plan, data, CPU, range(3))
+    dataset = data.train_dataloader().dataset
+    batches = [dataset[BatchKey(epoch, (0, 1, 2))] for epoch in range(3)]
+    assert ["text_features" in batch for batch in batches] == [True, True, False]
+    assert batches[0]["text_features"].shape == (len(batches[0]["caption_image_id"]), encoder.num_features)
+    assert "text_features" not in next(iter(data.val_dataloader()))
+
+
+@pytest.mark.slow
+def test_a_run_on_cached_features_has_the_figures_of_one_without(compose: Compose, tmp_path: Path) -> None:
+    run = [
+        *TINY_SHAPES, "logger=none", "callbacks.examples=null", "baseline=false", "trainer.max_epochs=2",
+        "stages.whole.frozen_blocks=all", "stages.whole.frozen_text_blocks=all", "data.captions_per_image=2",
+        "model.text_encoder.word_dropout=0.2",
+    ]  # fmt: skip
+    computed, _ = train(compose(*run, output="computed"))
+    assert not files(tmp_path / "cache")
+    cached, _ = train(compose(*run, "stages.whole.cache_text=true", "data.num_workers=2", output="cached"))
+    assert len(files(tmp_path / "cache")) == 1
+    for name in ("train/loss_epoch", "val/loss", "train/text_spread", "test/positive_similarity"):
+        assert cached[name] == pytest.approx(computed[name], abs=2e-3)
