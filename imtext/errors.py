@@ -23,3 +23,7 @@ class BundleError(ImtextError):
 
 class SearchError(ImtextError):
     """An index or a query that cannot be used."""
+
+
+class MissingExtraError(ImtextError, ImportError):
+    """A package of an optional part of the installation is missing."""
