@@ -27,3 +27,7 @@ class SearchError(ImtextError):
 
 class MissingExtraError(ImtextError, ImportError):
     """A package of an optional part of the installation is missing."""
+
+
+class StoreError(ImtextError):
+    """A store that cannot be read or written: a full disk, a lock, a lost connection."""

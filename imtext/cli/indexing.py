@@ -15,7 +15,7 @@ from imtext.cli.printing import one_line, print_first
 
 if TYPE_CHECKING:
     from imtext.search import Index
-    from imtext.search.index.sync import Changes, Report
+    from imtext.search.index.changes import Changes, Report
 
 INTERRUPTED = 130
 
@@ -43,14 +43,14 @@ def index(
     Only new and changed pictures are embedded. An interrupted run keeps what it has committed; the next run continues.
     """
     from imtext.search import Index, default_index, load_bundle
+    from imtext.search.index import own_bundle
 
     folder = index or default_index()
     if status:
         _print_status(folder, sources or [])
         return
-    own = folder / "bundle"
-    use_own = bundle is None and (own / "manifest.json").is_file()
-    opened = Index.create(folder, load_bundle(own if use_own else find_bundle(bundle)), rebuild)
+    own = own_bundle(folder) if bundle is None else None
+    opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild)
     try:
         with _progress() as count:
             report = opened.update(sources or [], count, allow_empty)
@@ -85,7 +85,7 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
 
 def _print_details(report: Report, remembered: Sequence[str]) -> None:
     """Print what was left out or renamed, a limited number of lines, to standard error."""
-    for path in report.bare:
+    for path in report.without_pictures:
         if path not in report.refused:
             print(f"no pictures in {one_line(path)}", file=sys.stderr)
     # Whole sources come first: they matter more than single files.
@@ -126,16 +126,17 @@ def _print_status(folder: Path, sources: Sequence[str]) -> None:
     ):
         print_first([f"{one_line(path)} ({reason})" for path in paths], 10, label)
     known = {file.path: file.reason for file in opened.store.files() if file.reason} if opened else {}
-    for path, reason in (changes.unseen | known).items():
+    for path, reason in (changes.refused | known).items():
         print(f"left out: {one_line(path)}: {reason}")
     print(f"{_describe(folder, opened)}; {_changes_summary(changes)}")
 
 
 def _all_new(sources: Sequence[str]) -> Changes:
-    from imtext.search.index import sync
+    from imtext.search.index.changes import Changes
+    from imtext.search.index.discovery import find
 
-    found = sync.find(sources)
-    return sync.Changes(list(found.files.values()), [], [], 0, 0, found.refused)
+    found = find(sources)
+    return Changes(new=list(found.files.values()), refused=found.refused)
 
 
 def _describe(folder: Path, opened: Index | None) -> str:

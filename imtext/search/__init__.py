@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imtext.search.bundle import Bundle, load_bundle, newest_bundle
 from imtext.search.encoder import Encoder
-from imtext.search.index.index import Index, SearchResult, default_index
+from imtext.search.index import Index, SearchResult, default_index
 from imtext.search.predictor import Predictor, RankedText, create_predictor, runs_dir
 from imtext.search.query import Term, parse_query
 

@@ -18,6 +18,7 @@ from typing import Any
 from imtext.errors import BundleError, ConfigError
 from imtext.preprocess import Preprocess
 from imtext.search.calibration import Calibration
+from imtext.search.store.location import store_exists
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -142,7 +143,7 @@ def newest_bundle(runs_dir: Path) -> Path:
         for path in runs_dir.glob(f"**/{MANIFEST}")
         # Neither one that was being written when its process was killed, nor the copy of an index or of MLflow.
         if not any(part.startswith(".") for part in path.relative_to(runs_dir).parts)
-        and not (path.parent.parent / "index.sqlite").exists()
+        and not store_exists(path.parent.parent)
         and path.parent.parent.name != "artifacts"
     )
     found = sorted(bundles, key=lambda path: path.stat().st_mtime)

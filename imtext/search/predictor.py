@@ -15,7 +15,7 @@ from imtext.errors import SearchError
 from imtext.preprocess import Pixels, open_image, upright_rgb
 from imtext.search.bundle import load_bundle, newest_bundle
 from imtext.search.encoder import Embeddings, Encoder
-from imtext.search.index.index import Index, SearchResult
+from imtext.search.index import Index, SearchResult
 from imtext.search.query import embed_queries, parse_query
 from imtext.search.store.matrix import Matrix
 

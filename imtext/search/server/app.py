@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect
 
 import imtext
 from imtext.errors import ImtextError, SearchError
-from imtext.search.index.index import MAX_TOP_K, SearchResult
+from imtext.search.index import MAX_TOP_K, SearchResult
 from imtext.search.query import embed_queries, parse_query
 from imtext.search.server.batching import BusyError
 from imtext.search.server.guard import Guard, Limits, problem
@@ -205,7 +205,7 @@ def _results(service: Service, found: Sequence[SearchResult], started: float, un
     ]
     return Results(
         results=results,
-        total=len(service.index.matrix().ids),
+        total=service.index.store.size,
         unknown_words=list(unknown),
         milliseconds=round(1000 * (time.perf_counter() - started), 2),
     )
@@ -271,7 +271,7 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
 
         def some() -> list[SearchResult]:
             index = service.index
-            ids = index.matrix().ids[offset : offset + limit].tolist()
+            ids = index.store.ids(offset, limit)
             held = index.store.held(ids)
             return [
                 SearchResult(first.path, 0.0, None, first.content.hex(), tuple(one.path for one in others))
@@ -330,7 +330,7 @@ def _add_state(app: FastAPI, service: Service, registry: Any) -> None:
     from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
     for name, text, value in (
-        ("imtext_pictures", "Pictures in the index", lambda: len(service.index.matrix().ids)),
+        ("imtext_pictures", "Pictures in the index", lambda: service.index.store.size),
         ("imtext_reloads", "Times the index was read anew", lambda: service.reloads),
         ("imtext_waiting_searches", "Text searches that wait for a batch", lambda: service.searches.waiting),
         ("imtext_pictures_at_work", "Requests that read or decode a picture", lambda: service.pictures_at_work),
@@ -350,7 +350,7 @@ def _add_state(app: FastAPI, service: Service, registry: Any) -> None:
         index = service.index
         calibration = index.bundle.calibration
         return Info(
-            pictures=len(index.matrix().ids),
+            pictures=index.store.size,
             model=index.bundle.manifest["name"],
             embed_dim=index.bundle.embed_dim,
             fingerprint=index.bundle.fingerprint,

@@ -71,7 +71,7 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     service = app.state.service
-    started(f"http://{f'[{host}]' if ':' in host else host}:{port}", len(service.index.matrix().ids))
+    started(f"http://{f'[{host}]' if ':' in host else host}:{port}", service.index.store.size)
     server.run(sockets=[listening])
 
 

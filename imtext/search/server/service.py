@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from starlette.exceptions import HTTPException
 
 from imtext.errors import SearchError
 from imtext.preprocess import open_image
 from imtext.search.encoder import Embeddings
-from imtext.search.index.index import Index, SearchResult
+from imtext.search.index import Index, SearchResult
 from imtext.search.query import Term, embed_picture
 from imtext.search.server.batching import Batcher, BusyError
 from imtext.search.server.guard import Limits
-from imtext.search.store.sqlite import File
+from imtext.search.store import File
 
 log = logging.getLogger(__name__)
 
@@ -144,11 +143,10 @@ class Service:
             HTTPException: 404.
         """
         number, _ = self._find(index, id)
-        matrix = index.matrix()
-        place = int(np.searchsorted(matrix.ids, number))
-        if place == len(matrix.ids) or matrix.ids[place] != number:  # committed a moment ago
+        vector = index.store.vector_of(number)
+        if vector is None:  # committed a moment ago
             raise _no_picture(id)
-        return np.array(matrix.vectors[place])
+        return vector
 
     @staticmethod
     def _find(index: Index, id: str) -> tuple[int, list[File]]:
