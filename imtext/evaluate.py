@@ -54,8 +54,8 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
 
     wanted = data_config(config.data, trained.config)
     check_config(OmegaConf.create({"data": wanted}), "evaluate")
-    data: RetrievalDataModule = instantiate(wanted, tokenizer=trained.tokenizer)
-    data.preprocess = trained.preprocess
+    data: RetrievalDataModule = instantiate(wanted)
+    data.use_model(trained.preprocess, trained.tokenizer)
     data.setup()
     loader = data.eval_dataloader(split)
     model, metrics = trained.model.to(device), RetrievalMetrics().to(device)

@@ -140,10 +140,8 @@ def _torch_embeddings(
     graph, batch = _ImageGraph(trained.model, trained.preprocess), 64
     with torch.inference_mode():
         images = [graph(torch.from_numpy(np.stack(pixels[at : at + batch]))) for at in range(0, len(pixels), batch)]
-        texts = [
-            trained.model.encode_text(*trained.tokenizer(captions[at : at + batch]))
-            for at in range(0, len(captions), batch)
-        ]
+        tokens = [trained.tokenizer(captions[at : at + batch]) for at in range(0, len(captions), batch)]
+        texts = [trained.model.encode_text(torch.from_numpy(ids), torch.from_numpy(mask)) for ids, mask in tokens]
     return torch.cat(images).numpy(), torch.cat(texts).numpy()
 
 
@@ -209,8 +207,8 @@ def export_run(wanted: str, output: Path | None, overrides: Sequence[str] = ()) 
     config = compose_config("evaluate", [f"ckpt_path={wanted!r}", *overrides])
     checkpoint = find_checkpoint(wanted, Path(config.paths.runs_dir))
     trained = load_model(checkpoint)
-    data: RetrievalDataModule = instantiate(data_config(config.data, trained.config), tokenizer=trained.tokenizer)
-    data.preprocess = trained.preprocess
+    data: RetrievalDataModule = instantiate(data_config(config.data, trained.config))
+    data.use_model(trained.preprocess, trained.tokenizer)
     data.setup()
     data.require("val")
     run_dir = checkpoint.parent.parent

@@ -1,4 +1,4 @@
-"""The one definition of how a picture becomes model input. Free of torch, so search can use it too."""
+"""How a picture becomes model input, for training and search alike. Does not need torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,8 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from imtext.errors import ConfigError
 
-# Pillow opens many formats nobody photographs in, some with a history of decompression bombs:
-# only these are ever tried.
+# Pillow supports many more formats; some have a history of decompression bombs, and none of them is used for photos.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 200_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -26,6 +25,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `o
 log = logging.getLogger(__name__)
 
 Resize = Literal["squash", "crop"]
+Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]  # Pillow's names
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -34,26 +34,33 @@ class Preprocess:
     """Resize a picture to a square and normalise it.
 
     Args:
-        image_size: side of the square the model sees, in pixels.
-        image_mean: per-channel mean subtracted after scaling pixels to 0…1 (default: ImageNet).
-        image_std: per-channel standard deviation divided by (default: ImageNet).
-        resize: ``squash`` ignores the aspect ratio and keeps everything in view; ``crop`` scales the
-            shorter side and cuts the rest off around the centre.
+        image_size: side of the square that the model sees, in pixels.
+        image_mean: per-channel mean, subtracted after scaling pixels to 0…1 (default: ImageNet).
+        image_std: per-channel standard deviation, a divisor (default: ImageNet).
+        resize: ``squash`` ignores the aspect ratio and keeps the whole picture; ``crop`` keeps the aspect ratio and
+            only the centre.
+        interpolation: how pixels are resampled.
     """
 
     image_size: int = 224
     image_mean: Sequence[float] = (0.485, 0.456, 0.406)
     image_std: Sequence[float] = (0.229, 0.224, 0.225)
     resize: Resize = "squash"
+    interpolation: Interpolation = "bicubic"
 
     def __post_init__(self) -> None:
         if self.image_size < 32:
-            raise ConfigError(f"image_size must be at least 32 (the network halves it 5 times), not {self.image_size}")
+            raise ConfigError(
+                f"image_size must be at least 32 (image towers halve it 5 times), not {self.image_size}"
+            )
         if self.resize not in get_args(Resize):
             raise ConfigError(f"resize must be one of {', '.join(get_args(Resize))}, not {self.resize!r}")
+        if self.interpolation not in get_args(Interpolation):
+            known = ", ".join(get_args(Interpolation))
+            raise ConfigError(f"interpolation must be one of {known}, not {self.interpolation!r}")
         if len(self.image_mean) != 3 or len(self.image_std) != 3 or min(self.image_std) <= 0:
-            raise ConfigError("image_mean and image_std take three numbers each, image_std above zero")
-        for name in ("image_mean", "image_std"):  # lists from a file compare like tuples from code
+            raise ConfigError("image_mean and image_std take three numbers each, and image_std is above zero")
+        for name in ("image_mean", "image_std"):  # so that lists from a file equal tuples from code
             object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
 
     def pixels(self, image: Image.Image) -> Pixels:
@@ -61,24 +68,28 @@ class Preprocess:
         size = (self.image_size, self.image_size)
         if image.size == size:
             return np.asarray(image, dtype=np.uint8)
+        method = Image.Resampling[self.interpolation.upper()]
         if self.resize == "crop":
-            fitted = ImageOps.fit(image, size, method=Image.Resampling.BICUBIC)
+            fitted = ImageOps.fit(image, size, method=method)
         else:
-            fitted = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+            fitted = image.resize(size, method, reducing_gap=3.0)
         return np.asarray(fitted, dtype=np.uint8)
 
+    def override(self, **settings: Any) -> Preprocess:
+        """A copy with these settings; None keeps a setting as it is.
+
+        Raises:
+            ConfigError: a value is not allowed.
+        """
+        return replace(self, **{name: value for name, value in settings.items() if value is not None})
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as stored in checkpoints."""
-        return {
-            "image_size": self.image_size,
-            "image_mean": list(self.image_mean),
-            "image_std": list(self.image_std),
-            "resize": self.resize,
-        }
+        """Plain values, as stored in checkpoints and bundles."""
+        return asdict(self) | {"image_mean": list(self.image_mean), "image_std": list(self.image_std)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocess:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`. A value that an older version did not store gets its default."""
         return cls(**values)
 
 
@@ -86,13 +97,13 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
     """Open a picture as upright RGB.
 
     Args:
-        source: a file's path or its encoded bytes.
-        target_size: when given, a JPEG is decoded straight to the smallest scale that is at least this
+        source: path of a file, or the content of one.
+        target_size: if given, a JPEG is decoded directly at the smallest scale that is at least this
             large on both sides, which is several times faster for photos.
-        max_pixels: read from the header, before anything is decoded.
+        max_pixels: limit, checked in the header before anything is decoded.
 
     Raises:
-        ValueError: not a picture, not an allowed format, or more pixels than that.
+        ValueError: not a picture, not an allowed format, or too many pixels.
     """
     try:
         image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
@@ -108,16 +119,16 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF says, put white behind what is transparent, and leave three channels of 8 bits."""
+    """Rotate a picture as its EXIF data says, put it on white paper, and convert it to three channels of 8 bits."""
     try:
         image = ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, MemoryError):  # the pixels
+    except (OSError, SyntaxError, MemoryError):  # the pixels are broken
         raise
-    except Exception:  # the EXIF, which has more ways to be broken than Pillow has names for
-        log.debug("EXIF data that cannot be read", exc_info=True)
-    if image.mode.startswith("I;16"):  # Pillow would clip at 255 what goes to 65,535
+    except Exception:  # the EXIF data is broken, for which Pillow raises many kinds of errors
+        log.debug("Ignored unreadable EXIF data", exc_info=True)
+    if image.mode.startswith("I;16"):  # 0 … 65,535; Pillow would clip the values at 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.has_transparency_data:  # what is behind it is mostly paper, seldom the black that is left without alpha
+    if image.has_transparency_data:  # just dropping alpha would leave the hidden colour, often black
         image = image.convert("RGBA")
         paper = Image.new("RGB", image.size, "white")
         paper.paste(image, mask=image)

@@ -1,8 +1,9 @@
-"""The one definition of how a text becomes model input. Free of torch, so search can use it too."""
+"""How a text becomes model input, for training and search alike. Does not need torch."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +14,7 @@ import tokenizers
 
 from imtext.errors import ConfigError
 
-PADDING_NAMES = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")  # where a tokenizer.json has no padding of its own
+PADDING_NAMES = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")  # tried if a tokenizer.json does not configure padding
 
 
 class Tokens(NamedTuple):
@@ -25,14 +26,14 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a text tower and a bundle's manifest need to know of a tokenizer.
+    """What text towers, checkpoints and manifests need to know about a tokenizer.
 
     Attributes:
-        kind: ``words`` for a vocabulary learnt from training captions, ``pretrained`` for a given `tokenizer.json`.
-        size: number of entries, special ones included.
-        pad_id: fills short texts up.
-        unk_id: stands for unknown words; None where a tokenizer spells them out.
-        max_length: longest text in tokens, special ones included; what is longer is cut.
+        kind: ``words`` if learnt from training captions, ``pretrained`` if read from a `tokenizer.json`.
+        size: number of ids, special tokens included.
+        pad_id: id of the padding token.
+        unk_id: id of the unknown token; None if the tokenizer can spell any word.
+        max_length: maximum number of tokens of a text, special tokens included; longer texts are cut.
     """
 
     kind: str
@@ -47,37 +48,38 @@ class Vocabulary:
 
 
 class Tokenizer(Protocol):
-    """Texts to numbers. `JsonTokenizer` is the one that bundles carry; tests have another."""
+    """Turns texts into token ids. Bundles and checkpoints carry a `JsonTokenizer`."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Size, special ids, maximum length and kind."""
+        """Kind, size, special ids and maximum length."""
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
-        """N texts → ids and mask ``[N, L]``."""
+        """N texts → ids and mask ``[N, L]``. Every text has at least one real token."""
 
     def unknown_words(self, text: str) -> list[str]:
-        """Words that the model has never seen, in order; none for tokenizers without an unknown token."""
+        """Words that are not in the vocabulary, in order."""
 
     def cut_words(self, text: str) -> list[str]:
-        """The words beyond the maximum length, which the model does not read."""
+        """Words beyond the maximum length, which the model does not read, in order."""
 
     def knows(self, text: str) -> bool:
-        """Whether the model has seen any word of a text; punctuation marks are no words."""
+        """Whether any word of the text is in the vocabulary; punctuation marks do not count."""
 
     def to_json(self) -> str:
-        """The text of a `tokenizer.json`."""
+        """The content of a `tokenizer.json`."""
 
 
 class JsonTokenizer:
-    """Any `tokenizer.json` of the `tokenizers` library: learnt from captions, or of a pretrained text encoder.
+    """A `tokenizer.json` of the `tokenizers` library: learnt from captions, or of a pretrained text encoder.
 
     Args:
-        backend: with its own normalisation, words, special tokens; truncation must be on.
+        backend: the library's tokenizer, with truncation enabled. Its padding is replaced: to the longest text, at the
+            end.
         kind: see `Vocabulary`.
 
     Raises:
-        ConfigError: no padding token can be found, or no maximum length is set.
+        ConfigError: there is no padding token or no maximum length.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, kind: str = "pretrained") -> None:
@@ -86,53 +88,59 @@ class JsonTokenizer:
         pad, max_length = _padding_token(backend), int(backend.truncation["max_length"])
         pad_id = backend.token_to_id(pad)
         if pad_id is None:
-            raise ConfigError(f"The tokenizer pads with {pad!r}, which is not in its vocabulary")
+            raise ConfigError(f"The tokenizer's padding token {pad!r} is not in its vocabulary")
+        backend.enable_truncation(max_length)  # the end of a text is cut, whatever the file says
         backend.enable_padding(pad_id=pad_id, pad_token=pad)
-        self._vocabulary = Vocabulary(kind, int(backend.get_vocab_size()), pad_id, _unknown_id(backend), max_length)
+        size = max(backend.get_vocab().values()) + 1  # there may be gaps, so this is not the number of entries
+        self._vocabulary = Vocabulary(kind, size, pad_id, _unknown_id(backend), max_length)
         self._backend = backend
-        # Truncation and padding are state of the library's object; to see what is cut, a second one without them.
-        self._whole = tokenizers.Tokenizer.from_str(backend.to_str())
-        self._whole.no_truncation()
-        self._whole.no_padding()
+        # Truncation is part of the library object's state, so finding out what was cut takes a second object.
+        self._uncut = tokenizers.Tokenizer.from_str(backend.to_str())
+        self._uncut.no_truncation()
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Size, special ids, maximum length and kind."""
+        """Kind, size, special ids and maximum length."""
         return self._vocabulary
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
         """N texts → ids and mask ``[N, L]``, padded to the longest of them."""
         encodings = self._backend.encode_batch_fast([_clean(text) for text in texts])
-        shape = (len(encodings), len(encodings[0].ids) if encodings else 0)
-        ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64).reshape(shape)
-        mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.bool_).reshape(shape)
+        if not any(encoding.ids for encoding in encodings):
+            shape = (len(encodings), 1 if encodings else 0)
+            ids, mask = np.full(shape, self._vocabulary.pad_id), np.zeros(shape, dtype=np.bool_)
+        else:
+            ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
+            mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.bool_)
+        # Tokenizers without special tokens turn an empty text into no tokens; it reads one padding token instead.
+        mask[:, :1] |= ~mask.any(axis=1, keepdims=True)
         return Tokens(ids, mask)
 
     def unknown_words(self, text: str) -> list[str]:
-        """Words that the model has never seen, in order; none for tokenizers without an unknown token."""
+        """Words that are not in the vocabulary, in order; none if the tokenizer can spell any word."""
         return [word for word, number in self._words(text) if number == self._vocabulary.unk_id]
 
     def cut_words(self, text: str) -> list[str]:
-        """The words beyond the maximum length, which the model does not read."""
+        """Words beyond the maximum length, which the model does not read; a word that is cut inside counts."""
         clean = _clean(text)
-        if len(self._whole.encode(clean).ids) <= self._vocabulary.max_length:
+        if len(self._uncut.encode(clean).ids) <= self._vocabulary.max_length:
             return []
         kept = self._backend.encode(clean)
-        read_to = max((end for (_, end), special in zip(kept.offsets, kept.special_tokens_mask, strict=True)
-                       if not special), default=0)  # fmt: skip
-        return clean[read_to:].split()
+        spans = zip(kept.offsets, kept.special_tokens_mask, strict=True)
+        read = max((end for (_, end), special in spans if not special), default=0)  # characters that are read
+        words = re.finditer(r"\S+", clean)
+        return [word[0] for word in words if _has_letters(clean[max(word.start(), read) : word.end()])]
 
     def knows(self, text: str) -> bool:
-        """Whether the model has seen any word of a text; punctuation marks are no words."""
-        return any(
-            number != self._vocabulary.unk_id and any(map(str.isalnum, word)) for word, number in self._words(text)
-        )
+        """Whether any word of the text is in the vocabulary; punctuation marks do not count."""
+        return any(number != self._vocabulary.unk_id and _has_letters(word) for word, number in self._words(text))
 
     def to_json(self) -> str:
-        """The text of a `tokenizer.json`."""
+        """The content of a `tokenizer.json`."""
         return str(self._backend.to_str())
 
     def _words(self, text: str) -> list[tuple[str, int]]:
+        """The tokens of a text with their ids, special tokens left out."""
         clean = _clean(text)
         encoding = self._backend.encode(clean)
         spans = zip(encoding.offsets, encoding.ids, strict=True)
@@ -145,16 +153,16 @@ def load_tokenizer(content: str | bytes, kind: str = "pretrained", max_length: i
     Args:
         content: of the file.
         kind: see `Vocabulary`.
-        max_length: tokens of the longest text, where the file does not set a shorter one.
+        max_length: maximum number of tokens of a text; ignored if the file sets a lower one.
 
     Raises:
-        ConfigError: it is not a tokenizer, or one without padding token or maximum length.
+        ConfigError: not a tokenizer, or one without padding token or maximum length.
     """
-    text = content.decode() if isinstance(content, bytes) else content
     try:
+        text = content.decode() if isinstance(content, bytes) else content
         backend = tokenizers.Tokenizer.from_str(text)
     except Exception as error:  # the library raises plain Exception
-        raise ConfigError(f"not a tokenizer.json: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"This is not a tokenizer.json: {str(error).splitlines()[0]}") from error
     own = backend.truncation["max_length"] if backend.truncation else None
     if max_length is not None and (own is None or own > max_length):
         backend.enable_truncation(max_length)
@@ -166,12 +174,15 @@ def _padding_token(backend: tokenizers.Tokenizer) -> str:
         return str(backend.padding["pad_token"])
     known = [name for name in PADDING_NAMES if backend.token_to_id(name) is not None]
     if not known:
-        raise ConfigError(f"The tokenizer has no padding token; looked for {', '.join(PADDING_NAMES)}")
+        raise ConfigError(
+            f"The tokenizer has no padding token: its tokenizer.json must configure padding, or contain one of "
+            f"{', '.join(PADDING_NAMES)}"
+        )
     return known[0]
 
 
 def _unknown_id(backend: tokenizers.Tokenizer) -> int | None:
-    """Words, word pieces and BPE name the unknown token, Unigram gives its number."""
+    """Id of the unknown token: Unigram models store the id; word, WordPiece and BPE models store the token."""
     model: dict[str, Any] = json.loads(backend.to_str())["model"]
     if (number := model.get("unk_id")) is not None:
         return int(number)
@@ -179,6 +190,10 @@ def _unknown_id(backend: tokenizers.Tokenizer) -> int | None:
     return backend.token_to_id(token) if token is not None else None
 
 
+def _has_letters(word: str) -> bool:
+    return any(map(str.isalnum, word))
+
+
 def _clean(text: str) -> str:
-    """Surrogates, which file names can hold, are no text for the library."""
+    """Replace surrogates, which file names can hold and the library refuses."""
     return text.encode("utf-8", "replace").decode()

@@ -62,7 +62,7 @@ def demonstrate(image_dir: Path, model_path: Path | None, query: str, top_k: int
 def _draw(folder: Path, count: int = 100) -> Path:
     import numpy as np
 
-    from imtext.data.shapes import draw, random_scene
+    from imtext.data.scenes import draw, random_scene
 
     rng = np.random.default_rng(0)
     for number in range(count):

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from imtext.config.launch import compose_config
 from imtext.config.schema import instantiate
 from imtext.data import RetrievalDataModule
-from imtext.data.shapes import describe, draw, random_scene
+from imtext.data.scenes import describe, draw, random_scene
 from imtext.export import export
 from imtext.search import Bundle, Encoder
 from imtext.training.checkpoints import TrainedModel
@@ -111,7 +111,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, R
     config = compose_config("train", [*TINY_SHAPES, "data.ratios=[0.25,0.75,0]", *paths])
     data = instantiate(config.data)
     data.setup()
-    config.model.text_encoder.vocab_size = data.tokenizer.vocab_size
+    config.model.text_encoder.vocab_size = data.tokenizer.vocabulary.size
     config.model.mirror = True
     torch.manual_seed(0)
     model = instantiate(config.model)

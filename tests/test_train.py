@@ -108,7 +108,7 @@ class TestRepeatability:
         "stages.heads.after_epochs=0",
         "stages.top.after_epochs=1",
         "stages.whole.after_epochs=2",
-        "data.augment={_target_:imtext.data.transforms.Augment,image_size:32}",
+        "data.augment={_target_:imtext.data.augment.Augment}",
         "model.text_encoder.word_init=lsa",
         "stages.heads.views=3",
         "stages.top.views=3",
@@ -203,7 +203,7 @@ class TestCheckpoints:
 
     def test_model_is_rebuilt_from_the_checkpoint_alone(self, run: Path) -> None:
         trained = load_model(run / "checkpoints" / "best.ckpt")
-        ids, mask = trained.tokenizer(["a red circle", "two blue stars"])
+        ids, mask = map(torch.from_numpy, trained.tokenizer(["a red circle", "two blue stars"]))
         embeddings = trained.model.encode_text(ids, mask)
         assert embeddings.shape == (2, 32)
         assert trained.preprocess.image_size == 32

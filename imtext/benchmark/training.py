@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from imtext.data import RetrievalDataModule
-    from imtext.data.dataset import Batch
+    from imtext.data.batch import Batch
     from imtext.models import DualEncoder
     from imtext.training.module import RetrievalModule
     from imtext.training.stages import Plan
@@ -179,7 +179,7 @@ class _PlainLoop:
         import numpy as np
         import torch
 
-        from imtext.data.transforms import normalize
+        from imtext.data.pictures import normalize
 
         pixels = np.stack([self.data.preprocess.pixels(self.source.load_image(row)) for row in rows])
         return normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), self.data.preprocess)
@@ -188,7 +188,7 @@ class _PlainLoop:
         import torch
 
         captions = [self.data.captions[row][epoch % len(self.data.captions[row])] for row in rows]
-        input_ids, mask = self.data.tokenizer(captions)
+        input_ids, mask = map(torch.from_numpy, self.data.tokenizer(captions))
         ids = torch.tensor(rows, device=self.device)
         self.model.train()
         terms = self.loss(

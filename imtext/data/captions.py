@@ -1,4 +1,4 @@
-"""What every data source delivers: images with their captions, and how they are split."""
+"""What every source delivers: images with their captions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from PIL import Image
 
 from imtext.errors import DataError
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+HINT = "Give a local folder or file with data.path=…, or try the embedded data set with data=shapes."
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class CaptionedImages:
 
     Attributes:
         source: where they come from, for messages.
-        captions: for each image its captions (1 … n).
-        names: for each image a name people recognise (a path, or `train/17`).
-        load_image: row number → RGB picture; raises ValueError on a broken one.
-        fingerprint: changes whenever a picture or a caption changes; keys the image cache.
-        official: the source's own split, row numbers by split name, where it has one.
+        captions: the captions (1 … n) of each image.
+        names: a readable name of each image (a path, or `train/17`).
+        load_image: row number → RGB picture; raises ValueError if it cannot be read.
+        fingerprint: changes whenever a picture or a caption changes; part of the image cache's key.
+        official: the source's own split (split name → row numbers), if it has one.
     """
 
     source: str
@@ -43,7 +43,7 @@ class CaptionedImages:
         """Refuse an empty source and empty captions.
 
         Raises:
-            DataError: naming the first images at fault.
+            DataError: names the first images without captions.
         """
         if len(self) == 0:
             raise DataError(f"{self.source} holds no images. Check data.path, or try data=shapes.")
@@ -56,7 +56,7 @@ class CaptionedImages:
             shown = ", ".join(empty[:5]) + (" …" if len(empty) > 5 else "")
             raise DataError(
                 f"{len(empty)} of {len(self)} images in {self.source} have an empty caption: {shown}. "
-                "Fill in or remove these rows, or pass data.skip_broken=true to leave the captions out."
+                "Fill in or remove these rows, or pass data.skip_broken=true to ignore empty captions."
             )
         return self
 
@@ -69,26 +69,3 @@ def fingerprint(parts: Sequence[bytes | str]) -> str:
         digest.update(len(data).to_bytes(8, "little"))  # so that ["ab"] and ["a", "b"] differ
         digest.update(data)
     return digest.hexdigest()
-
-
-def split_by_ratios(count: int, ratios: Sequence[float], seed: int) -> dict[Split, list[int]]:
-    """Cut `count` images into train, val and test at random.
-
-    Args:
-        count: number of images.
-        ratios: the three shares; they add up to 1.
-        seed: the same seed gives the same split, whatever the training seed is.
-
-    Raises:
-        DataError: a split would be empty.
-    """
-    order = np.random.default_rng(seed).permutation(count)
-    first, second = round(count * ratios[0]), round(count * (ratios[0] + ratios[1]))
-    parts = order[:first], order[first:second], order[second:]
-    for split, ratio, part in zip(SPLITS, ratios, parts, strict=True):
-        if ratio > 0 and len(part) == 0:
-            raise DataError(
-                f"{count} images are too few for data.ratios={list(ratios)}: {split} would get none. "
-                "Add images, change data.ratios, or try data=shapes."
-            )
-    return {split: sorted(int(row) for row in part) for split, part in zip(SPLITS, parts, strict=True)}

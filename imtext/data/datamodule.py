@@ -1,4 +1,4 @@
-"""What all data sets share: splits, vocabulary, image cache and loaders."""
+"""What all data sets share: reading, splitting, the tokenizer, and data loaders."""
 
 from __future__ import annotations
 
@@ -15,39 +15,45 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from imtext.data.cache import cached_images
-from imtext.data.captions import SPLITS, CaptionedImages, Split, split_by_ratios
-from imtext.data.dataset import Batch, BatchSampler, ImageSource, Pictures, RetrievalDataset
-from imtext.data.tokenizer import CaptionTokenizer
-from imtext.data.transforms import Augment
+from imtext.data.augment import Augment
+from imtext.data.batch import Batch
+from imtext.data.captions import CaptionedImages, Split
+from imtext.data.dataset import ImageSource, RetrievalDataset, TextSource
+from imtext.data.images import cached_images
+from imtext.data.pictures import Pictures
+from imtext.data.sampler import BatchSampler
+from imtext.data.splits import SplitRule, split_rows, usable_rows
+from imtext.data.vocabulary import learn_vocabulary, read_tokenizer
 from imtext.data.word_vectors import latent_semantics
 from imtext.errors import ConfigError, DataError
-from imtext.preprocess import Preprocess, Resize
+from imtext.preprocess import Interpolation, Preprocess, Resize
+from imtext.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
-SplitRule = Literal["ratios", "official"]
 
 
 class RetrievalDataModule(LightningDataModule, ABC):
     """Images with captions, as batches of distinct images and several captions of each.
 
     Args:
-        batch_size: images per training batch; each brings its captions.
-        captions_per_image: captions of each image in a training batch, drawn anew every epoch where it has
-            more; null takes all. Evaluation always takes all.
-        shuffle: deal the training images anew every epoch.
-        split: ``ratios`` cuts at random by image, ``official`` takes the source's own split.
+        batch_size: images per training batch; each comes with its captions.
+        captions_per_image: maximum number of captions of an image in a training batch, drawn anew every epoch;
+            null takes all. Evaluation always takes all.
+        shuffle: draw a new order of the training images every epoch.
+        split: ``ratios`` splits at random by image, ``official`` uses the source's own split.
         ratios: shares of train, val and test.
-        split_seed: fixes the cut, independently of the training seed.
-        image_size, image_mean, image_std, resize: see `Preprocess`.
+        split_seed: fixes the random split, independently of the run's seed.
+        image_size, image_mean, image_std, interpolation: see `Preprocess`; null takes what the image tower wants.
+        resize: see `Preprocess`.
         augment: random changes to training pictures; null for none.
-        vocab_size, max_text_length, min_word_count: see `CaptionTokenizer.train`.
-        num_workers: processes that prepare batches; `auto` is none on a CPU, which has better things to do,
-            and up to 4 beside an accelerator.
+        tokenizer: path of a `tokenizer.json`; null learns a vocabulary from the training captions.
+        vocab_size, min_word_count: limits of a learnt vocabulary, see `learn_vocabulary`.
+        max_text_length: maximum number of tokens of a caption.
+        num_workers: processes that prepare batches; `auto` is none on a CPU, where they would compete with training,
+            and up to 4 with an accelerator.
         skip_broken: leave out unreadable pictures and empty captions instead of stopping.
         cache_dir: folder of decoded pictures.
-        seed: of order, caption choice and augmentation; the training's.
-        tokenizer: given when evaluating a trained model; otherwise learnt from the training captions.
+        seed: of the run; fixes order, choice of captions and augmentation.
     """
 
     def __init__(
@@ -58,11 +64,13 @@ class RetrievalDataModule(LightningDataModule, ABC):
         split: SplitRule = "ratios",
         ratios: Sequence[float] = (0.6, 0.2, 0.2),
         split_seed: int = 42,
-        image_size: int = 224,
-        image_mean: Sequence[float] = (0.485, 0.456, 0.406),
-        image_std: Sequence[float] = (0.229, 0.224, 0.225),
+        image_size: int | None = None,
+        image_mean: Sequence[float] | None = None,
+        image_std: Sequence[float] | None = None,
+        interpolation: Interpolation | None = None,
         resize: Resize = "squash",
         augment: Augment | None = None,
+        tokenizer: str | None = None,
         vocab_size: int = 10_000,
         max_text_length: int = 64,
         min_word_count: int = 1,
@@ -70,13 +78,12 @@ class RetrievalDataModule(LightningDataModule, ABC):
         skip_broken: bool = False,
         cache_dir: str = "~/.cache/imtext",
         seed: int = 0,
-        tokenizer: CaptionTokenizer | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 2:
-            raise ConfigError(f"data.batch_size={batch_size}: it takes at least 2, a batch of one has no negatives")
+            raise ConfigError(f"data.batch_size={batch_size} must be at least 2: a single image has no negatives")
         if num_workers != "auto" and num_workers < 0:
-            raise ConfigError(f"data.num_workers={num_workers}: a number from 0, or auto")
+            raise ConfigError(f"data.num_workers={num_workers} must be at least 0, or auto")
         if len(ratios) != 3 or min(ratios) < 0 or abs(sum(ratios) - 1) > 1e-6:
             raise ConfigError(f"data.ratios takes three shares that add up to 1, not {list(ratios)}")
         if captions_per_image is not None and captions_per_image < 1:
@@ -85,105 +92,99 @@ class RetrievalDataModule(LightningDataModule, ABC):
             raise ConfigError(f"data.split must be one of {', '.join(get_args(SplitRule))}, not {split!r}")
         self.batch_size, self.captions_per_image, self.shuffle = batch_size, captions_per_image, shuffle
         self.split_rule, self.ratios, self.split_seed = split, list(ratios), split_seed
-        self.preprocess = Preprocess(image_size, image_mean, image_std, resize)
-        self.augment = augment
+        self.picture_settings = {
+            "image_size": image_size, "image_mean": image_mean, "image_std": image_std,
+            "interpolation": interpolation, "resize": resize,
+        }  # fmt: skip
+        self.preprocess = Preprocess().override(**self.picture_settings)
+        self.augment, self.tokenizer_path = augment, tokenizer
         self.vocab_size, self.max_text_length, self.min_word_count = vocab_size, max_text_length, min_word_count
         self.num_workers, self.skip_broken, self.seed = num_workers, skip_broken, seed
         self.cache_dir = Path(cache_dir).expanduser()
-        self._tokenizer = tokenizer
+        self._tokenizer: Tokenizer | None = None
         self._ready = False
         self._first_epoch = 0
-        # What training images are from an epoch on, None for pictures: see `imtext.training.features`.
+        # Sources of training images and of text features by their first epoch; None stands for pictures and for tokens.
         self.features: Mapping[int, ImageSource | None] = {}
+        self.text_features: Mapping[int, TextSource | None] = {}
 
     @abstractmethod
     def load_source(self) -> CaptionedImages:
         """Read captions and find the pictures."""
 
+    def use_model(self, preprocess: Preprocess, tokenizer: Tokenizer | None = None) -> None:
+        """Prepare pictures and captions as a model wants them. To be called before `setup`.
+
+        Args:
+            preprocess: without `tokenizer`, what the image tower of a new model wants; data settings that are not null
+                override it. With `tokenizer`, that of a trained model, which is used unchanged.
+            tokenizer: of a trained model; takes the place of `data.tokenizer` and of a learnt vocabulary.
+        """
+        if self._ready:
+            raise RuntimeError("use_model() must be called before setup()")
+        self.preprocess = preprocess if tokenizer is not None else preprocess.override(**self.picture_settings)
+        self._tokenizer = tokenizer
+
     def setup(self, stage: str | None = None) -> None:
-        """Read, decode, split and learn the vocabulary; does nothing the second time.
+        """Read, decode and split the data and choose the tokenizer. Calling it again has no effect.
 
         Raises:
-            DataError: naming what is missing or broken, and the way out.
+            DataError: something is missing or broken; names it and the fix.
         """
         if self._ready:
             return
+        if self._tokenizer is None and self.tokenizer_path is not None:  # before the slow part
+            self._tokenizer = read_tokenizer(self.tokenizer_path, self.max_text_length)
         source = self.load_source()
         if not self.skip_broken:
             source.check()
         self.captions = [[text.strip() for text in texts if text.strip()] for texts in source.captions]
         self.names, self.fingerprint, self.source = source.names, source.fingerprint, source.source
-        cache = cached_images(source, self.preprocess, self.cache_dir)
-        self.pixels, broken = cache, cache.broken
-        if broken and not self.skip_broken:
-            shown = "; ".join(f"{source.names[row]} ({reason})" for row, reason in list(broken.items())[:3])
-            raise DataError(
-                f"{len(broken)} of {len(source)} pictures in {source.source} cannot be read: {shown}. "
-                "Repair or remove them, or pass data.skip_broken=true to train without them."
-            )
-        usable = [row for row, texts in enumerate(self.captions) if texts and row not in broken]
-        if len(usable) < len(source):
-            log.warning(
-                "Left out %d of %d images that are broken or have no caption", len(source) - len(usable), len(source)
-            )
-        self.rows = self._split_rows(source, usable)
+        self.pixels = cached_images(source, self.preprocess, self.cache_dir)
+        usable = usable_rows(source, self.captions, self.pixels.broken, self.skip_broken)
+        self.rows = split_rows(source, usable, self.split_rule, self.ratios, self.split_seed)
         if self._tokenizer is None:
-            self._tokenizer = CaptionTokenizer.train(
-                (text for row in self.rows["train"] for text in self.captions[row]),
-                self.vocab_size,
-                self.max_text_length,
-                self.min_word_count,
-            )
+            texts = (text for row in self.rows["train"] for text in self.captions[row])
+            self._tokenizer = learn_vocabulary(texts, self.vocab_size, self.max_text_length, self.min_word_count)
         self._ready = True
         counts = ", ".join(f"{len(rows):,} {split}" for split, rows in self.rows.items())
-        log.info("Data: %s images from %s, %s words", counts, source.source, f"{self.tokenizer.vocab_size:,}")
-
-    def _split_rows(self, source: CaptionedImages, usable: list[int]) -> dict[Split, list[int]]:
-        if self.split_rule == "ratios":
-            parts = split_by_ratios(len(usable), self.ratios, self.split_seed)
-            return {split: [usable[position] for position in positions] for split, positions in parts.items()}
-        if source.official is None:
-            raise DataError(
-                f"{source.source} does not say which images are for training: use data.split=ratios"
-                " (or data.split_column=… with data=table)."
-            )
-        usable_set = set(usable)
-        return {split: [row for row in source.official[split] if row in usable_set] for split in SPLITS}
+        log.info("Data: %s images from %s", counts, source.source)
+        log.info("Tokenizer: %s, %s tokens", self.tokenizer.vocabulary.kind, f"{self.tokenizer.vocabulary.size:,}")
 
     @property
-    def tokenizer(self) -> CaptionTokenizer:
-        """The vocabulary in use."""
-        assert self._tokenizer is not None, "call setup() first"
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer in use, after `setup`."""
+        if self._tokenizer is None:
+            raise RuntimeError("call setup() first")
         return self._tokenizer
 
     def word_vectors(self, dim: int) -> Tensor:
-        """Vectors ``[vocab_size, dim]`` for the words of the training captions, see `latent_semantics`."""
-        documents = (
-            [token for caption in self.captions[row] for token in self.tokenizer.tokenizer.encode(caption).ids]
-            for row in self.rows["train"]
-        )
-        return latent_semantics(documents, self.tokenizer.vocab_size, dim)
+        """Vectors ``[vocabulary size, dim]`` for the tokens of the training captions, see `latent_semantics`."""
+        tokens = (self.tokenizer(self.captions[row]) for row in self.rows["train"])
+        # Special tokens are in all captions, so their weight is zero.
+        documents = (ids[mask].tolist() for ids, mask in tokens)
+        return latent_semantics(documents, self.tokenizer.vocabulary.size, dim)
 
     def picture(self, image_id: int) -> Image.Image:
-        """An image as the model sees it, for people to look at."""
+        """An image at the size that the model sees, for display."""
         return Image.fromarray(self.pixels[image_id])
 
     def require(self, *splits: Split) -> None:
         """Refuse to go on without images in these splits.
 
         Raises:
-            DataError: a split is empty, or has a single image where two are needed to tell them apart.
+            DataError: a split has fewer than two images.
         """
         for split in splits:
             if len(self.rows[split]) < 2:
                 counts = ", ".join(f"{len(rows)} {name}" for name, rows in self.rows.items())
                 raise DataError(
                     f"{self.source} has {len(self.rows[split])} {split} images with data.split={self.split_rule} "
-                    f"({counts}), and at least 2 are needed. Change data.split or data.ratios."
+                    f"({counts}), but at least 2 are needed. Change data.split or data.ratios."
                 )
 
     def state_dict(self) -> dict[str, int]:
-        """Which epoch comes next."""
+        """The number of finished epochs."""
         assert self.trainer is not None
         return {"epoch": self.trainer.fit_loop.epoch_progress.state_dict()["current"]["processed"]}
 
@@ -196,7 +197,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         return Pictures(self.pixels, self.preprocess, augment)
 
     def dataset(self, split: Split) -> RetrievalDataset:
-        """The images of a split with all their captions, unchanged."""
+        """The images of a split with all their captions, without augmentation."""
         return RetrievalDataset([(0, self.pictures())], self.captions, self.rows[split], self.tokenizer)
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -207,14 +208,11 @@ class RetrievalDataModule(LightningDataModule, ABC):
             self.captions,
             self.rows["train"],
             self.tokenizer,
+            text_features=list(self.text_features.items()),
             captions_per_image=self.captions_per_image,
             seed=self.seed,
         )
-        # Workers fetch their first batches before Lightning tells the sampler which epoch it is.
-        epoch = self._first_epoch
-        return self._loader(
-            dataset, BatchSampler(len(dataset), self.batch_size, shuffle=self.shuffle, seed=self.seed, epoch=epoch)
-        )
+        return self._loader(dataset, self.batch_size, shuffle=self.shuffle)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation images with all their captions."""
@@ -225,20 +223,25 @@ class RetrievalDataModule(LightningDataModule, ABC):
         return self.eval_dataloader("test")
 
     def eval_dataloader(self, split: Split) -> DataLoader[Batch]:
-        """Batches of any split with all its captions, in order.
+        """Batches of any split with all captions, in order.
 
         Raises:
             DataError: the split has fewer than two images.
         """
         self.require(split)
-        dataset = self.dataset(split)
-        return self._loader(dataset, BatchSampler(len(dataset), min(max(self.batch_size, 32), 64), shuffle=False))
+        return self._loader(self.dataset(split), min(max(self.batch_size, 32), 64), shuffle=False)
 
-    def _loader(self, dataset: RetrievalDataset, sampler: BatchSampler) -> DataLoader[Batch]:
+    def _loader(self, dataset: RetrievalDataset, batch_size: int, shuffle: bool) -> DataLoader[Batch]:
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        # The sampler is told the first epoch because workers fetch batches before Lightning announces it.
+        epoch = self._first_epoch
+        sampler = BatchSampler(
+            len(dataset), batch_size, shuffle=shuffle, seed=self.seed, epoch=epoch, rank=rank, world_size=world_size
+        )
         on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
-        few = 0 if on_cpu else min(4, os.cpu_count() or 1)
-        workers = few if self.num_workers == "auto" else self.num_workers
-        # batch_size=None: the sampler's key already names a whole batch.
+        automatic = 0 if on_cpu else min(4, os.cpu_count() or 1)
+        workers = automatic if self.num_workers == "auto" else self.num_workers
+        # batch_size=None because the sampler's key already names a whole batch.
         return DataLoader(
             dataset,
             batch_size=None,

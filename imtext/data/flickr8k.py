@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from imtext.data.captions import CaptionedImages, Split
+from imtext.data.captions import HINT, CaptionedImages, Split
 from imtext.data.datamodule import RetrievalDataModule
-from imtext.data.sources import WAY_OUT, from_datasets, from_files, load_hub, load_parquet, read_table
+from imtext.data.reading.arrow import from_datasets
+from imtext.data.reading.files import from_files
+from imtext.data.reading.hub import load_hub, load_parquet
+from imtext.data.reading.tables import read_table
 from imtext.errors import DataError
 
 # The lists of file names that come with the original text archive.
@@ -22,9 +25,9 @@ class Flickr8k(RetrievalDataModule):
     """Flickr8K from the hub or from a folder.
 
     Args:
-        path: None downloads `hub_name` once. A folder holds either parquet files in the hub's layout
-            (`image`, `caption_0` … `caption_4`; any of the splits), or `Images/` and `captions.txt` as the
-            well-known zip has them, for `split=official` with the three `Flickr_8k.*Images.txt` lists.
+        path: None downloads `hub_name` once. A folder holds either parquet files with the hub's columns
+            (`image`, `caption_0` … `caption_4`; any of the splits), or `Images/` and `captions.txt` from the
+            original zip file; `split=official` also needs the three `Flickr_8k.*Images.txt` lists.
         hub_name: data set on the Hugging Face hub.
         common: settings shared by all data sets, see `RetrievalDataModule`.
     """
@@ -40,14 +43,14 @@ class Flickr8k(RetrievalDataModule):
             return from_datasets(load_hub(self.hub_name), "image", None, f"hub:{self.hub_name}", size)
         folder = Path(self.path).expanduser()
         if not folder.is_dir():
-            raise DataError(f"There is no folder at {folder.absolute()}. {WAY_OUT}")
+            raise DataError(f"There is no folder at {folder.absolute()}. {HINT}")
         if any(folder.rglob("*.parquet")):
             return from_datasets(load_parquet(folder), "image", None, str(folder), size)
         images = next((folder / name for name in ("Images", "Flicker8k_Dataset") if (folder / name).is_dir()), None)
         if images is None or not (folder / "captions.txt").is_file():
             raise DataError(
-                f"{folder.absolute()} holds neither parquet files nor Images/ with captions.txt, so it is not a copy "
-                f"of Flickr8K. {WAY_OUT}"
+                f"{folder.absolute()} is not a copy of Flickr8K: it holds neither parquet files nor Images/ and "
+                f"captions.txt. {HINT}"
             )
         split_of: dict[str, Split] = {}
         for split, file in OFFICIAL_LISTS.items():

@@ -8,16 +8,11 @@ from typing import Any
 
 from imtext.data.captions import CaptionedImages, Split
 from imtext.data.datamodule import RetrievalDataModule
-from imtext.data.sources import (
-    SPLIT_NAMES,
-    caption_columns,
-    captions_of,
-    from_datasets,
-    from_files,
-    load_hub,
-    load_parquet,
-    read_table,
-)
+from imtext.data.reading.arrow import from_datasets
+from imtext.data.reading.columns import SPLIT_NAMES, caption_columns, captions_of, require_column
+from imtext.data.reading.files import from_files
+from imtext.data.reading.hub import load_hub, load_parquet
+from imtext.data.reading.tables import read_table
 from imtext.errors import DataError
 
 
@@ -28,12 +23,12 @@ class Table(RetrievalDataModule):
         path: a .csv, .tsv, .jsonl or .json file with one row per image or per caption, or a folder of
             parquet files.
         hub_name: instead of `path`, a data set on the Hugging Face hub.
-        hub_config: which of its configurations, where it has several.
-        image_column: column of picture paths (of pictures, on the hub and in parquet).
+        hub_config: its configuration, if it has several.
+        image_column: column of picture paths (on the hub and in parquet files: of pictures).
         caption_columns: one or more columns, each of a caption or a list of them; None takes all that
             are called caption(s), caption_…, sentence(s) or text.
-        split_column: column saying train, val or test, for `split=official`.
-        image_root: folder that relative picture paths start from; None is the captions file's own.
+        split_column: column with the split (train, val or test), for `split=official`.
+        image_root: folder that relative picture paths start from; None: the folder of the captions file.
         common: settings shared by all data sets, see `RetrievalDataModule`.
     """
 
@@ -53,7 +48,7 @@ class Table(RetrievalDataModule):
             raise DataError("data=table needs your captions: either data.path=<file> or data.hub_name=<owner/name>")
         if (split_column or image_root) and (path is None or Path(path).expanduser().is_dir()):
             raise DataError(
-                "data.split_column and data.image_root are for captions files; hub and parquet have their own"
+                "data.split_column and data.image_root apply to captions files only, not to the hub and parquet files"
             )
         if split_column and self.split_rule != "official":
             raise DataError(f"data.split_column={split_column} is only read with data.split=official")
@@ -66,25 +61,18 @@ class Table(RetrievalDataModule):
         size = self.preprocess.image_size
         if self.path is None:
             assert self.hub_name is not None
-            return from_datasets(
-                load_hub(self.hub_name, self.hub_config),
-                self.image_column,
-                self.caption_columns,
-                f"hub:{self.hub_name}",
-                size,
-            )
+            dataset, source = load_hub(self.hub_name, self.hub_config), f"hub:{self.hub_name}"
+            return from_datasets(dataset, self.image_column, self.caption_columns, source, size)
         path = Path(self.path).expanduser()
         if path.is_dir():
             return from_datasets(load_parquet(path), self.image_column, self.caption_columns, str(path), size)
         rows = read_table(path)
         columns = list(rows[0]) if rows else []
         texts = caption_columns(columns, self.caption_columns, str(path)) if rows else []
-        for column in (self.image_column, self.split_column):
-            if rows and column is not None and column not in columns:
-                raise DataError(
-                    f"{path} has the columns {', '.join(columns)}; {column!r} is not among them. "
-                    f"Name the right one with data.{'image' if column == self.image_column else 'split'}_column=…"
-                )
+        if rows:
+            require_column(self.image_column, columns, str(path), "data.image_column")
+        if rows and self.split_column is not None:
+            require_column(self.split_column, columns, str(path), "data.split_column")
         root = Path(self.image_root).expanduser() if self.image_root else path.parent
         return from_files(
             ((str(row[self.image_column]), captions_of(row, texts), self._split_of(row)) for row in rows),
@@ -99,6 +87,6 @@ class Table(RetrievalDataModule):
         name = str(row[self.split_column]).strip().lower()
         if name not in SPLIT_NAMES:
             raise DataError(
-                f"{self.path}: {name!r} in column {self.split_column!r} is no split; known are {', '.join(SPLIT_NAMES)}"
+                f"{self.path}: unknown split {name!r} in column {self.split_column!r}; use {', '.join(SPLIT_NAMES)}"
             )
         return SPLIT_NAMES[name]

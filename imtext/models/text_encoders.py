@@ -7,11 +7,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from imtext.data.tokenizer import PAD_ID, UNK_ID
 from imtext.errors import ConfigError
 
 Pooling = Literal["max", "mean", "last"]
 WordInit = Literal["random", "lsa"]
+PAD_ID, UNK_ID = 0, 1
 
 
 class LSTMEncoder(nn.Module):

@@ -42,9 +42,11 @@ class Encoder:
         """The vocabulary."""
         content = self.bundle.read(TOKENIZER)
         try:
-            return Tokenizer.from_buffer(content)
+            tokenizer = Tokenizer.from_buffer(content)
         except Exception as error:
             raise BundleError(f"{self.bundle.path / TOKENIZER} is not a vocabulary: {error}") from error
+        tokenizer.no_padding()  # batches are padded below
+        return tokenizer
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """``N`` texts → ``[N, embed_dim]`` of unit length."""

@@ -14,10 +14,10 @@ from omegaconf import OmegaConf
 
 from imtext.config.launch import compose_config, parse_overrides
 from imtext.config.schema import instantiate
-from imtext.data.tokenizer import CaptionTokenizer
 from imtext.errors import CheckpointError
 from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
+from imtext.tokenizer import Tokenizer, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TrainedModel:
     """A model with all it needs to read pictures and captions."""
 
     model: DualEncoder
-    tokenizer: CaptionTokenizer
+    tokenizer: Tokenizer
     preprocess: Preprocess
     config: dict[str, Any]
 
@@ -175,7 +175,7 @@ def rebuild(content: dict[str, Any]) -> TrainedModel:
     model.load_state_dict(weights)
     return TrainedModel(
         model.eval(),
-        CaptionTokenizer.from_json(ours["tokenizer"]),
+        load_tokenizer(ours["tokenizer"], "words"),
         Preprocess.from_dict(ours["preprocess"]),
         ours["config"],
     )

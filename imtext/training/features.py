@@ -14,10 +14,10 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from imtext.data.cache import CachedRows, only_writer, write_rows
 from imtext.data.captions import fingerprint
 from imtext.data.datamodule import RetrievalDataModule
-from imtext.data.dataset import Pictures
+from imtext.data.pictures import Pictures
+from imtext.data.rows import CachedRows, only_writer, write_rows
 from imtext.models import ImageEncoder
 from imtext.training.stages import Plan
 

@@ -10,14 +10,14 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from imtext.config.schema import instantiate
+from imtext.data.batch import Batch
 from imtext.data.datamodule import RetrievalDataModule
-from imtext.data.dataset import Batch
-from imtext.data.tokenizer import CaptionTokenizer
 from imtext.errors import CheckpointError
 from imtext.evaluation.metrics import RetrievalMetrics
 from imtext.losses.infonce import chance_loss, spread, total_loss
 from imtext.models import DualEncoder, LSTMEncoder
 from imtext.preprocess import Preprocess
+from imtext.tokenizer import Tokenizer
 from imtext.training.optim import AdamW
 from imtext.training.stages import Plan
 
@@ -31,7 +31,7 @@ def build_model(settings: DictConfig, data: RetrievalDataModule) -> DualEncoder:
         settings: of the model; its `vocab_size` is filled in.
         data: already set up.
     """
-    settings.text_encoder.vocab_size = data.tokenizer.vocab_size
+    settings.text_encoder.vocab_size = data.tokenizer.vocabulary.size
     model: DualEncoder = instantiate(settings)
     if isinstance(words := model.text_encoder, LSTMEncoder) and words.word_init == "lsa":
         words.start_from(data.word_vectors(words.word_embedding.embedding_dim))
@@ -60,7 +60,7 @@ class RetrievalModule(LightningModule):
         model: DualEncoder,
         loss: nn.Module,
         optim: AdamW,
-        tokenizer: CaptionTokenizer,
+        tokenizer: Tokenizer,
         preprocess: Preprocess,
         plan: Plan,
         config: dict[str, Any] | None = None,

@@ -21,8 +21,8 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from imtext.data.tokenizer import CaptionTokenizer
 from imtext.errors import ConfigError
+from imtext.tokenizer import Tokenizer
 from imtext.training.checkpoints import flat, read_checkpoint, strip
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class MLflowTracker(MLFlowLogger):
         """Keep a copy of a file with the run."""
         self.experiment.log_artifact(self.run_id, str(path), folder)
 
-    def log_inputs(self, config: Mapping[str, Any], tokenizer: CaptionTokenizer) -> None:
+    def log_inputs(self, config: Mapping[str, Any], tokenizer: Tokenizer) -> None:
         """Keep configuration and vocabulary, before anything can go wrong."""
         with TemporaryDirectory() as folder:
             (Path(folder) / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from imtext.data.cache import CachedImages, cached_images
+from imtext.data.tokenizer import UNK
+from imtext.data.transforms import Augment
 from torch.utils.data import DataLoader
 
 from imtext.data import CaptionTokenizer, Flickr8k, Shapes
-from imtext.data.cache import CachedImages, cached_images
 from imtext.data.captions import split_by_ratios
 from imtext.data.dataset import Batch, BatchKey, BatchSampler, RetrievalDataset
-from imtext.data.tokenizer import UNK
-from imtext.data.transforms import Augment
 from imtext.errors import ConfigError, DataError
 from imtext.preprocess import Preprocess
 

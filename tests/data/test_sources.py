@@ -10,9 +10,9 @@ from typing import Any
 import datasets
 import huggingface_hub
 import pytest
+from imtext.data.sources import load_hub, load_parquet
 
 from imtext.data import Flickr8k, RetrievalDataModule, Shapes, Table
-from imtext.data.sources import load_hub, load_parquet
 from imtext.errors import DataError, ImtextError
 
 SMALL: dict[str, Any] = {"image_size": 32, "batch_size": 4}

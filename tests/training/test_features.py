@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from imtext.data.cache import CachedRows, write_rows
-from imtext.data.dataset import BatchKey
+from imtext.data.augment import Augment
+from imtext.data.batch import BatchKey
+from imtext.data.rows import CachedRows, write_rows
 from imtext.data.shapes import Shapes
-from imtext.data.transforms import Augment
 from imtext.models import MobileNetV3Small
 from imtext.training.features import FrozenFeatures, cache_features
 from imtext.training.stages import Plan, Stage
@@ -27,7 +27,7 @@ def encoder() -> MobileNetV3Small:
 
 
 def shapes(folder: Path, num_images: int = 30, crop: float = 0.5) -> Shapes:
-    data = Shapes(num_images, image_size=32, cache_dir=str(folder), augment=Augment(32, (crop, 1.0)), batch_size=8)
+    data = Shapes(num_images, image_size=32, cache_dir=str(folder), augment=Augment((crop, 1.0)), batch_size=8)
     data.setup()
     return data
 

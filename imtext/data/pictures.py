@@ -1,0 +1,42 @@
+"""Decoded pictures as model input: augmented and normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imtext.data.augment import Augment
+from imtext.data.images import CachedImages
+from imtext.preprocess import Preprocess
+
+
+class Pictures:
+    """Source of pictures for batches, see `imtext.data.dataset.ImageSource`.
+
+    Args:
+        pixels: all pictures of the source.
+        preprocess: gives mean and standard deviation.
+        augment: random changes to training pictures; None in evaluation.
+    """
+
+    first_block = 0
+
+    def __init__(self, pixels: CachedImages, preprocess: Preprocess, augment: Augment | None = None) -> None:
+        self.pixels, self.preprocess, self.augment = pixels, preprocess, augment
+
+    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator]) -> Tensor:
+        """``[B, 3, H, W]`` float32."""
+        images = [torch.from_numpy(self.pixels[row]).permute(2, 0, 1) for row in rows]
+        if self.augment is not None:
+            images = [self.augment(image, choice) for image, choice in zip(images, choices, strict=True)]
+        return normalize(torch.stack(images), self.preprocess)
+
+
+def normalize(images: Tensor, preprocess: Preprocess) -> Tensor:
+    """``[B, 3, H, W]`` uint8 → float32, minus the mean, divided by the standard deviation."""
+    mean = torch.tensor(preprocess.image_mean).view(3, 1, 1) * 255
+    std = torch.tensor(preprocess.image_std).view(3, 1, 1) * 255
+    return (images.float() - mean) / std

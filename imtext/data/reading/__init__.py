@@ -1,0 +1,1 @@
+"""Reading captions and pictures from tables with files beside them, from parquet files, and from the hub."""
