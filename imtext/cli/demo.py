@@ -38,10 +38,12 @@ def demo(
     print(f"{len(opened):,} drawn pictures indexed in {report.seconds:.1f} s: {folder / 'index'}")
     queries = [describe(scene, rng)[0].strip(" .") for scene in scenes[1:4]]  # 0001.png to 0003.png should come first
     threshold = model.calibration.min_relevance if model.calibration else 0.0
-    found = list(zip(queries, opened.search_batch([parse_query(query) for query in queries], 3, threshold), strict=True))
-    for query, results in found:
+    found = list(
+        zip(queries, opened.search_batch([parse_query(query) for query in queries], 3, threshold), strict=True)
+    )
+    for query, best in found:
         print(f"\n# {query}")
-        print_results(results, len(opened), preview=sys.stdout.isatty())
+        print_results(best, len(opened), preview=sys.stdout.isatty())
     print()
     write_page(folder / "results.html", found, open_sheet)
     print(f'Search yourself: imtext search --index {folder / "index"} "two green triangles"')

@@ -15,7 +15,8 @@ from imtext.cli.printing import one_line, print_first
 
 if TYPE_CHECKING:
     from imtext.search import Index
-    from imtext.search.index.changes import Changes, Report
+    from imtext.search.index.apply import Report
+    from imtext.search.index.changes import Changes
 
 INTERRUPTED = 130
 

@@ -5,7 +5,6 @@ It starts without torch. Exit codes: 0 success, 1 nothing found, 2 an error, whi
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from typing import Annotated, NoReturn
 
@@ -49,7 +48,7 @@ def main() -> None:
         app(prog_name="imtext")
     except ImtextError as error:
         _fail(str(error))
-    except (OSError, sqlite3.Error) as error:  # a full disk, a folder without write permission
+    except OSError as error:  # a full disk, a folder without write permission
         _fail(str(error))
 
 

@@ -37,7 +37,7 @@ def find_bundle(named: Path | None, fallback: Path | None = None) -> Path:
     A bundle that was not named on the command line is printed to standard error.
 
     Raises:
-        BundleError: none was named, there is none below `runs/`, and `fallback` is no bundle.
+        BundleError: none was named, there is none below `runs/`, and there is no `fallback`.
     """
     from imtext.search import newest_bundle, runs_dir
 
@@ -46,7 +46,7 @@ def find_bundle(named: Path | None, fallback: Path | None = None) -> Path:
     try:
         chosen = newest_bundle(runs_dir())
     except BundleError:
-        if fallback is None or not (fallback / "manifest.json").is_file():
+        if fallback is None:
             raise
         chosen = fallback
     print(f"Model: {one_line(str(chosen))}", file=sys.stderr)

@@ -125,17 +125,19 @@ def rank(
     """Rank a few pictures by a text, or texts by a picture; no index needed."""
     exit_on_closed_pipe()
     from imtext.search import create_predictor, default_index
+    from imtext.search.index import own_bundle
     from imtext.search.query import picture_file
 
     if texts and not picture_file(query) and (picture := next(filter(picture_file, candidates), None)):
         raise SearchError(f'With --texts the picture comes first: imtext rank --texts {picture} "{query}"')
-    predictor = create_predictor(find_bundle(bundle, fallback=default_index() / "bundle"))
-    kind = "text" if texts else "path"
+    predictor = create_predictor(find_bundle(bundle, fallback=own_bundle(default_index())))
     if texts:
-        ranked = [(match.text, match.score, match.relevance) for match in predictor.rank_texts(query, candidates, top_k)]
+        ranked = predictor.rank_texts(query, candidates, top_k)
+        rows = [(text.text, text.score, text.relevance) for text in ranked]
     else:
-        ranked = [(match.path, match.score, match.relevance) for match in predictor.rank_images(query, candidates, top_k)]
+        pictures = predictor.rank_images(query, candidates, top_k)
+        rows = [(picture.path, picture.score, picture.relevance) for picture in pictures]
     if as_json:
-        print(json.dumps([json_row(kind, *match) for match in ranked], indent=2))
+        print(json.dumps([json_row("text" if texts else "path", *row) for row in rows], indent=2))
     else:
-        print_rows((*match, "") for match in ranked)
+        print_rows((*row, "") for row in rows)

@@ -15,7 +15,7 @@ from tests.conftest import picture
 
 HEAVY = {
     "datasets", "fastapi", "huggingface_hub", "hydra", "lightning", "matplotlib", "mlflow", "omegaconf", "onnx",
-    "prometheus_client", "pydantic", "scipy", "sklearn", "starlette", "torch", "torchmetrics", "torchvision", "uvicorn",
+    "prometheus_client", "scipy", "sklearn", "starlette", "torch", "torchmetrics", "torchvision", "uvicorn",
 }  # fmt: skip
 
 

@@ -30,4 +30,4 @@ def test_find_bundle(
     assert find_bundle(None, fallback=bundle.path) == bundle.path
     assert capsys.readouterr().err == f"Model: {bundle.path}\n"
     with pytest.raises(BundleError, match="There is no bundle below"):
-        find_bundle(None, fallback=tmp_path)
+        find_bundle(None)

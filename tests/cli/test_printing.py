@@ -12,7 +12,12 @@ from imtext.search import SearchResult
 
 @pytest.mark.parametrize(
     ("path", "shown"),
-    [("/a/ä b.png", "/a/ä b.png"), ("a\nb", "a\\nb"), (os.fsdecode(b"\xff.png"), "\\udcff.png"), ("a\x1b[31m", "a\\x1b[31m")],
+    [
+        ("/a/ä b.png", "/a/ä b.png"),
+        ("a\nb", "a\\nb"),
+        (os.fsdecode(b"\xff.png"), "\\udcff.png"),
+        ("a\x1b[31m", "a\\x1b[31m"),
+    ],
 )
 def test_one_line(path: str, shown: str) -> None:
     assert one_line(path) == shown
