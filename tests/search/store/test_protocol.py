@@ -54,7 +54,7 @@ def test_equal_scores_keep_the_order_of_indexing(store: Store) -> None:
     for name in ("c", "a", "b"):
         store.commit([Picture(name.encode(), vector(0))], [File(f"/{name}", 1, 1, name.encode())])
     assert store.nearest(vector(0)[None], 3).ids[0].tolist() == store.ids()
-    assert [files[0].path for files in map(lambda id: store.held([id])[id], store.ids())] == ["/c", "/a", "/b"]
+    assert [files[0].path for files in (store.held([id])[id] for id in store.ids())] == ["/c", "/a", "/b"]
 
 
 def test_vector_and_pages(store: Store, add: Add) -> None:
