@@ -61,14 +61,16 @@ def _plain_loop(files: list[Path], bundle: Bundle) -> float:
     import torch
 
     from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
+    from imtext.tokenizer import Vocabulary
 
     size = bundle.preprocess.image_size
     mean, std = (
         torch.tensor(values)[:, None, None] for values in (bundle.preprocess.image_mean, bundle.preprocess.image_std)
     )
     # The weights do not matter for the time.
+    text_encoder = LSTMEncoder(vocabulary=Vocabulary("words", size=10, pad_id=0, unk_id=1, max_length=64))
     model = DualEncoder(
-        MobileNetV3Small(weights=None), LSTMEncoder(vocab_size=10), bundle.embed_dim, mirror=bundle.manifest["mirror"]
+        MobileNetV3Small(weights=None), text_encoder, bundle.embed_dim, mirror=bundle.manifest["mirror"]
     ).eval()
     started = time.perf_counter()
     with torch.inference_mode():

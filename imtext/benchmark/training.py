@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from imtext.config.launch import compose_config
-from imtext.config.schema import check_config, instantiate
+from imtext.config.compose import compose_config
+from imtext.config.instantiate import instantiate
+from imtext.config.schema import check_config
 from imtext.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from imtext.data import RetrievalDataModule
     from imtext.data.batch import Batch
-    from imtext.models import DualEncoder
     from imtext.training.module import RetrievalModule
     from imtext.training.stages import Plan
 
@@ -83,7 +83,8 @@ def benchmark_training(overrides: list[str], steps: int, reach: int = 0) -> dict
         data, module = _build(config)
         found: dict[str, Any] = {"stages": [], "device": str(config.trainer.accelerator)}
         for name, stage in module.plan.stages.items():
-            alone = Plan({name: replace(stage, after_epochs=0)}, len(module.model.image_encoder.blocks))
+            towers = module.model.image_encoder, module.model.text_encoder
+            alone = Plan({name: replace(stage, after_epochs=0)}, *(len(tower.blocks) for tower in towers))
             started = time.monotonic()
             data.features = cache_features(module.model.image_encoder, alone, data, _device(config), range(1))
             if stage.views:
@@ -98,15 +99,19 @@ def benchmark_training(overrides: list[str], steps: int, reach: int = 0) -> dict
 
 
 def _build(config: DictConfig) -> tuple[RetrievalDataModule, RetrievalModule]:
-    from imtext.training.module import RetrievalModule, build_model
+    from imtext.models import build_model
+    from imtext.training.module import RetrievalModule
     from imtext.training.stages import Plan
 
+    image_encoder = instantiate(config.model.image_encoder)
     data: RetrievalDataModule = instantiate(config.data)
     data.setup()
     data.require("train", "val")
-    model = build_model(config.model, data)
+    model = build_model(config.model, image_encoder, data.tokenizer.vocabulary)
+    if (dim := model.text_encoder.wants_word_vectors) is not None:
+        model.text_encoder.start_from(data.word_vectors(dim))
     stages = {name: instantiate(node) for name, node in (config.stages or {}).items() if node is not None}
-    plan = Plan(stages, len(model.image_encoder.blocks))
+    plan = Plan(stages, len(model.image_encoder.blocks), len(model.text_encoder.blocks))
     loss, optim = instantiate(config.loss), instantiate(config.optim)
     return data, RetrievalModule(model, loss, optim, data.tokenizer, data.preprocess, plan, seed=config.seed)
 
@@ -160,10 +165,13 @@ class _PlainLoop:
     def __init__(self, config: DictConfig, data: RetrievalDataModule) -> None:
         import torch
 
+        from imtext.models import build_model
+
         torch.manual_seed(config.seed)
         self.data, self.device = data, _device(config)
         self.source, self.loss = data.load_source(), instantiate(config.loss)
-        self.model: DualEncoder = instantiate(config.model).to(self.device)
+        image_encoder = instantiate(config.model.image_encoder)
+        self.model = build_model(config.model, image_encoder, data.tokenizer.vocabulary).to(self.device)
         # The pretrained tower at a tenth of it, or it forgets what it knows.
         tower = list(self.model.image_encoder.parameters())
         rest = [each for name, each in self.model.named_parameters() if not name.startswith("image_encoder.")]

@@ -17,7 +17,7 @@ from imtext.cli.printing import exit_on_closed_pipe, json_row, print_results, pr
 from imtext.errors import SearchError
 
 if TYPE_CHECKING:
-    from imtext.search import Encoder, SearchResult, Term
+    from imtext.search import SearchResult
 
 NOTHING_FOUND = 1
 
@@ -51,6 +51,7 @@ def search(
     """Find pictures by words, by a picture, or by arithmetic over both."""
     exit_on_closed_pipe()
     from imtext.search import Index, default_index, parse_query
+    from imtext.search.query import query_notes
 
     texts = _read_queries(query, queries)
     opened = Index(index or default_index())
@@ -58,7 +59,9 @@ def search(
     threshold = min_relevance if min_relevance is not None else calibration.min_relevance if calibration else 0.0
     parsed = [parse_query(text) for text in texts]
     found = list(zip(texts, opened.search_batch(parsed, top_k, threshold), strict=True))
-    _print_notes(parsed, opened.encoder)
+    for terms in parsed:
+        for note in query_notes(terms, opened.encoder.tokenizer):
+            print(f"note: {note}", file=sys.stderr)
     if as_json:
         _print_json(found, batch=queries is not None)
     elif paths_only:
@@ -88,15 +91,6 @@ def _read_queries(words: Sequence[str] | None, file: Path | None) -> list[str]:
     if not lines:
         raise SearchError(f"--queries {file} contains no query")
     return lines
-
-
-def _print_notes(queries: Sequence[Sequence[Term]], encoder: Encoder) -> None:
-    """Say which words of the queries the model does not know."""
-    for terms in queries:
-        for term in terms:
-            unknown = encoder.unknown_words(term.text) if term.text else []
-            if unknown:
-                print(f"note: not in the model's vocabulary: {', '.join(dict.fromkeys(unknown))}", file=sys.stderr)
 
 
 def _print_json(found: Sequence[tuple[str, Sequence[SearchResult]]], batch: bool) -> None:

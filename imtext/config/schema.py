@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import os
 import typing
-from collections.abc import Iterable, Iterator
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
-from imtext.errors import ConfigError, ImtextError
+from imtext.config.instantiate import locate, target_nodes
+from imtext.config.suggestions import did_you_mean, flat_keys
+from imtext.errors import ConfigError
 
-_PACKAGE = Path(__file__).parents[1]
-# Beside the package in a clone, inside it once installed.
-CONFIG_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
-
-# What `_target_` may name. Configurations travel (in checkpoints, in bug reports), so they must not be able to call
-# just anything. Add your own package with IMTEXT_TRUSTED_MODULES=mypackage,other.
-TRUSTED = ("imtext.", "lightning.pytorch.", "torch.nn.", "torch.optim.")
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 # Keys that are plain values or groups of plain values; everything else is checked against the signature of its
@@ -42,62 +33,6 @@ TYPES: dict[str, Any] = {
     "optimized_metric": str | None,
 }
 PATHS = {"root", "runs_dir", "cache_dir", "output_dir"}
-
-OmegaConf.register_new_resolver("cwd", os.getcwd, replace=True)
-
-
-def instantiate(config: Any, **extra: Any) -> Any:
-    """Build what a configuration describes, after checking every `_target_` in it.
-
-    Args:
-        config: with a `_target_`.
-        extra: further arguments, objects among them; they win over the configuration's.
-
-    Raises:
-        ConfigError: a `_target_` outside `TRUSTED`, or a constructor that refuses its values.
-    """
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate as hydra_instantiate
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
-    for path, target in _targets(config):
-        locate(target, path)
-    try:
-        # Objects go in by a call: passed through Hydra, they would be taken for configurations.
-        return hydra_instantiate(config, _convert_="all", _partial_=True)(**extra)
-    except InstantiationException as error:  # something inside, with Hydra's words around it
-        cause = error.__cause__
-        while cause is not None and not isinstance(cause, ImtextError) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        raise (cause if isinstance(cause, ImtextError) else ConfigError(str(cause or error))) from error
-    except (TypeError, ValueError, MisconfigurationException) as error:
-        raise ConfigError(f"{config['_target_']}: {error}") from error
-
-
-def locate(target: str, path: str = "_target_") -> Any:
-    """The class or function a `_target_` names.
-
-    Raises:
-        ConfigError: it is not trusted or does not exist.
-    """
-    extra = tuple(
-        f"{name.strip()}." for name in os.environ.get("IMTEXT_TRUSTED_MODULES", "").split(",") if name.strip()
-    )
-    if not target.startswith(TRUSTED + extra):
-        raise ConfigError(
-            f"{path}: {target} is outside of {', '.join(name + '*' for name in TRUSTED + extra)}. "
-            f"If it is yours, set IMTEXT_TRUSTED_MODULES={target.split('.')[0]}"
-        )
-    module, _, name = target.rpartition(".")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{path}: there is no {target} ({error})") from error
-    # `imtext.config.schema.os.system` must not pass for something of ours.
-    home = f"{getattr(found, '__module__', '')}."
-    if not callable(found) or not home.startswith(TRUSTED + extra):
-        raise ConfigError(f"{path}: {target} is not defined in {module.split('.')[0]}, so it cannot be used here")
-    return found
 
 
 def check_config(config: DictConfig, kind: str = "train") -> None:
@@ -128,19 +63,8 @@ def check_config(config: DictConfig, kind: str = "train") -> None:
             if value is not None and not (isinstance(value, dict) and "_target_" in value):
                 others = [key for key, entry in node.items() if isinstance(entry, dict) and "_target_" in entry]
                 raise ConfigError(f"{group}.{name} has no _target_, so it does nothing.{did_you_mean(name, others)}")
-    for path, node in _target_nodes(raw):
+    for path, node in target_nodes(raw):
         _check_call(path, node)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` Did you mean …?`, or nothing when no known name is near."""
-    known, last = list(known), name.rsplit(".", 1)[-1]
-    near = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
-    # `batch_size` and `lr` are easier to remember than where they live.
-    near += [key for key in known if key.rsplit(".", 1)[-1] == last and key not in near]
-    if not near:
-        near = [key for key in known if difflib.get_close_matches(last, [key.rsplit(".", 1)[-1]], cutoff=0.8)]
-    return f" Did you mean {' or '.join(near[:3])}?" if near else ""
 
 
 def can_be_added(raw: dict[Any, Any], key: str) -> bool:
@@ -152,16 +76,6 @@ def can_be_added(raw: dict[Any, Any], key: str) -> bool:
     if not isinstance(node, dict) or not parents:
         return False
     return node == {} or ("_target_" in node and last in (_parameters(locate(node["_target_"])) or {}))
-
-
-def flat_keys(raw: dict[Any, Any], prefix: str = "") -> list[str]:
-    """All keys of nested dictionaries, with dots."""
-    keys: list[str] = []
-    for key, value in raw.items():
-        keys.append(f"{prefix}{key}")
-        if isinstance(value, dict):
-            keys += flat_keys(value, f"{prefix}{key}.")
-    return keys
 
 
 def _known(node: dict[Any, Any], known: set[str], path: str, suggestions: Iterable[str] = ()) -> None:
@@ -226,20 +140,3 @@ def _check_type(path: str, value: Any, hint: Any) -> None:
         adapter.validate_python(value, strict=True)  # `no` must not pass for False and then be used as a string
     except ValidationError as error:
         raise ConfigError(f"{path}={value}: {error.errors()[0]['msg'].lower()}") from error
-
-
-def _target_nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield path, node
-        for key, value in node.items():
-            yield from _target_nodes(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _target_nodes(value, f"{path}[{index}]")
-
-
-def _targets(config: Any) -> Iterator[tuple[str, str]]:
-    raw = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-    for path, node in _target_nodes(raw):
-        yield f"{path}._target_" if path else "_target_", str(node["_target_"])

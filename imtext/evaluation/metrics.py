@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from imtext.losses.infonce import spread
+from imtext.evaluation.spread import spread
 
 RECALL_AT = (1, 5, 10)
 OF_EACH_DIRECTION = (*(f"r@{k}" for k in RECALL_AT), "mrr", "median_rank", "mean_rank")

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich import box, get_console
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 DIRECTIONS = {"t2i": "text→image", "i2t": "image→text"}
-
-
-class ConsoleHandler(logging.Handler):
-    """Log lines above a running progress bar, never broken: a path or a command can be copied as it stands."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one record."""
-        style = {"WARNING": "yellow", "ERROR": "red"}.get(record.levelname)
-        level = f"{record.levelname}: " if style else ""
-        at = time.strftime("%H:%M:%S", time.localtime(record.created))
-        get_console().print(
-            f"{at} {level}{self.format(record)}", style=style, soft_wrap=True, markup=False, highlight=False
-        )
 
 
 def print_results(metrics: Mapping[str, float], title: str) -> None:

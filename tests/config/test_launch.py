@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from imtext.config.launch import _expand_home, check_overrides, compose_config
-from imtext.config.schema import CONFIG_DIR, check_config, did_you_mean, instantiate, locate
+from imtext.config.compose import check_overrides, compose_config
+from imtext.config.instantiate import instantiate, locate
+from imtext.config.launch import _expand_home
+from imtext.config.paths import CONFIG_DIR
+from imtext.config.schema import check_config
+from imtext.config.suggestions import did_you_mean
 from imtext.errors import ConfigError
 
 OPTIONS = sorted(
@@ -125,7 +129,7 @@ def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["os.system", "builtins.eval", "imtext.config.schema.os.system", "imtext.config.schema.import_module",
+    ["os.system", "builtins.eval", "imtext.config.compose.os.system", "imtext.config.instantiate.import_module",
      "imtext.nothing.Here", "subprocess.Popen", "torch.load", "torch.hub.load",
      "lightning.pytorch.Trainer.__init__.__globals__"],
 )  # fmt: skip
@@ -188,8 +192,8 @@ def test_an_installed_package_finds_its_configs(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    program = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); from imtext.config import schema"
-    program += "; print(schema.CONFIG_DIR)"
+    program = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); from imtext.config import paths"
+    program += "; print(paths.CONFIG_DIR)"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     installed = Path(shown.stdout.strip())
     assert installed == tmp_path / "site" / "imtext" / "conf"

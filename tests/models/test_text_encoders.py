@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from imtext.models.text_encoders import Pooling
 from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.models import LSTMEncoder
-from imtext.models.text_encoders import Pooling
 
 LENGTHS = [3, 9, 5, 4, 12, 7, 3, 8, 6, 10, 11, 5]
 

@@ -12,8 +12,9 @@ from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 
 from imtext.errors import SearchError
-from imtext.search.bundle import MANIFEST, Bundle, copy_bundle, is_replaceable, load_bundle
+from imtext.search.bundle import Bundle, copy_bundle, is_replaceable, load_bundle
 from imtext.search.leftovers import remove_leftovers
+from imtext.search.manifest import MANIFEST
 from imtext.search.store.location import (
     belongs_to_store,
     create_store,

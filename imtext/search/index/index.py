@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from imtext.errors import SearchError
 from imtext.search.bundle import Bundle, load_bundle
-from imtext.search.encoder import Embeddings, Encoder
+from imtext.search.encoder import Encoder
 from imtext.search.index import sources as looking
 from imtext.search.index.apply import Progress, Report, apply_changes, no_progress
 from imtext.search.index.changes import Changes, compare
 from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
-from imtext.search.query import Term, embed_queries, is_unknown
+from imtext.search.query import Query, Term, embed_queries
+from imtext.search.ranking import Candidates, Reranker, rank, relevant, retrieval_depth
+from imtext.search.results import SearchResult
 from imtext.search.store.location import open_store
+from imtext.search.store.protocol import Neighbors
 
 MAX_TOP_K = 1_000
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """One picture found.
-
-    Attributes:
-        path: of its file; of several copies, the first by name.
-        score: similarity, -1 … 1.
-        relevance: probability that it is what the query describes, 0 … 1; None for queries that contain pictures, for
-            which nothing was calibrated, and for bundles without calibration.
-        id: the hash of its content; empty for a picture that is in no index.
-        copies: other files with the same content.
-    """
-
-    path: str
-    score: float
-    relevance: float | None
-    id: str = ""
-    copies: tuple[str, ...] = ()
 
 
 class Index:
@@ -48,14 +32,17 @@ class Index:
         folder: of an index made by `Index.create`.
         threads: for embedding; None: as many as there are cores.
         follow: look for new commits before every search. A server passes False and calls `refresh` in the background.
+        reranker: scores the best candidates of every search again.
 
     Raises:
         SearchError: there is none, or it is damaged.
         BundleError: its bundle is damaged.
     """
 
-    def __init__(self, folder: Path, threads: int | None = None, follow: bool = True) -> None:
-        self.folder, self.follow = folder, follow
+    def __init__(
+        self, folder: Path, threads: int | None = None, follow: bool = True, reranker: Reranker | None = None
+    ) -> None:
+        self.folder, self.follow, self.reranker = folder, follow, reranker
         self.store = open_store(folder)
         self._bundle_stamp = bundle_stamp(folder)
         self.bundle = load_bundle(folder / BUNDLE)
@@ -164,42 +151,36 @@ class Index:
         self, queries: Sequence[Sequence[Term]], top_k: int = 10, min_relevance: float = 0.0
     ) -> list[list[SearchResult]]:
         """Like `search` for many queries, which share one pass over all vectors."""
-        texts = [all(term.picture is None for term in terms) for terms in queries]
-        found = self.nearest(embed_queries(queries, self.encoder), top_k, min_relevance, texts)
-        for row, terms in enumerate(queries):
-            if is_unknown(terms, self.encoder):  # then nothing is likely, whatever the scores are
-                found[row] = [replace(result, relevance=0.0) for result in found[row] if min_relevance <= 0]
-        return found
+        return self.search_queries(embed_queries(queries, self.encoder), top_k, min_relevance)
 
-    def nearest(
-        self, vectors: Embeddings, top_k: int, min_relevance: float = 0.0, calibrated: Sequence[bool] | None = None
+    def search_queries(
+        self, queries: Sequence[Query], top_k: int = 10, min_relevance: float = 0.0
     ) -> list[list[SearchResult]]:
-        """The best pictures for query vectors ``[Q, embed_dim]``; `calibrated`: which of them came from text alone."""
+        """Like `search_batch` for queries that are embedded already, such as pictures (`picture_query`).
+
+        Raises:
+            SearchError: `top_k` out of bounds.
+        """
         if not 1 <= top_k <= MAX_TOP_K:
             raise SearchError(f"top_k must be between 1 and {MAX_TOP_K:,}, not {top_k}")
         self._follow()
-        neighbors = self.store.nearest(vectors, top_k)
-        calibration = self.bundle.calibration
-        found = []
-        for row, (ids, scores) in enumerate(zip(neighbors.ids.tolist(), neighbors.scores, strict=True)):
-            relevance: list[float | None] = [None] * len(ids)
-            if calibration is not None and (calibrated is None or calibrated[row]):
-                usual = float(neighbors.mean @ vectors[row])
-                relevance = calibration.relevance(scores, usual, neighbors.size).tolist()
-            held = self.store.held(ids)
-            results = []
-            for id, score, likely in zip(ids, scores, relevance, strict=True):
-                files = held.get(id)  # none: removed a moment ago
-                if files and (likely is None or likely >= min_relevance):
-                    first, *copies = files
-                    results.append(
-                        SearchResult(
-                            first.path,
-                            float(score),
-                            likely,
-                            first.content.hex(),
-                            tuple(file.path for file in copies),
-                        )
-                    )
-            found.append(results)
-        return found
+        vectors = np.array([query.vector for query in queries], dtype=np.float32)
+        neighbors = self.store.nearest(vectors, retrieval_depth(top_k, self.reranker))
+        return [
+            relevant(self._ranked(query, neighbors, row, top_k), min_relevance) for row, query in enumerate(queries)
+        ]
+
+    def _ranked(self, query: Query, neighbors: Neighbors, row: int, top_k: int) -> list[SearchResult]:
+        ids = neighbors.ids[row].tolist()
+        held = self.store.held(ids)
+        present = [place for place, id in enumerate(ids) if id in held]  # the others were removed a moment ago
+        files = [held[ids[place]] for place in present]
+        mean = float(neighbors.mean @ query.vector)
+        paths = [first.path for first, *_ in files]
+        candidates = Candidates(paths, neighbors.scores[row][present], mean, neighbors.size)
+        results = []
+        for match in rank(query, candidates, self.bundle.calibration, top_k, self.reranker):
+            first, *copies = files[match.place]
+            others = tuple(file.path for file in copies)
+            results.append(SearchResult(first.path, match.score, match.relevance, first.content.hex(), others))
+        return results

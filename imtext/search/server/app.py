@@ -26,7 +26,8 @@ from starlette.requests import ClientDisconnect
 import imtext
 from imtext.errors import ImtextError, SearchError
 from imtext.search.index import MAX_TOP_K, SearchResult
-from imtext.search.query import embed_queries, parse_query
+from imtext.search.query import embed_queries, parse_query, picture_query, unread_words
+from imtext.search.ranking import rank_vectors
 from imtext.search.server.batching import BusyError
 from imtext.search.server.guard import Guard, Limits, problem
 from imtext.search.server.messages import (
@@ -53,7 +54,6 @@ from imtext.search.server.messages import (
     responses,
 )
 from imtext.search.server.service import Service, Wanted
-from imtext.search.store.matrix import Matrix
 
 log = logging.getLogger(__name__)
 
@@ -145,8 +145,7 @@ def _add_searching(app: FastAPI, service: Service) -> None:
         started = time.perf_counter()
         terms = parse_query(query, pictures=False)
         results = await service.searches.submit(Wanted(terms, top_k, min_relevance))
-        texts = [term.text for term in terms if term.text]
-        unknown = list(dict.fromkeys(word for text in texts for word in service.index.encoder.unknown_words(text)))
+        unknown, _ = unread_words(terms, service.index.encoder.tokenizer)
         return _results(service, results, started, unknown)
 
     @app.get(
@@ -212,29 +211,24 @@ def _results(service: Service, found: Sequence[SearchResult], started: float, un
 
 
 def _rank(service: Service, wanted: RankPictures | RankTexts) -> Ranking:
-    index = service.index
+    index, known = service.index, None
     if isinstance(wanted, RankPictures):
         query = embed_queries([parse_query(wanted.query, pictures=False)], index.encoder)[0]
         vectors = np.stack([service.vector(index, id) for id in wanted.ids])
     else:
-        query = service.vector(index, wanted.id)
+        query = picture_query(service.vector(index, wanted.id), calibrated=True)
         vectors = index.encoder.encode_texts(wanted.texts)
-    mean = vectors.mean(axis=0)
-    matrix = Matrix(0, np.arange(len(vectors)), vectors, mean)
-    (places,), (scores,) = matrix.top_k(query[None], len(vectors))
-    likely: Sequence[float | None] = [None] * len(places)
-    if index.bundle.calibration is not None:
-        likely = index.bundle.calibration.relevance(scores, float(mean @ query), len(vectors)).tolist()
+        known = [index.encoder.tokenizer.knows(text) for text in wanted.texts]
     return Ranking(
         results=[
             Ranked(
-                text=wanted.texts[place] if isinstance(wanted, RankTexts) else None,
-                id=wanted.ids[place] if isinstance(wanted, RankPictures) else None,
-                score=float(score),
-                relevance=relevance,
-                position=int(place),
+                text=wanted.texts[match.place] if isinstance(wanted, RankTexts) else None,
+                id=wanted.ids[match.place] if isinstance(wanted, RankPictures) else None,
+                score=match.score,
+                relevance=match.relevance,
+                position=match.place,
             )
-            for place, score, relevance in zip(places, scores, likely, strict=True)
+            for match in rank_vectors(query, vectors, index.bundle.calibration, known=known)
         ]
     )
 

@@ -22,7 +22,8 @@ from imtext.errors import SearchError
 from imtext.preprocess import open_image
 from imtext.search.encoder import Embeddings
 from imtext.search.index import Index, SearchResult
-from imtext.search.query import Term, embed_picture
+from imtext.search.query import Term, embed_picture, picture_query
+from imtext.search.ranking import relevant
 from imtext.search.server.batching import Batcher, BusyError
 from imtext.search.server.guard import Limits
 from imtext.search.store import File
@@ -99,7 +100,7 @@ class Service:
         except SearchError as error:  # one of them is to blame; the others deserve an answer
             return [error] if len(batch) == 1 else [self._search([one])[0] for one in batch]
         return [
-            [one for one in results if one.relevance is None or one.relevance >= wanted.min_relevance][: wanted.top_k]
+            relevant(results, wanted.min_relevance)[: wanted.top_k]
             for wanted, results in zip(batch, found, strict=True)
         ]
 
@@ -125,7 +126,7 @@ class Service:
     def like_upload(self, content: bytes, top_k: int) -> list[SearchResult]:
         """What is like an uploaded picture."""
         vector, index = self.embed_upload(content)
-        return index.nearest(vector[None], top_k, calibrated=[False])[0]
+        return index.search_queries([picture_query(vector)], top_k)[0]
 
     def like_picture(self, id: str, top_k: int) -> list[SearchResult]:
         """What is like a picture of the index.
@@ -134,7 +135,7 @@ class Service:
             HTTPException: 404.
         """
         index = self.index
-        return index.nearest(self.vector(index, id)[None], top_k, calibrated=[False])[0]
+        return index.search_queries([picture_query(self.vector(index, id))], top_k)[0]
 
     def vector(self, index: Index, id: str) -> Embeddings:
         """The vector of a picture of an index.
