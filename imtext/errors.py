@@ -23,3 +23,7 @@ class BundleError(ImtextError):
 
 class SearchError(ImtextError):
     """An index or a query that cannot be used."""
+
+
+class StoreError(ImtextError):
+    """A store that cannot be read or written: a full disk, a lock, a lost connection."""

@@ -169,7 +169,8 @@ class Service:
         """
         index = self.index
         query = picture_query(self._vector(index, id), calibrated=True)
-        return rank_vectors(query, index.encoder.encode_texts(texts), index.bundle.calibration)
+        known = [index.encoder.tokenizer.knows(text) for text in texts]
+        return rank_vectors(query, index.encoder.encode_texts(texts), index.bundle.calibration, known=known)
 
     # ---- pictures
 
