@@ -1,12 +1,10 @@
 """The index over HTTP: an API and a page. `imtext serve` runs it, `create_app` is for any ASGI server."""
 
-from imtext.errors import MissingExtraError
+from imtext.extras import needs
 
-try:
+with needs("serve"):
     from imtext.search.server.app import create_app
     from imtext.search.server.limits import Limits
     from imtext.search.server.run import serve
-except ModuleNotFoundError as error:
-    raise MissingExtraError("serve") from error
 
 __all__ = ["Limits", "create_app", "serve"]
