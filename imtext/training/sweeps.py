@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 class PrepareSweep(Callback):
@@ -26,7 +26,7 @@ class PrepareSweep(Callback):
         from imtext.training.mlflow_store import artifact_store, prepare_store
         from imtext.training.tracking import MLflowTracker
 
-        logger = config.get("logger") or {}
+        logger = config.get("logger") or OmegaConf.create({})
         target = locate(str(logger["_target_"])) if "_target_" in logger else None
         if isinstance(target, type) and issubclass(target, MLflowTracker):
             files = artifact_store(logger.tracking_uri, logger.artifact_location)

@@ -13,9 +13,9 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from imtext.data.rows import CachedRows, only_writer, write_rows
 from imtext.data.captions import fingerprint
 from imtext.data.datamodule import RetrievalDataModule
+from imtext.data.rows import CachedRows, only_writer, write_rows
 from imtext.models import TextEncoder
 from imtext.training.features import digest_weights
 from imtext.training.stages import Plan
