@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 from typing import Any, get_args
 
-from omegaconf import DictConfig
-
-from imtext.config.launch import launch
-from imtext.config.schema import check_config
 from imtext.errors import ConfigError
+from imtext.extras import needs
+
+with needs("train", exits=__name__ == "__main__"):
+    from omegaconf import DictConfig
+
+    from imtext.config.launch import launch
+    from imtext.config.schema import check_config
 
 log = logging.getLogger(__name__)
 

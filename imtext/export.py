@@ -16,10 +16,10 @@ import numpy.typing as npt
 import imtext
 from imtext.config.compose import compose_config
 from imtext.data import RetrievalDataModule
+from imtext.evaluation.calibration import fit_calibration
 from imtext.evaluation.embed import embed_captions, embed_pixels
 from imtext.evaluation.proof import check_embeddings, check_ranking
-from imtext.search.bundle import IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, Bundle, write_bundle
-from imtext.search.calibration import calibrate
+from imtext.search.bundle import IMAGE, TEXT, Bundle, write_bundle
 from imtext.search.encoder import Encoder
 from imtext.training.checkpoints import TrainedModel, find_checkpoint, load_model
 from imtext.training.graphs import ImageGraph, trace_image_graph, trace_text_graph
@@ -46,21 +46,20 @@ def export(
     Raises:
         BundleError: ONNX and torch disagree, or the folder holds something else. No bundle is left behind.
     """
-    files = {
-        IMAGE_GRAPH: trace_image_graph(trained.model, trained.preprocess),
-        TEXT_GRAPH: trace_text_graph(trained.model),
-        TOKENIZER: trained.tokenizer.to_json().encode(),
+    graphs = {
+        IMAGE: trace_image_graph(trained.model, trained.preprocess),
+        TEXT: trace_text_graph(trained.model),
     }
     facts = describe(trained, metrics, tags)
     trial = folder.with_name(f".{folder.name}.trial")
-    bundle = write_bundle(trial, files, facts)
+    bundle = write_bundle(trial, graphs, trained.tokenizer, facts)
     try:
         scores, answers = verify(bundle, trained, data)
         try:
-            facts["calibration"] = calibrate(scores, answers).to_dict()
+            facts["calibration"] = fit_calibration(scores, answers).to_dict()
         except ValueError as error:
             log.warning("Results will have scores but no relevance: %s", error)
-        return write_bundle(folder, files, facts)
+        return write_bundle(folder, graphs, trained.tokenizer, facts)
     finally:
         shutil.rmtree(trial)
 

@@ -30,9 +30,7 @@ def test_another_model_is_noticed(untrained: Untrained, bundle: Bundle) -> None:
         verify(bundle, altered(trained), data)
 
 
-def test_a_wrong_export_leaves_no_bundle(
-    untrained: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_export_leaves_no_bundle(untrained: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained, data = untrained
     monkeypatch.setattr("imtext.export.trace_image_graph", lambda *_: b"no graph")
     with pytest.raises(BundleError):

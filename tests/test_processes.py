@@ -41,7 +41,7 @@ def stop_in_epoch(root: Path, how: signal.Signals, epoch: int) -> int:
     arguments, environment = command(root, SHORT)
     process = subprocess.Popen(
         arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # scripts start background processes with SIGINT ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # scripts ignore it with &
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:

@@ -12,6 +12,7 @@ from typing import Any
 
 import imtext.benchmark
 from imtext.errors import ImtextError
+from imtext.extras import needs
 
 
 def main() -> None:
@@ -55,7 +56,8 @@ def _plain(value: object) -> object:
 
 def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     if args.command == "train":
-        from imtext.benchmark.training import benchmark_training, print_training
+        with needs("train"):
+            from imtext.benchmark.training import benchmark_training, print_training
 
         return lambda: benchmark_training(args.overrides, args.steps, args.reach), print_training
     from imtext.search import load_bundle, newest_bundle, runs_dir

@@ -35,9 +35,7 @@ def test_the_best_accelerator_is_chosen(available: set[str], here: tuple[str, ..
 
 
 @pytest.mark.parametrize("wanted", ["mps", "cuda", "gpu"])
-def test_a_missing_accelerator_is_a_warning(
-    available: set[str], wanted: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_missing_accelerator_is_a_warning(available: set[str], wanted: str, caplog: pytest.LogCaptureFixture) -> None:
     assert not available
     assert resolve_accelerator(wanted) == "cpu"
     assert f"trainer.accelerator={wanted}" in caplog.text

@@ -135,9 +135,7 @@ class TestInterruptedRuns:
         history = next(c.history for c in objects["trainer"].callbacks if hasattr(c, "history"))
         assert [line["epoch"] for line in history] == [1, 2, 3, 4]
 
-    def test_interrupted_before_the_first_epoch_ended(
-        self, compose: Compose, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_interrupted_before_the_first_epoch_ended(self, compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
         straight, _ = train(compose(*LONG, output="straight"))
         interrupt_at(monkeypatch, epoch=0, batch=0)
         with pytest.raises(RuntimeError, match="interrupted"):

@@ -40,7 +40,9 @@ def test_monitors_must_be_measured() -> None:
     for known in ("val/rsum", "val/t2i_r@10", "val/loss", "train/loss", None):
         check(known)
     check(None, measured=False)
-    with pytest.raises(ConfigError, match=r"callbacks\.best\.monitor=val/t2i_r10 is not measured\. Did you mean val/t2"):
+    with pytest.raises(
+        ConfigError, match=r"callbacks\.best\.monitor=val/t2i_r10 is not measured\. Did you mean val/t2"
+    ):
         check("val/t2i_r10")
     with pytest.raises(ConfigError, match=r"callbacks\.best waits for val/rsum"):
         check("val/rsum", measured=False)
