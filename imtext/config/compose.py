@@ -25,7 +25,12 @@ OmegaConf.register_new_resolver("cwd", os.getcwd, replace=True)
 
 
 def compose_config(config_name: str, overrides: list[str], config_dir: str | None = None) -> DictConfig:
-    """Compose `conf/<config_name>.yaml` with overrides, as the program itself would.
+    """Compose `conf/<config_name>.yaml` with overrides, as the program itself does.
+
+    Args:
+        config_name: primary config, `train` or `evaluate`.
+        overrides: as on the command line; without swept values.
+        config_dir: a further folder of configurations.
 
     Raises:
         ConfigError: an override names a key or an option that does not exist.
@@ -42,10 +47,16 @@ def compose_config(config_name: str, overrides: list[str], config_dir: str | Non
 
 
 def check_overrides(config_name: str, overrides: list[str], config_dir: str | None = None, deep: bool = True) -> None:
-    """Compose the configuration and check it, for a multirun every value of every swept key.
+    """Compose the configuration and check it; of a sweep, every value of every swept setting.
+
+    Args:
+        config_name: primary config, `train` or `evaluate`.
+        overrides: as on the command line.
+        config_dir: a further folder of configurations.
+        deep: check settings against the schema too, which imports what `_target_`s name.
 
     Raises:
-        ConfigError: names the key, and the one that was probably meant.
+        ConfigError: names the setting, and the one that was probably meant.
     """
     parsed = parse_overrides(overrides)
     firsts = [_choices(override)[0] for override in parsed]
@@ -59,10 +70,10 @@ def check_overrides(config_name: str, overrides: list[str], config_dir: str | No
 
 
 def parse_overrides(overrides: list[str]) -> list[Override]:
-    """What is meant by `key=value`, `+key=value` and `~key`.
+    """Parse `key=value`, `+key=value` and `~key`.
 
     Raises:
-        ConfigError: one of them is none of these.
+        ConfigError: an override has none of these forms.
     """
     try:
         return OverridesParser.create().parse_overrides(overrides)
@@ -71,14 +82,14 @@ def parse_overrides(overrides: list[str]) -> list[Override]:
 
 
 def _explain_option(error: MissingConfigException) -> str:
-    """`model=x` where there is no conf/model/x.yaml."""
+    """The message for an option that does not exist, such as `model=x`."""
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     options = list(error.options or [])
     return f"There is no {group}={option}; there are {', '.join(options)}.{did_you_mean(option, options)}"
 
 
 def _explain_key(error: Exception, config_name: str, overrides: list[str]) -> str:
-    """Hydra's complaint about an override, with a suggestion."""
+    """The message for an override that Hydra refuses, with a suggestion."""
     with _hydra():
         raw: Any = OmegaConf.to_container(compose(config_name), resolve=False)
     for override in parse_overrides(overrides):
@@ -90,16 +101,19 @@ def _explain_key(error: Exception, config_name: str, overrides: list[str]) -> st
                 return f"{override.input_line}: {key} is a setting already; leave the + away"
             if can_be_added(raw, key):
                 return f"{override.input_line}: {key} has no value yet; to add it, write +{override.input_line}"
-            groups = [path.name for path in CONFIG_DIR.iterdir() if path.is_dir()]
-            near = did_you_mean(key, flat_keys(raw) + groups)
-            return (
-                f"{override.input_line}: there is no setting called {key}.{near or ' See --cfg job for all of them.'}"
-            )
-    return str(error).splitlines()[0]
+            near = did_you_mean(key, flat_keys(raw) + groups()) or " --cfg job lists all settings."
+            return f"{override.input_line}: there is no setting called {key}.{near}"
+    return ": ".join(dict.fromkeys(str(each).splitlines()[0] for each in (error, error.__cause__) if str(each or "")))
+
+
+def groups() -> list[str]:
+    """All groups of `conf/`, such as `model` and `model/image_encoder`, without Hydra's own."""
+    folders = {path.parent.relative_to(CONFIG_DIR).as_posix() for path in CONFIG_DIR.rglob("*.yaml")}
+    return sorted(name for name in folders if name != "." and name.split("/")[0] != "hydra")
 
 
 def _choices(override: Override) -> list[str]:
-    """`optim.lr=1e-4,3e-4` → one plain override for each value."""
+    """Expand a swept override, such as `optim.lr=1e-4,3e-4`, into one override for each value."""
     if not override.is_sweep_override():
         return [str(override.input_line)]
     key = override.get_key_element()

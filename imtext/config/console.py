@@ -1,4 +1,4 @@
-"""Log lines on the screen."""
+"""The log handler of the screen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich import get_console
 
 
 class ConsoleHandler(logging.Handler):
-    """Log lines above a running progress bar, never broken: a path or a command can be copied as it stands."""
+    """Print log lines above a running progress bar, without wrapping, so that paths and commands can be copied."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""

@@ -21,7 +21,7 @@ def instantiate(config: Any, **extra: Any) -> Any:
 
     Args:
         config: with a `_target_`.
-        extra: further arguments, objects among them; they win over the configuration's.
+        extra: further arguments, which may be objects; they replace the configuration's.
 
     Raises:
         ConfigError: a `_target_` outside `TRUSTED`, or a constructor that refuses its values.
@@ -30,12 +30,13 @@ def instantiate(config: Any, **extra: Any) -> Any:
     from hydra.utils import instantiate as hydra_instantiate
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    for path, target in _targets(config):
-        locate(target, path)
+    raw = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+    for path, node in target_nodes(raw):
+        locate(str(node["_target_"]), f"{path}._target_".lstrip("."))
     try:
-        # Objects go in by a call: passed through Hydra, they would be taken for configurations.
+        # Objects are passed by a call of their own: Hydra would take them for configurations.
         return hydra_instantiate(config, _convert_="all", _partial_=True)(**extra)
-    except InstantiationException as error:  # something inside, with Hydra's words around it
+    except InstantiationException as error:  # Hydra wraps the error of a nested constructor
         cause = error.__cause__
         while cause is not None and not isinstance(cause, ImtextError) and cause.__cause__ is not None:
             cause = cause.__cause__
@@ -48,7 +49,7 @@ def locate(target: str, path: str = "_target_") -> Any:
     """The class or function a `_target_` names.
 
     Raises:
-        ConfigError: it is not trusted or does not exist.
+        ConfigError: the target is not trusted or does not exist.
     """
     extra = tuple(
         f"{name.strip()}." for name in os.environ.get("IMTEXT_TRUSTED_MODULES", "").split(",") if name.strip()
@@ -63,7 +64,7 @@ def locate(target: str, path: str = "_target_") -> Any:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{path}: there is no {target} ({error})") from error
-    # `imtext.config.schema.os.system` must not pass for something of ours.
+    # `imtext.config.compose.os.system` is reachable through imtext, but not defined in it.
     home = f"{getattr(found, '__module__', '')}."
     if not callable(found) or not home.startswith(TRUSTED + extra):
         raise ConfigError(f"{path}: {target} is not defined in {module.split('.')[0]}, so it cannot be used here")
@@ -80,9 +81,3 @@ def target_nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from target_nodes(value, f"{path}[{index}]")
-
-
-def _targets(config: Any) -> Iterator[tuple[str, str]]:
-    raw = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-    for path, node in target_nodes(raw):
-        yield f"{path}._target_" if path else "_target_", str(node["_target_"])

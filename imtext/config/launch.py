@@ -1,7 +1,8 @@
-"""From a command line to a checked configuration: Hydra's entry point, with errors as messages."""
+"""Hydra's entry point: mistakes are reported as one line before anything is loaded."""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import re
 import shutil
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hydra
-from hydra._internal.utils import get_args_parser  # the only way to see the command line as Hydra does
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -20,25 +20,81 @@ from imtext.config.paths import CONFIG_DIR
 from imtext.errors import ConfigError, ImtextError
 
 log = logging.getLogger(__name__)
+Task = Callable[[DictConfig], float | None]
+Prepare = Callable[[list[str]], list[str]]
 
 
-def launch(
-    config_name: str,
-    task: Callable[[DictConfig], float | None],
-    prepare: Callable[[list[str]], list[str]] | None = None,
-) -> None:
+def launch(config_name: str, task: Task, prepare: Prepare | None = None) -> None:
     """Run a program from `sys.argv`.
 
-    A mistake in the command line is reported before anything is loaded. In a multirun a failed trial does not stop
-    the others; the exit status tells.
+    In a multirun, a failed trial does not stop the others; the exit status is 1 if any failed.
 
     Args:
         config_name: primary config, `train` or `evaluate`.
         task: called with the composed config; its result is what sweepers optimise.
-        prepare: may rewrite the overrides first.
+        prepare: may rewrite the overrides before they are checked.
     """
-    args = get_args_parser().parse_intermixed_args()  # flags may stand between overrides
     failed: list[str] = []
+    try:
+        sys.argv[1:] = check_command_line(config_name, sys.argv[1:], prepare)
+        main = hydra.main(version_base=VERSION_BASE, config_path=str(CONFIG_DIR), config_name=config_name)
+        main(_guard(task, failed))()
+    except ImtextError as error:
+        raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        raise SystemExit(130) from None
+    if failed:
+        raise SystemExit(f"error: {len(failed)} trials failed: {'; '.join(failed)}")
+
+
+def check_command_line(config_name: str, argv: list[str], prepare: Prepare | None = None) -> list[str]:
+    """Check the arguments of a program, and complete its overrides.
+
+    Args:
+        config_name: primary config.
+        argv: arguments without the program's name; flags may stand between overrides.
+        prepare: may rewrite the overrides before they are checked.
+
+    Returns:
+        The arguments for Hydra: flags, then overrides.
+
+    Raises:
+        ConfigError: names the override and what was probably meant.
+    """
+    args, _ = flags_parser().parse_known_intermixed_args(argv)
+    flags = [arg for arg in argv if arg not in args.overrides]
+    overrides = [_expand_home(override) for override in args.overrides]
+    if args.hydra_help or args.version or args.shell_completion or args.info or args.experimental_rerun:
+        return [*flags, *overrides]
+    if prepare and overrides:
+        overrides = prepare(overrides)
+    parsed = parse_overrides(overrides)
+    sweeps = args.multirun or any(each.key_or_group in ("sweep", "hydra.mode") for each in parsed)
+    several = next((each for each in parsed if each.is_sweep_override()), None)
+    if several is not None and not sweeps:
+        raise ConfigError(f"{several.input_line}: several values make a sweep; add -m")
+    # The help and --cfg show the configuration at once: checking types would import torch.
+    check_overrides(args.config_name or config_name, overrides, args.config_dir, deep=not (args.help or args.cfg))
+    return [*flags, *overrides]
+
+
+def flags_parser() -> argparse.ArgumentParser:
+    """Hydra's documented flags, to tell them from overrides; Hydra reads them itself and refuses unknown ones."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for names in ("--help -h", "--hydra-help", "--version", "--run -r", "--multirun -m", "--resolve"):
+        parser.add_argument(*names.split(), action="store_true")
+    parser.add_argument("--shell-completion", "-sc", action="store_true")
+    for names in ("--cfg -c", "--package -p", "--config-path -cp", "--config-name -cn", "--config-dir -cd"):
+        parser.add_argument(*names.split())
+    parser.add_argument("--experimental-rerun")
+    parser.add_argument("--info", "-i", nargs="?", const="all")
+    parser.add_argument("overrides", nargs="*")
+    return parser
+
+
+def _guard(task: Task, failed: list[str]) -> Task:
+    """The task with errors as messages; the failed trials of a multirun are appended to `failed`."""
 
     def guarded(config: DictConfig) -> float | None:
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -47,7 +103,7 @@ def launch(
         except ImtextError as error:
             if not multirun:
                 _remove_if_unused(Path(HydraConfig.get().runtime.output_dir))
-                raise SystemExit(_message(error)) from None
+                raise SystemExit(f"error: {error}") from None
             log.error("This trial failed: %s", error)
         except Exception:
             if not multirun:
@@ -56,41 +112,15 @@ def launch(
         failed.append(str(HydraConfig.get().job.override_dirname))
         return float("nan")
 
-    try:
-        flags = [arg for arg in sys.argv[1:] if arg not in args.overrides]
-        overrides = [_expand_home(override) for override in args.overrides]
-        if not (args.hydra_help or args.shell_completion or args.info):
-            overrides = prepare(overrides) if prepare and overrides else overrides
-            parsed = parse_overrides(overrides)
-            several = next((each for each in parsed if each.is_sweep_override()), None)
-            sweeps = args.multirun or any(each.key_or_group in ("sweep", "hydra.mode") for each in parsed)
-            if several is not None and not sweeps:
-                raise ConfigError(f"{several.input_line}: several values make a sweep, which takes -m before them")
-            check_overrides(
-                args.config_name or config_name, overrides, args.config_dir, deep=not (args.help or args.cfg)
-            )
-        sys.argv = [sys.argv[0], *flags, *overrides]
-        main = hydra.main(version_base=VERSION_BASE, config_path=str(CONFIG_DIR), config_name=config_name)
-        main(guarded)()
-    except ImtextError as error:
-        raise SystemExit(_message(error)) from None
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        raise SystemExit(130) from None
-    if failed:
-        raise SystemExit(_message(ConfigError(f"{len(failed)} trials failed: {'; '.join(failed)}")))
+    return guarded
 
 
 def _expand_home(override: str) -> str:
-    """`data.path=~/photos`, which shells leave as it is and Hydra refuses."""
+    """`data.path=~/photos`: shells do not expand this tilde, and Hydra refuses it."""
     return re.sub(r"(?<==)~(?=/|$)", lambda _: str(Path.home()), override, count=1)
 
 
 def _remove_if_unused(run_dir: Path) -> None:
-    """A run that never began leaves no folder behind."""
+    """Delete the folder of a run that failed before it wrote anything but logs."""
     if all(path.name == ".hydra" or path.suffix == ".log" for path in run_dir.iterdir()):
         shutil.rmtree(run_dir, ignore_errors=True)
-
-
-def _message(error: Exception) -> str:
-    return f"error: {error}"

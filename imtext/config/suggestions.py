@@ -8,10 +8,18 @@ from typing import Any
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` Did you mean …?`, or nothing when no known name is near."""
-    known, last = list(known), name.rsplit(".", 1)[-1]
+    """Suggest known names for an unknown one.
+
+    Args:
+        name: with or without the path of its group.
+        known: names to choose from.
+
+    Returns:
+        ` Did you mean …?` with up to three names, or an empty string when none is similar.
+    """
+    known, last = list(dict.fromkeys(known)), name.rsplit(".", 1)[-1]
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
-    # `batch_size` and `lr` are easier to remember than where they live.
+    # People remember `batch_size`, but not that it belongs to `data`.
     near += [key for key in known if key.rsplit(".", 1)[-1] == last and key not in near]
     if not near:
         near = [key for key in known if difflib.get_close_matches(last, [key.rsplit(".", 1)[-1]], cutoff=0.8)]
@@ -19,7 +27,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def flat_keys(raw: dict[Any, Any], prefix: str = "") -> list[str]:
-    """All keys of nested dictionaries, with dots."""
+    """The keys of nested dictionaries at every level, as dotted paths."""
     keys: list[str] = []
     for key, value in raw.items():
         keys.append(f"{prefix}{key}")

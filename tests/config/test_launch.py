@@ -92,7 +92,7 @@ def test_original_settings_can_be_set(override: str) -> None:
         ("+data.augment.crop=0.5", "no setting called data.augment.crop"),
         ("+model.dropout=0.5", r"leave the \+ away"),
         ("+callbacks.early.patience=3", "callbacks.early has no _target_"),
-        ("+paths.ouput_dir=x", "Did you mean output_dir"),
+        ("+paths.ouput_dir=x", "Did you mean paths.output_dir"),
         ("data.batch_size=many", "data.batch_size=many: input should be a valid integer"),
         ("optim.lr=fast", "optim.lr=fast"),
         ("model.image_encoder._target_=os.system", "outside of"),
@@ -103,7 +103,7 @@ def test_original_settings_can_be_set(override: str) -> None:
         ("model.learn_temperature=no", "valid boolean"),  # a string for Hydra, which would count as true
         ("data.batch_size=8.0", "valid integer"),
         ("seed=-1", "seed=-1"),
-        ("seed=null", "seed=None"),
+        ("seed=null", "seed=null"),
         ("optim.lr=1e-4,fast", "optim.lr=fast"),  # every value of a sweep
         ("model.embed_dim=128,256,x", "model.embed_dim=x"),
     ],
@@ -171,7 +171,7 @@ def test_help_does_not_wait_for_torch(flag: str, tmp_path: Path) -> None:
     ("mistake", "message"),
     [
         ("trainer.max_epoch=3", "there is no setting called trainer.max_epoch."),
-        ("optim.lr=1e-4,3e-4", "several values make a sweep, which takes -m before them"),
+        ("optim.lr=1e-4,3e-4", "several values make a sweep; add -m"),
     ],
 )
 def test_command_line_reports_mistakes_without_a_traceback(tmp_path: Path, mistake: str, message: str) -> None:
