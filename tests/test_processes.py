@@ -115,7 +115,7 @@ def test_sweep(tmp_path: Path) -> None:
         (lr, size) for lr in ("0.0001", "0.0003") for size in ("16", "32")
     }
     assert len({trial.info.run_name for trial in trials}) == 4
-    assert all(trial.info.status == "FINISHED" and "test/rsum" in trial.data.metrics for trial in trials)
+    assert all(trial.info.status == "FINISHED" and "3_test/rsum" in trial.data.metrics for trial in trials)
     assert len(list(tmp_path.rglob("*.db"))) == 1
 
 
