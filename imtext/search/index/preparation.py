@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ class Preparer:
         self.store, self.preprocess = store, preprocess
         self._given_out: set[bytes] = set()  # contents whose pixels were returned in this update
 
-    def prepare(self, files: Sequence[File]) -> Iterator[Prepared]:
+    def prepare(self, files: Sequence[File]) -> Generator[Prepared, None, None]:
         """The files in order."""
         with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode") as pool:
             ahead: deque[Future[Prepared]] = deque()

@@ -17,6 +17,7 @@ from imtext.search import Encoder, Index, parse_query
 from imtext.search.index.apply import apply_changes
 from imtext.search.index.changes import compare
 from imtext.search.index.discovery import find
+from imtext.search.query import picture_query
 from imtext.search.store import create_store
 from tests.conftest import picture
 from tests.search.index.conftest import names, similar
@@ -151,7 +152,7 @@ def test_hostile_folder(index: Index, tmp_path: Path) -> None:
     # Rotated by its EXIF it is the same picture as the plain one; a bad neighbour has shifted nothing.
     assert similar(index, folder / "rotated.jpg").path == str(folder / "rotated.jpg")
     upright = index.encoder.encode_images([index.bundle.preprocess.pixels(drawing)])[0]
-    scores = {result.path: result.score for result in index.nearest(upright[None], 50)[0]}
+    scores = {result.path: result.score for result in index.search_queries([picture_query(upright)], 50)[0]}
     assert scores[str(folder / "plain.png")] == pytest.approx(1, abs=1e-4)
     assert scores[str(folder / "rotated.jpg")] > 0.98
 

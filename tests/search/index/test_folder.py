@@ -21,10 +21,9 @@ from tests.conftest import picture
 
 def test_another_models_bundle(index: Index, gallery: Path, bundle: Bundle, tmp_path: Path) -> None:
     index.update([str(gallery)])
-    files = {name: (bundle.path / name).read_bytes() for name in bundle.manifest["files"]}
-    facts = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "files", "fingerprint")}
-    facts["preprocess"] = {**facts["preprocess"], "resize": "crop"}
-    other = write_bundle(tmp_path / "other", files, facts)
+    graphs = {name: bundle.read(file) for name, file in bundle.graphs.items()}
+    crop = {**bundle.manifest, "preprocess": {**bundle.manifest["preprocess"], "resize": "crop"}}
+    other = write_bundle(tmp_path / "other", graphs, index.encoder.tokenizer, crop)
     with pytest.raises(SearchError, match=r"made with another model.*--rebuild"):
         Index.create(index.folder, other)
     rebuilt = Index.create(index.folder, other, rebuild=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 from PIL import Image
 
 from imtext.errors import SearchError
-from imtext.search import Bundle, Encoder, Index, parse_query
+from imtext.search import Bundle, Encoder, Index, Query, parse_query
+from imtext.search.ranking import Scores
 from imtext.search.store.sqlite import SQLiteStore
 from tests.conftest import picture
 from tests.search.index.conftest import similar
@@ -133,3 +136,37 @@ def test_read_from_a_mount_that_cannot_be_written(
     assert reader.replaced()
     with pytest.raises(SearchError, match="open it again"):
         reader.search(parse_query("red"), 20)
+
+
+def test_unknown_words_have_no_good_match(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    assert {result.relevance for result in index.search(parse_query("xyzzy"))} == {0.0}
+    assert index.search(parse_query("xyzzy"), min_relevance=0.01) == []
+
+
+class LastFirst:
+    """A re-ranker that turns the order of the names around."""
+
+    depth = 12
+
+    def __call__(self, query: Query, names: Sequence[str], scores: Scores) -> Scores:
+        assert query.terms[0].text == "red"
+        assert len(names) == len(scores) == 12, "it reads more candidates than there are results"
+        return np.argsort(np.argsort(names)).astype(np.float32)
+
+
+def test_a_reranker_orders_the_nearest(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    plain = {result.path: result for result in index.search(parse_query("red"), 12)}
+    results = Index(index.folder, reranker=LastFirst()).search(parse_query("red"), 3)
+    assert [Path(result.path).name for result in results] == ["11.png", "10.png", "09.png"]
+    assert [result.relevance for result in results] == [plain[result.path].relevance for result in results]
+
+
+def test_an_index_that_was_deleted(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    index.close()
+    shutil.rmtree(index.folder)
+    index.folder.mkdir()
+    with pytest.raises(SearchError, match="open it again"):
+        index.update()

@@ -144,11 +144,12 @@ def test_commits_are_all_or_nothing(store: Store) -> None:
 
 def test_versions(store: Store, add: Add) -> None:
     seen = {store.version()}
-    for change in (
+    changes: list[Callable[[], None]] = [
         lambda: add(store, 1),
         lambda: store.commit(files=[File("/pictures/000.jpg", 2, 2, b"0")]),
         lambda: store.commit(gone=["/pictures/000.jpg"]),
-    ):
+    ]
+    for change in changes:
         change()
         assert store.version() not in seen
         seen.add(store.version())
