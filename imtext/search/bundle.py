@@ -1,7 +1,7 @@
 """The bundle: a folder with everything that is needed to embed pictures and texts.
 
-ONNX graphs, a tokenizer and a manifest; no pickle. The manifest lists every file with its hash, so that a bundle that is
-incomplete, altered or written by a newer imtext is refused.
+ONNX graphs, a tokenizer and a manifest; no pickle. The manifest lists every file with its hash, so that a bundle is
+refused if it is incomplete, altered or written by a newer imtext.
 """
 
 from __future__ import annotations

@@ -40,3 +40,8 @@ class RankedText:
     score: float
     relevance: float | None
     position: int
+
+
+def percent(relevance: float | None) -> str:
+    """A relevance as users see it: ``0.873`` → ``87 %``; a dash for None."""
+    return "–" if relevance is None else f"{100 * relevance:.0f} %"

@@ -41,7 +41,7 @@ def test_rank_images(predictor: Predictor, gallery: Path) -> None:
     assert predictor.rank_images(str(paths[4]), paths)[0].path == str(paths[4])
     assert predictor.rank_images("red", []) == []
     copy = shutil.copy(paths[4], gallery / "photo - Copy.png")
-    assert predictor.rank_images(str(copy), paths)[0].path == str(paths[4]), "one picture, not an arithmetic"
+    assert predictor.rank_images(str(copy), paths)[0].path == str(paths[4]), "one picture, not query arithmetic"
 
 
 def test_rank_texts(predictor: Predictor, gallery: Path) -> None:
@@ -71,6 +71,19 @@ def test_database(predictor: Predictor, gallery: Path) -> None:
 def test_database_that_stays(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:
     imtext.create_predictor(bundle.path, tmp_path / "index").build_image_database(gallery)
     assert len(imtext.create_predictor(bundle.path, tmp_path / "index").search_database("red", top_k=50)) == 12
+
+
+def test_unknown_words_have_no_good_match(predictor: Predictor, gallery: Path) -> None:
+    paths = sorted(gallery.glob("*.png"))
+    assert {result.relevance for result in predictor.rank_images("xyzzy", paths)} == {0.0}
+    ranked = {result.text: result.relevance for result in predictor.rank_texts(paths[0], ["xyzzy", "a red circle"])}
+    assert ranked["xyzzy"] == 0
+    assert ranked["a red circle"] != 0
+
+
+def test_query_notes(predictor: Predictor) -> None:
+    assert predictor.query_notes("a red circle - blue") == []
+    assert predictor.query_notes("a red xyzzy") == ["Words not in the model's vocabulary: xyzzy"]
 
 
 def test_any_kind_of_picture(predictor: Predictor, gallery: Path) -> None:

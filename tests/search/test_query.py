@@ -10,7 +10,7 @@ import pytest
 
 from imtext.errors import SearchError
 from imtext.search import Encoder
-from imtext.search.query import Term, embed_queries, parse_query
+from imtext.search.query import Term, embed_queries, parse_query, picture_query, query_notes
 from tests.conftest import picture
 
 
@@ -88,6 +88,28 @@ def test_nothing_but_unknown_words(encoder: Encoder, tmp_path: Path) -> None:
     unknown = {"xyzzy": True, "Xyzzy, plugh! - zorkmid": True, "?!": True, "red xyzzy": False, "red - xyzzy": False}
     for query, expected in (unknown | {f"xyzzy + {path}": False, str(path): False}).items():
         assert embed_queries([parse_query(query)], encoder)[0].known != expected, query
+
+
+def test_only_text_is_calibrated(encoder: Encoder, tmp_path: Path) -> None:
+    path = picture(tmp_path / "one.png", 0)
+    queries = embed_queries([parse_query(query) for query in ("red - blue", f"red + {path}", str(path))], encoder)
+    assert [query.calibrated for query in queries] == [True, False, False]
+    assert queries[1].terms == tuple(parse_query(f"red + {path}"))
+    of_picture = picture_query(queries[2].vector)
+    assert (of_picture.calibrated, of_picture.known, of_picture.terms) == (False, True, ())
+
+
+def test_words_that_are_not_read(encoder: Encoder) -> None:
+    limit = encoder.tokenizer.vocabulary.max_length
+    long = "red " * (limit - 2) + "blue xyzzy"
+    (query,) = embed_queries([parse_query(f"zorkmid plugh + zorkmid - {long}")], encoder)
+    assert query.unknown_words == ("zorkmid", "plugh")
+    assert query.cut_words == ("blue", "xyzzy")
+    assert query_notes(query.terms, encoder.tokenizer) == [
+        "Words not in the model's vocabulary: zorkmid, plugh",
+        f"The query is longer than the model reads ({limit} tokens); not read: blue xyzzy",
+    ]
+    assert query_notes(parse_query("a red circle"), encoder.tokenizer) == []
 
 
 def test_broken_picture(encoder: Encoder, tmp_path: Path) -> None:

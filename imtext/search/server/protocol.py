@@ -25,7 +25,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the time limit of the first head."""
         super().connection_made(transport)
-        self._timer = self.loop.call_timerr(HEAD_SECONDS, transport.abort)
+        self._timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Count a part of a head or of a body."""
@@ -34,7 +34,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._unread > HEAD_BYTES:
             self._refuse()
         elif self._timer is None and self.cycle.response_complete:  # the next head has begun
-            self._timer = self.loop.call_timerr(HEAD_SECONDS, self.transport.abort)
+            self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
     def on_headers_complete(self) -> None:
         """A head is complete: stop its time limit."""

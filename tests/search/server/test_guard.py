@@ -64,7 +64,10 @@ async def thinks_for_ever(scope: Scope, receive: Receive, send: Send) -> None:
 def test_time() -> None:
     whole, part = {"type": "http.request", "body": b"x"}, {"type": "http.request", "body": b"x", "more_body": True}
     assert asyncio.run(asked(guarded(reads_all, seconds=0.05), [whole]))[0] == 200
-    assert asyncio.run(asked(guarded(reads_all, seconds=0.05), [part])) == (408, "The request took too long to arrive.")
+    assert asyncio.run(asked(guarded(reads_all, seconds=0.05), [part])) == (
+        408,
+        "The request body took too long to arrive.",
+    )
     assert asyncio.run(asked(guarded(thinks_for_ever, seconds=0.05), [whole])) == (504, "The answer took too long.")
 
 

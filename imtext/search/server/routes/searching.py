@@ -66,7 +66,7 @@ def search_routes(service: Service) -> APIRouter:
 
     @router.post("/rank", summary="Order pictures by words, or texts by a picture", responses=responses(MISSING))
     async def rank(
-        request: Annotated[RankPictures | RankTexts, Body(openapi_examples=RANK_EXAMPLES)],  # type: ignore[arg-type]
+        request: Annotated[RankPictures | RankTexts, Body(openapi_examples=RANK_EXAMPLES)],
     ) -> Ranking:
         if isinstance(request, RankPictures):
             matches = await service.run(service.rank_pictures, request.query, request.ids)
