@@ -38,8 +38,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
 
     from imtext.data.captions import Split
     from imtext.evaluation.embed import embed_split
-    from imtext.evaluation.ranks import write_ranks
-    from imtext.evaluation.report import print_results, write_metrics
+    from imtext.evaluation.report import print_results, write_metrics, write_ranks
     from imtext.training.checkpoints import find_checkpoint, load_model
     from imtext.training.devices import resolve_accelerator
     from imtext.training.trained_data import build_data

@@ -105,6 +105,7 @@ def _build(config: DictConfig) -> tuple[RetrievalDataModule, RetrievalModule]:
 
     image_encoder = instantiate(config.model.image_encoder)
     data: RetrievalDataModule = instantiate(config.data)
+    data.use_model(image_encoder.preprocess)
     data.setup()
     data.require("train", "val")
     model = build_model(config.model, image_encoder, data.tokenizer.vocabulary)

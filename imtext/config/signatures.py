@@ -106,7 +106,7 @@ def parameters_of(found: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
             hints = typing.get_type_hints(function, include_extras=True)
         except (NameError, TypeError):  # names that exist only for type checkers
             hints = {}
-        described = describe_args(owner.__doc__ or "")
+        described = {} if owner.__module__.startswith(LIBRARIES) else describe_args(owner.__doc__ or "")
         for each in signature[1:] if inspect.isclass(owner) else signature:
             if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL) and each.name not in parameters:
                 hint, text = hints.get(each.name, Any), described.get(each.name, "")

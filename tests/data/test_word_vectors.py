@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from imtext.data.shapes import Shapes
 from imtext.data.word_vectors import latent_semantics
-from imtext.models import LSTMEncoder
 
 PAD, A, DOG, PUPPY, CAR, TRUCK, UNUSED = range(7)
 DOCUMENTS = [[A, DOG, A, PUPPY], [A, PUPPY, DOG, DOG], [A, CAR, TRUCK], [A, TRUCK, A, CAR], [A, DOG], [A, TRUCK]]
@@ -47,11 +46,3 @@ def test_only_training_captions_count(tmp_path: Path) -> None:
     assert data.word_vectors(8).equal(before)
     data.captions[data.rows["train"][0]] = ["a red star"] * 50
     assert not data.word_vectors(8).equal(before)
-
-
-def test_a_tower_begins_with_them() -> None:
-    encoder = LSTMEncoder(7, word_dim=4, word_init="lsa", word_scale=0.1)
-    vectors = latent_semantics(DOCUMENTS, 7, 4)
-    encoder.start_from(vectors)
-    torch.testing.assert_close(encoder.word_embedding.weight.detach(), 0.1 * vectors)
-    assert not encoder.word_embedding.weight[PAD].any()
