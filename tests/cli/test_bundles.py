@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from imtext.search import Bundle
-from imtext.search.bundle import write_bundle
 from tests.cli.conftest import imtext
+from tests.conftest import changed_bundle
 
 
 def test_info(index: Path, bundle: Bundle) -> None:
@@ -20,9 +20,8 @@ def test_info(index: Path, bundle: Bundle) -> None:
 
 
 def test_info_with_metrics(bundle: Bundle, tmp_path: Path) -> None:
-    files = {name: bundle.read(name) for name in bundle.manifest["files"]}
     metrics = {"val/t2i_r@10": 0.5, "val/i2t_r@10": 0.25, "val/num_images": 30}
-    write_bundle(tmp_path / "measured", files, {**bundle.manifest, "metrics": metrics})
+    changed_bundle(bundle, tmp_path / "measured", metrics=metrics)
     printed = imtext("info", tmp_path / "measured").stdout
     assert "val          R@10 text→image 50.0 %, image→text 25.0 % of 30 images" in printed
     assert "note         tiny" in printed
@@ -31,8 +30,7 @@ def test_info_with_metrics(bundle: Bundle, tmp_path: Path) -> None:
 def test_check(index: Path, bundle: Bundle, tmp_path: Path) -> None:
     done = imtext("check", bundle.path, index, "optim.lr=1e-3")
     assert done.stdout.count("ok: ") == 3
-    files = {name: bundle.read(name) for name in bundle.manifest["files"]}
-    write_bundle(tmp_path / "wrong", files, {**bundle.manifest, "embed_dim": 33})
+    changed_bundle(bundle, tmp_path / "wrong", embed_dim=33)
     done = imtext("check", tmp_path / "wrong")
     assert (done.returncode, "the manifest says 33" in done.stderr) == (2, True)
 
