@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import imtext
 from imtext.errors import ImtextError
-from imtext.search.index.sync import find
+from imtext.search.index.discovery import find
 from imtext.search.sheet import percent
 
 

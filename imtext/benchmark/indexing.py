@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from imtext.search import Bundle, Index
-from imtext.search.index.sync import find
+from imtext.search.index.discovery import find
 
 SIDE = (500, 375)  # pixels, as Flickr's photos
 UNCHANGED = 10_000

@@ -21,9 +21,9 @@ import numpy.typing as npt
 from imtext.errors import ImtextError
 from imtext.search.bundle import Bundle
 from imtext.search.encoder import Encoder
-from imtext.search.index.index import Index
+from imtext.search.index import Index
 from imtext.search.query import parse_query
-from imtext.search.store.sqlite import File, Picture
+from imtext.search.store import File, Picture
 
 Floats = npt.NDArray[np.float32]
 
@@ -55,7 +55,7 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
         with TemporaryDirectory(prefix="imtext-benchmark-") as folder:
             index = _filled_index(Path(folder) / "index", bundle, vectors)
             methods: dict[str, Callable[[Floats], object]] = {
-                "imtext": partial(index.matrix().top_k, k=TOP_K),
+                "imtext": partial(index.store.nearest, top_k=TOP_K),
                 **_others(vectors),
             }
             times: dict[str, list[float]] = {name: [] for name in (WHOLE, *methods)}

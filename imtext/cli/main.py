@@ -118,13 +118,13 @@ def index(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from imtext.search import Index, default_index, load_bundle
+    from imtext.search.index import own_bundle
 
     folder = index or default_index()
-    exists = (folder / "bundle" / "manifest.json").is_file()
     if status:
         _print_status(folder, sources or [])
         return
-    own = folder / "bundle" if exists and bundle is None else _bundle(bundle)
+    own = (own_bundle(folder) if bundle is None else None) or _bundle(bundle)
     opened = Index.create(folder, load_bundle(own), rebuild)
     columns = (
         TextColumn("Indexing"),
@@ -145,7 +145,7 @@ def index(
             bar.stop()
             print("Stopped; what was committed is kept.", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
-    for path in report.bare:
+    for path in report.without_pictures:
         if path not in report.refused:
             print(f"no pictures in {_line(path)}", file=sys.stderr)
     remembered = set(opened.store.sources())
@@ -169,14 +169,15 @@ def index(
 
 def _print_status(folder: Path, sources: Sequence[str]) -> None:
     from imtext.search import Index
-    from imtext.search.index import sync
+    from imtext.search.index.changes import Changes
+    from imtext.search.index.discovery import find
 
-    opened = Index(folder) if (folder / "index.sqlite").is_file() or not sources else None
+    opened = Index(folder) if Index.exists(folder) or not sources else None
     if opened:
         changes = opened.compare(sources)
     else:
-        found = sync.find(sources)
-        changes = sync.Changes(list(found.files.values()), [], [], 0, 0, found.refused)
+        found = find(sources)
+        changes = Changes(new=list(found.files.values()), refused=found.refused)
     for title, paths, why in (
         ("new", [file.path for file in changes.new], "not in the index"),
         ("changed", [file.path for file in changes.changed], "another size or time of change, or not read yet"),
@@ -187,7 +188,7 @@ def _print_status(folder: Path, sources: Sequence[str]) -> None:
         if len(paths) > 10:
             print(f"{title}: … and {len(paths) - 10:,} more")
     known = opened.store.files() if opened else ()
-    for path, reason in (changes.unseen | {file.path: file.reason for file in known if file.reason}).items():
+    for path, reason in (changes.refused | {file.path: file.reason for file in known if file.reason}).items():
         print(f"left out: {_line(path)}: {reason}")
     about = f"There is no index in {folder} yet"
     if opened:
@@ -228,6 +229,7 @@ def search(
     """Find pictures by words, by a picture, or by arithmetic over both."""
     _end_with_reader()
     from imtext.search import Index, default_index, parse_query
+    from imtext.search.query import query_notes
 
     asked = _asked(query, queries)
     opened = Index(index or default_index())
@@ -236,10 +238,8 @@ def search(
     terms = [parse_query(one) for one in asked]
     answers = opened.search_batch(terms, top_k, level)
     for line in terms:
-        for term in line:
-            unknown = opened.encoder.unknown_words(term.text) if term.text else []
-            if unknown:
-                print(f"note: not in the model's vocabulary: {', '.join(dict.fromkeys(unknown))}", file=sys.stderr)
+        for note in query_notes(line, opened.encoder.tokenizer):
+            print(f"note: {note}", file=sys.stderr)
     if as_json:
         rows = [[_row(result) for result in results] for results in answers]
         if queries is None:
@@ -406,7 +406,7 @@ def info(
     from imtext.search import Index, default_index, load_bundle
 
     default, path = path is None, path or default_index()
-    opened = Index(path) if default or (path / "index.sqlite").is_file() else None
+    opened = Index(path) if default or Index.exists(path) else None
     bundle = opened.bundle if opened else load_bundle(path)
     manifest = bundle.manifest
     if opened:
@@ -446,10 +446,10 @@ def check(
     ] = None,
 ) -> None:
     """Check bundles and indexes (every file, and that they embed), or settings of a training."""
-    from imtext.search import default_index
+    from imtext.search import Index, default_index
 
     if not what:
-        what = [str(default_index())] if (default_index() / "index.sqlite").is_file() else []
+        what = [str(default_index())] if Index.exists(default_index()) else []
     settings = [one for one in what if "=" in one and not Path(one).exists()]
     for one in what:
         if one not in settings:
@@ -466,7 +466,7 @@ def _check_folder(path: Path) -> None:
 
     from imtext.search import Encoder, Index, load_bundle
 
-    opened = Index(path) if (path / "index.sqlite").is_file() else None
+    opened = Index(path) if Index.exists(path) else None
     encoder = opened.encoder if opened else Encoder(load_bundle(path))
     size = encoder.bundle.preprocess.image_size
     encoder.encode_texts(["a"])
@@ -474,19 +474,7 @@ def _check_folder(path: Path) -> None:
     if not opened:
         print(f"ok: bundle {encoder.bundle.path}")
         return
-    matrix = opened.matrix()
-    version, ids, blocks = opened.store.vectors()
-    same, place, total = matrix.ids.tolist() == ids.tolist(), 0, np.zeros(encoder.bundle.embed_dim)
-    for block in blocks:
-        lengths = (block * block).sum(axis=1)
-        if not (abs(lengths - 1) < 1e-3).all():
-            raise SearchError(f"{path} holds vectors that are not of unit length. Delete the folder and index again")
-        same = same and np.array_equal(matrix.vectors[place : place + len(block)], block)
-        place, total = place + len(block), total + block.sum(axis=0)
-    same = same and np.allclose(matrix.mean, total / max(1, place), atol=1e-5)
-    if matrix.version == version and not same:
-        raise SearchError(f"{path / 'vectors.cache'} does not agree with the rows. Delete that file")
-    print(f"ok: index {path.absolute()}, {len(ids):,} pictures")
+    print(f"ok: index {path.absolute()}, {opened.store.check():,} pictures")
 
 
 @app.command()

@@ -131,29 +131,6 @@ def is_replaceable(folder: Path) -> bool:
         return False
 
 
-def newest_bundle(runs_dir: Path) -> Path:
-    """The bundle that was written last below a folder of runs.
-
-    Raises:
-        BundleError: there is none.
-    """
-    bundles = (
-        path
-        for path in runs_dir.glob(f"**/{MANIFEST}")
-        # Neither one that was being written when its process was killed, nor the copy of an index or of MLflow.
-        if not any(part.startswith(".") for part in path.relative_to(runs_dir).parts)
-        and not (path.parent.parent / "index.sqlite").exists()
-        and path.parent.parent.name != "artifacts"
-    )
-    found = sorted(bundles, key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise BundleError(
-            f"There is no bundle below {runs_dir.absolute()}. Train first (`make quickstart` takes two minutes), or "
-            "name one with --bundle; from Python create_predictor(<folder>)"
-        )
-    return found[-1].parent
-
-
 def copy_bundle(bundle: Bundle, folder: Path) -> Bundle:
     """A copy of its own for whoever must not lose it."""
     names = bundle.manifest["files"]

@@ -16,6 +16,7 @@ from imtext.preprocess import MAX_PIXELS, open_image
 
 if TYPE_CHECKING:
     from imtext.search.encoder import Embeddings, Encoder
+    from imtext.tokenizer import Tokenizer
 
 MAX_TERMS, MAX_LENGTH, MAX_WEIGHT = 16, 2_000, 100
 PICTURE = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
@@ -84,24 +85,72 @@ def picture_file(name: str) -> Path | None:
         return None
 
 
-def embed_queries(queries: Sequence[Sequence[Term]], encoder: Encoder) -> Embeddings:
-    """The weighted sum of each query's terms, ``[Q, embed_dim]`` of unit length; all texts are embedded together.
+@dataclass(frozen=True)
+class Query:
+    """A query that is ready to be compared with vectors: of `embed_queries` or `picture_query`.
+
+    Attributes:
+        vector: ``[embed_dim]`` of unit length.
+        calibrated: whether its scores have a relevance; the calibration was fitted to text queries only.
+        known: whether the model knows any word of it. All queries of unknown words look alike to the model.
+        unknown_words: words that were in no training caption, each once.
+        cut_words: words beyond the longest text that the model reads.
+        terms: what it was made of; empty when only the vector is known.
+    """
+
+    vector: Embeddings
+    calibrated: bool
+    known: bool = True
+    unknown_words: tuple[str, ...] = ()
+    cut_words: tuple[str, ...] = ()
+    terms: tuple[Term, ...] = ()
+
+
+def picture_query(vector: Embeddings, calibrated: bool = False) -> Query:
+    """The query of one picture.
+
+    Args:
+        vector: ``[embed_dim]`` of unit length.
+        calibrated: True where texts are ranked, since the calibration holds for pairs of a text and a picture.
+    """
+    return Query(vector, calibrated)
+
+
+def embed_queries(queries: Sequence[Sequence[Term]], encoder: Encoder) -> list[Query]:
+    """Each query becomes the weighted sum of its terms; all texts are embedded together.
 
     Raises:
         SearchError: a picture cannot be read, or the terms of a query cancel out.
     """
-    words = iter(encoder.encode_texts([term.text for terms in queries for term in terms if term.text is not None]))
-    vectors = np.zeros((len(queries), encoder.bundle.embed_dim), dtype=np.float32)
-    for vector, terms in zip(vectors, queries, strict=True):
+    texts = iter(encoder.encode_texts([term.text for terms in queries for term in terms if term.text is not None]))
+    embedded = []
+    for terms in queries:
+        vector = np.zeros(encoder.bundle.embed_dim, dtype=np.float32)
         for term in terms:
-            vector += term.weight * (next(words) if term.picture is None else embed_picture(term.picture, encoder))
-        vector[:] = _unit(vector)
-    return vectors
+            vector += term.weight * (next(texts) if term.picture is None else embed_picture(term.picture, encoder))
+        only_text = all(term.picture is None for term in terms)
+        known = not only_text or any(encoder.tokenizer.knows(term.text or "") for term in terms)
+        embedded.append(Query(_unit(vector), only_text, known, *unread_words(terms, encoder.tokenizer), tuple(terms)))
+    return embedded
 
 
-def is_unknown(terms: Sequence[Term], encoder: Encoder) -> bool:
-    """Is a query nothing but words of no training caption? All such queries look alike to the model."""
-    return all(term.text is not None and not encoder.knows(term.text) for term in terms)
+def unread_words(terms: Sequence[Term], tokenizer: Tokenizer) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The words of a query that the model does not know, each once, and those that it does not read."""
+    texts = [term.text for term in terms if term.text is not None]
+    unknown = dict.fromkeys(word for text in texts for word in tokenizer.unknown_words(text))
+    return tuple(unknown), tuple(word for text in texts for word in tokenizer.cut_words(text))
+
+
+def query_notes(terms: Sequence[Term], tokenizer: Tokenizer) -> list[str]:
+    """Sentences for the user about words that the model does not read; empty when it reads all of them."""
+    unknown, cut = unread_words(terms, tokenizer)
+    notes = []
+    if unknown:
+        notes.append(f"Words not in the model's vocabulary: {', '.join(unknown)}")
+    if cut:
+        limit = tokenizer.vocabulary.max_length
+        notes.append(f"The query is longer than the model reads ({limit} tokens); not read: {' '.join(cut)}")
+    return notes
 
 
 def embed_picture(source: Path | bytes, encoder: Encoder, max_pixels: int = MAX_PIXELS) -> Embeddings:
@@ -121,10 +170,10 @@ def embed_picture(source: Path | bytes, encoder: Encoder, max_pixels: int = MAX_
 
 
 def _unit(vector: Embeddings) -> Embeddings:
-    """Scale to length one.
+    """Scale a vector to length one.
 
     Raises:
-        SearchError: nothing is left to scale.
+        SearchError: its length is zero.
     """
     length = math.sqrt(float(vector @ vector))
     if not length > 1e-6:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from imtext.preprocess import open_image
-from imtext.search.index.index import SearchResult
+from imtext.search.results import SearchResult
 
 TILE = 320  # pixels, the longer side of a picture on the page
 COLUMNS, ROWS = 28, 9  # characters of a preview

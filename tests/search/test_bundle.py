@@ -155,4 +155,4 @@ def test_text_of_any_kind(encoder: Encoder) -> None:
     texts = ["", " ", "🐕 كلب", "\0\n\t", "x" * 5000, "\udce9", "[PAD] [EOS]"]
     embeddings = encoder.encode_texts(texts)
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
-    assert encoder.unknown_words("a red zebra") == ["zebra"]
+    assert encoder.tokenizer.unknown_words("a red zebra") == ["zebra"]

@@ -10,7 +10,7 @@ import pytest
 
 from imtext.errors import SearchError
 from imtext.search import Encoder
-from imtext.search.query import Term, embed_queries, is_unknown, parse_query
+from imtext.search.query import Term, embed_queries, parse_query
 from tests.conftest import picture
 
 
@@ -72,8 +72,8 @@ def test_signs_in_a_name(tmp_path: Path) -> None:
 def test_arithmetic(encoder: Encoder, tmp_path: Path) -> None:
     path = picture(tmp_path / "one.png", 0)
     words = encoder.encode_texts(["red", "blue"])
-    combined = embed_queries([parse_query(f"red + {path} - 2:blue")], encoder)[0]
-    image = embed_queries([parse_query(str(path))], encoder)[0]
+    combined = embed_queries([parse_query(f"red + {path} - 2:blue")], encoder)[0].vector
+    image = embed_queries([parse_query(str(path))], encoder)[0].vector
     expected = words[0] + image - 2 * words[1]
     np.testing.assert_allclose(combined, expected / np.linalg.norm(expected), atol=1e-5)
 
@@ -87,7 +87,7 @@ def test_nothing_but_unknown_words(encoder: Encoder, tmp_path: Path) -> None:
     path = picture(tmp_path / "one.png", 0)
     unknown = {"xyzzy": True, "Xyzzy, plugh! - zorkmid": True, "?!": True, "red xyzzy": False, "red - xyzzy": False}
     for query, expected in (unknown | {f"xyzzy + {path}": False, str(path): False}).items():
-        assert is_unknown(parse_query(query), encoder) == expected, query
+        assert embed_queries([parse_query(query)], encoder)[0].known != expected, query
 
 
 def test_broken_picture(encoder: Encoder, tmp_path: Path) -> None:
