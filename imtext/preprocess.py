@@ -50,9 +50,7 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         if self.image_size < 32:
-            raise ConfigError(
-                f"image_size must be at least 32 (image towers halve it 5 times), not {self.image_size}"
-            )
+            raise ConfigError(f"image_size must be at least 32 (image towers halve it 5 times), not {self.image_size}")
         if self.resize not in get_args(Resize):
             raise ConfigError(f"resize must be one of {', '.join(get_args(Resize))}, not {self.resize!r}")
         if self.interpolation not in get_args(Interpolation):

@@ -22,8 +22,9 @@ Untrained = tuple[TrainedModel, RetrievalDataModule]
 def test_text_graph_takes_any_size(untrained: Untrained, encoder: Encoder, batch: int, length: int) -> None:
     trained, _ = untrained
     texts = [" ".join(["red circle"] * length)[: 3 + 7 * row * length] for row in range(batch)]
+    ids, mask = map(torch.from_numpy, trained.tokenizer(texts))
     with torch.inference_mode():
-        expected = trained.model.encode_text(*map(torch.from_numpy, trained.tokenizer(texts))).numpy()
+        expected = trained.model.encode_text(ids, mask).numpy()
     np.testing.assert_allclose(encoder.encode_texts(texts), expected, atol=1e-5)
 
 
