@@ -3,6 +3,7 @@
 SHELL := /bin/sh
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
+SETUP := setup
 
 .PHONY: help setup quickstart serve train ui test test-fast lint types format docs clean
 
@@ -43,8 +44,9 @@ format: setup  ## Fix what can be fixed, and format the code
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-docs: setup  ## Build the documentation, strictly
-	@echo "There is no documentation to build yet"
+docs: $(SETUP)  ## Build the documentation into site/
+	$(RUN) python -m imtext.config.reference docs/reference/configuration.md
+	$(RUN) zensical build --clean --strict
 
 clean:  ## Remove caches and builds; keep runs/
 	rm -rf .import_linter_cache .pytest_cache .mypy_cache .ruff_cache dist

@@ -1,4 +1,4 @@
-"""Write RESULTS.md from MLflow: ``python scripts/results.py``.
+"""Write docs/results.md from MLflow: ``python scripts/results.py``.
 
 Recipes are the runs of the MLflow experiments `flickr8k` and `flickr8k_fast`, grouped by split. What was tried are the
 runs of `flickr8k_tried`, grouped by the tag `change`; the tag `kept` says what became of it:
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     here = f"sqlite:///{Path.cwd() / 'runs' / 'mlflow.db'}"
     parser.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI", here))
-    parser.add_argument("--output", type=Path, default=Path("RESULTS.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/results.md"))
     args = parser.parse_args()
     client = MlflowClient(args.tracking_uri)
     recipes = [run for name in ("flickr8k", "flickr8k_fast") for run in finished(client, name)]
@@ -81,7 +81,7 @@ def finished(client: MlflowClient, experiment: str) -> list[Run]:
 
 
 def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
-    """The tables of RESULTS.md."""
+    """The tables of docs/results.md."""
     recipes = newest_of_each_seed(recipes)
     names = {run.info.experiment_id: client.get_experiment(run.info.experiment_id).name for run in recipes}
 
@@ -106,8 +106,7 @@ def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
     parts = [
         "# Results",
         "Written by `python scripts/results.py` from MLflow. R@1 / 5 / 10 in per cent, mean over seeds ± their "
-        "standard deviation; minutes of the seed that was disturbed least. Definitions are in the "
-        "[README](README.md#results).",
+        "standard deviation; minutes of the seed that was disturbed least. The README defines the metrics.",
         "## Recipes",
         *table(recipes, recipe, "recipe", with_kept=False),
         "The spread over seeds is one matter; how far a figure might lie off because of the images that happen to be "

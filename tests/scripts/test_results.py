@@ -1,4 +1,4 @@
-"""RESULTS.md comes from what MLflow holds."""
+"""The page of results is written from what MLflow holds."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_seeds_are_averaged_and_unfinished_runs_left_out(
         add_run(client, "flickr8k", recall, seed)
     add_run(client, "flickr8k", 0.99, 3, status="KILLED")
     add_run(client, "flickr8k_tried", 0.4, 1, change="no mirror", kept="no")
-    text = write(database, tmp_path / "RESULTS.md", monkeypatch)
+    text = write(database, tmp_path / "results.md", monkeypatch)
     row = next(line for line in text.splitlines() if line.startswith("| `experiment=flickr8k`"))
     assert "| 1, 2 |" in row
     assert "51.0 ± 1.4 / 51.0 ± 1.4 / 51.0 ± 1.4" in row
@@ -81,7 +81,7 @@ def test_other_settings_are_not_averaged(
     add_run(client, "flickr8k", 0.5, 2, settings=other)
     (key,) = other
     with pytest.raises(SystemExit, match=rf"differ in {key}"):
-        write(database, tmp_path / "RESULTS.md", monkeypatch)
+        write(database, tmp_path / "results.md", monkeypatch)
 
 
 def test_nor_what_was_resumed_with_more_epochs_or_had_other_data(
@@ -91,15 +91,15 @@ def test_nor_what_was_resumed_with_more_epochs_or_had_other_data(
     places = {"data.path": "/a", "paths.root": "/a", "callbacks.best.dirpath": "/a/b"}
     add_run(client, "flickr8k", 0.5, 1, settings=places)
     add_run(client, "flickr8k", 0.6, 2, settings=dict.fromkeys(places, "/c"))
-    assert "55.0 ±" in write(database, tmp_path / "RESULTS.md", monkeypatch)
+    assert "55.0 ±" in write(database, tmp_path / "results.md", monkeypatch)
     add_run(client, "flickr8k", 0.5, 3, settings=places, **{"resumed/trainer.max_epochs": "40"})
     with pytest.raises(SystemExit, match=r"differ in trainer\.max_epochs"):
-        write(database, tmp_path / "RESULTS.md", monkeypatch)
+        write(database, tmp_path / "results.md", monkeypatch)
     add_run(client, "flickr8k", 0.5, 3, settings=places, data_fingerprint="other")
     with pytest.raises(SystemExit, match="differ in"):
-        write(database, tmp_path / "RESULTS.md", monkeypatch)
+        write(database, tmp_path / "results.md", monkeypatch)
 
 
 def test_nothing_to_write(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="no finished run"):
-        write(database, tmp_path / "RESULTS.md", monkeypatch)
+        write(database, tmp_path / "results.md", monkeypatch)
