@@ -53,7 +53,7 @@ def test_seeds_are_averaged_without_unfinished_runs(
         add_run(client, "flickr8k", recall, seed, section="val" if seed == 1 else "1_val")  # of both generations
     add_run(client, "flickr8k", 0.99, 3, status="KILLED")
     add_run(client, "flickr8k_tried", 0.4, 1, change="no mirror", kept="no")
-    text = write(database, tmp_path / "RESULTS.md", monkeypatch)
+    text = write(database, tmp_path / "results.md", monkeypatch)
     row = next(line for line in text.splitlines() if line.startswith("| `experiment=flickr8k`"))
     assert "| 1, 2 |" in row
     assert "51.0 ± 1.4 / 51.0 ± 1.4 / 51.0 ± 1.4" in row
@@ -82,7 +82,7 @@ def test_runs_with_other_settings_are_not_averaged(
     add_run(client, "flickr8k", 0.5, 2, settings=other)
     (key,) = other
     with pytest.raises(SystemExit, match=rf"differ in {key}"):
-        write(database, tmp_path / "RESULTS.md", monkeypatch)
+        write(database, tmp_path / "results.md", monkeypatch)
 
 
 def test_resumed_runs_with_more_epochs_and_runs_on_other_data_are_not_averaged(
@@ -92,15 +92,15 @@ def test_resumed_runs_with_more_epochs_and_runs_on_other_data_are_not_averaged(
     places = {"data.path": "/a", "paths.root": "/a", "callbacks.best.dirpath": "/a/b"}
     add_run(client, "flickr8k", 0.5, 1, settings=places)
     add_run(client, "flickr8k", 0.6, 2, settings=dict.fromkeys(places, "/c"))
-    assert "55.0 ±" in write(database, tmp_path / "RESULTS.md", monkeypatch)
+    assert "55.0 ±" in write(database, tmp_path / "results.md", monkeypatch)
     add_run(client, "flickr8k", 0.5, 3, settings=places, **{"resumed/trainer.max_epochs": "40"})
     with pytest.raises(SystemExit, match=r"differ in trainer\.max_epochs"):
-        write(database, tmp_path / "RESULTS.md", monkeypatch)
+        write(database, tmp_path / "results.md", monkeypatch)
     add_run(client, "flickr8k", 0.5, 3, settings=places, data_fingerprint="other")
     with pytest.raises(SystemExit, match="differ in"):
-        write(database, tmp_path / "RESULTS.md", monkeypatch)
+        write(database, tmp_path / "results.md", monkeypatch)
 
 
 def test_nothing_to_write(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="no finished run"):
-        write(database, tmp_path / "RESULTS.md", monkeypatch)
+        write(database, tmp_path / "results.md", monkeypatch)
