@@ -1,10 +1,10 @@
-# Every target sets up what it needs; only python3 (3.11 or newer) and make have to be there.
+# Every target installs what it needs. Required: make, and python3 (3.11 or newer).
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 
-.PHONY: help setup quickstart serve train ui test test-fast lint types format clean
+.PHONY: help setup quickstart serve train ui test test-fast lint types format docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,45 +15,46 @@ quickstart: setup  ## Train on drawn shapes, measure, search: 2 minutes, no data
 	$(RUN) python -m imtext.train experiment=quickstart
 	$(RUN) imtext demo runs/demo
 
-serve: setup  ## Open the page on what was indexed: make serve ARGS="--open"
+serve: setup  ## Serve the search page of your index: make serve ARGS="--open"
 	$(RUN) imtext serve $(ARGS)
 
-train: setup  ## Train on Flickr8K, or what ARGS says: make train ARGS="data=table data.path=my.csv"
+train: setup  ## Train on Flickr8K, or with other settings: make train ARGS="data=table data.path=my.csv"
 	$(RUN) python -m imtext.train $(ARGS)
 
-ui: setup  ## Look at all runs in the browser: http://127.0.0.1:5000
+ui: setup  ## Show all runs in the browser: http://127.0.0.1:5000
 	@mkdir -p runs
 	$(RUN) mlflow ui --backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db
 
-test: setup  ## Lint, types and all tests
-	$(RUN) ruff check .
-	$(RUN) ruff format --check .
-	$(RUN) mypy
+test: setup lint types  ## Everything that CI checks: lint, types, all tests
 	$(RUN) pytest
 
 test-fast: setup  ## The tests that take seconds
 	$(RUN) pytest -m "not slow"
 
-lint: setup  ## Look for mistakes
+lint: setup  ## Look for mistakes, and check the import rules
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
+	$(RUN) lint-imports --no-logo
 
 types: setup  ## Check types
 	$(RUN) mypy
 
-format: setup  ## Put code into shape
+format: setup  ## Fix what can be fixed, and format the code
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-clean:  ## Remove caches and builds; runs/ stays
-	rm -rf .pytest_cache .mypy_cache .ruff_cache dist
+docs: setup  ## Build the documentation, strictly
+	@echo "There is no documentation to build yet"
+
+clean:  ## Remove caches and builds; keep runs/
+	rm -rf .import_linter_cache .pytest_cache .mypy_cache .ruff_cache dist
 	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +
 
 .venv/.ready: pyproject.toml | $(UV)
-	$(UV) sync --all-extras
+	$(UV) sync
 	@touch $@
 
-# pip with --target works where the system's Python may not be touched, and without a virtual environment.
+# pip --target works without a virtual environment, also where the system's Python is managed by the distribution.
 .tools/bin/uv:
 	@echo "Installing uv into .tools"
 	@python3 -m pip install --quiet --disable-pip-version-check --target .tools uv || \

@@ -23,3 +23,11 @@ class BundleError(ImtextError):
 
 class SearchError(ImtextError):
     """An index or a query that cannot be used."""
+
+
+class MissingExtraError(ImtextError, ImportError):
+    """A package of an optional part of the installation is missing."""
+
+
+class StoreError(ImtextError):
+    """A store that cannot be read or written: a full disk, a lock, a lost connection."""

@@ -1,26 +1,27 @@
-"""Train a dual encoder: ``python -m imtext.train model=mobilenet_lstm data=flickr8k``."""
+"""Train a dual encoder: ``python -m imtext.train model=mobilenet_lstm data=flickr8k``.
+
+Every function imports torch and Lightning itself, so that `--help` and `--cfg job` answer at once.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from imtext.config.launch import launch
-from imtext.config.schema import check_config, did_you_mean, instantiate
 from imtext.errors import BundleError, ConfigError, ImtextError
+from imtext.extras import needs
+
+with needs("train", exits=__name__ == "__main__"):
+    from omegaconf import DictConfig
+
+    from imtext.config.launch import launch
+    from imtext.config.schema import check_config
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Trainer
-
-    from imtext.data import RetrievalDataModule
-    from imtext.training.callbacks import EpochSummary
-    from imtext.training.module import RetrievalModule
+    from imtext.training.run import Run
+    from imtext.training.tracking import MLflowTracker
 
 log = logging.getLogger(__name__)
 
@@ -32,234 +33,151 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         config: composed from `conf/train.yaml`.
 
     Returns:
-        The figures written to `metrics.json`, and the objects made on the way: `datamodule`, `module`, `trainer`.
+        The figures written to `metrics.json`, and the objects of the run: `datamodule`, `module`, `trainer`.
 
     Raises:
-        ImtextError: a setting, the data or a checkpoint is at fault; the message says how to put it right.
+        ImtextError: a setting, the data or a checkpoint is at fault; the message says how to fix it.
         KeyboardInterrupt: stopped by Ctrl-C; `last.ckpt` is in place.
     """
-    # Imported here, so that `--help` and `--cfg job` answer at once.
-    from hydra.core.hydra_config import HydraConfig
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-    from lightning.pytorch import seed_everything
-    from lightning.pytorch.loggers.logger import DummyLogger
-
-    from imtext.evaluation.report import print_results, write_metrics
-    from imtext.training.checkpoints import check_resume, epochs_done, find_checkpoint, load_model, read_checkpoint
-    from imtext.training.devices import keep_freed_memory, settle_device
-    from imtext.training.features import cache_features
-    from imtext.training.module import RetrievalModule, build_model
-    from imtext.training.stages import Plan
-    from imtext.training.tracking import source_tags, tracked
+    from imtext.training.measure import measure
+    from imtext.training.tracking import tracked
+    from imtext.training.trainer import explain_stop
 
     started = time.monotonic()
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # between Lightning and torch
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # it is when resuming
-    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # frozen blocks, on purpose
-    warnings.filterwarnings(
-        "ignore", message="`ModelCheckpoint.* could not find the monitored key"
-    )  # between validations
-    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
+    run = prepare(config)
+    with tracked(run.trainer.loggers, run.tags) as trackers:
+        with explain_stop(run.output_dir):
+            fit(run, trackers)
+            metrics, best = measure(run.trainer, run.module, run.data)
+        metrics |= {"epochs": float(run.trainer.current_epoch), "seconds": round(time.monotonic() - started, 1)}
+        bundle = finish(run, trackers, metrics, best)
+    report(run, metrics, best, bundle)
+    return metrics, {"datamodule": run.data, "module": run.module, "trainer": run.trainer}
+
+
+def prepare(config: DictConfig) -> Run:
+    """Check the settings, choose the device, read the data and build the model."""
+    from lightning.pytorch import seed_everything
+
+    from imtext.training.devices import keep_freed_memory, settle_device
+    from imtext.training.run import build_run
+    from imtext.training.trainer import check_trainer, hide_expected_warnings
+
+    hide_expected_warnings()
     check_config(config)
     check_trainer(config.trainer)
     config = config.copy()
     settle_device(config.trainer)
     keep_freed_memory()
     seed_everything(config.seed, verbose=False)
-    output_dir = Path(config.paths.output_dir)
-    checkpoint, run_ids = None, {}
-    if config.ckpt_path is not None:
-        checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir), "last")
-        content = read_checkpoint(checkpoint)
-        check_resume(content, OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
-        run_ids = content["imtext"]["run_ids"]
-        if epochs_done(content) == config.trainer.max_epochs:
-            log.info("All %d epochs are behind it; to go on, raise trainer.max_epochs", config.trainer.max_epochs)
-        if config.get("logger") and "run_id" in config.logger:
-            config.logger.run_id = run_ids.get("mlflow")
+    return build_run(config)
 
-    # What can be wrong with the settings comes out here, before the data is read.
-    callbacks = {name: instantiate(node) for name, node in (config.get("callbacks") or {}).items() if node is not None}
-    logger = instantiate(config.logger) if config.get("logger") else DummyLogger()
-    check_monitors(callbacks, measured=config.trainer.get("limit_val_batches") != 0)
-    trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger)
-    loss, optim = instantiate(config.loss), instantiate(config.optim)
-    stages = {name: instantiate(node) for name, node in (config.get("stages") or {}).items() if node is not None}
-    if config.model.text_encoder.get("vocab_size") is not None:
-        raise ConfigError("model.text_encoder.vocab_size follows from the captions; limit it with data.vocab_size=…")
-    data: RetrievalDataModule = instantiate(config.data)
-    data.setup()
-    data.require("train", "val")
-    model = build_model(config.model, data)
-    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    plan = Plan(stages, len(model.image_encoder.blocks))
-    module = RetrievalModule(
-        model, loss, optim, data.tokenizer, data.preprocess, plan, config=resolved, seed=config.seed
-    )
-    module.run_ids |= run_ids
-    if HydraConfig.initialized():
-        module.overrides = list(HydraConfig.get().overrides.task)
-    if checkpoint is not None:  # features are those of the weights that were frozen then
-        module.on_load_checkpoint(content)  # another vocabulary's would not fit
-        # Beside an average, the weights that learn are another entry.
-        module.load_state_dict(content.get("current_model_state", content["state_dict"]))
 
-    tags = {
-        "data_fingerprint": data.fingerprint,
-        "data_source": data.source,
-        "output_dir": str(output_dir),
-        "checkpoint": str(output_dir / "checkpoints" / "last.ckpt"),
-    }
-    with tracked(trainer.loggers, tags) as trackers:
-        for tracker in trackers:
-            module.run_ids["mlflow"] = str(tracker.run_id)
-            tracker.log_inputs(resolved, data.tokenizer)
-        for each in trainer.loggers:
-            each.log_hyperparams(resolved)
-        try:
-            if checkpoint is None and config.baseline and not config.trainer.get("fast_dev_run"):
-                for before in trainer.validate(module, data, verbose=False):
-                    log.info("Before training: validation rsum %.1f", 100 * before["val/rsum"])
-            if not config.trainer.get("fast_dev_run"):
-                ahead = range(epochs_done(content) if checkpoint else 0, config.trainer.max_epochs)
-                data.features = cache_features(model.image_encoder, plan, data, trainer.strategy.root_device, ahead)
-            trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
-            metrics, best = measure(trainer, module, data)
-        except SystemExit:  # Lightning's answer to Ctrl-C
-            last = output_dir / "checkpoints" / "last.ckpt"
-            log.info(
-                "Go on with: python -m imtext.train ckpt_path=%s", last if last.is_file() else "<none was saved yet>"
-            )
-            raise KeyboardInterrupt from None
-        except MisconfigurationException as error:  # what only the data tells, such as a share of no batch at all
-            raise ConfigError(str(error)) from error
-        metrics |= {"epochs": float(trainer.current_epoch), "seconds": round(time.monotonic() - started, 1)}
-        path = write_metrics(metrics, output_dir)
-        summary: EpochSummary | None = callbacks.get("summary")
-        if summary is not None:
-            summary.draw(output_dir / "curves.png")
-        for tracker in trackers:
-            tracker.log_results(output_dir, best)
-            if checkpoint is None:  # of a resumed run it would be a part
-                tracker.log_metrics({"minutes": metrics["seconds"] / 60})
-        bundle = None
-        if best is not None and config.bundle:  # after all else is safe
-            from imtext.export import export
+def fit(run: Run, trackers: list[MLflowTracker]) -> None:
+    """Record the inputs, measure the untrained model, cache features of frozen blocks, and train."""
+    from imtext.training.features import cache_features
+    from imtext.training.text_features import cache_text_features
 
-            log.info("Exporting the best model, and comparing it with this one on validation")
-            about = {**tags, **source_tags(), "checkpoint": str(best)}
-            try:
-                export(load_model(best), data, output_dir / "bundle", metrics, about)
-            except ImtextError as error:
-                raise BundleError(
-                    f"{error} The training is complete, see {path}. Once that is put right: imtext export {best}"
-                ) from error
-            bundle = output_dir / "bundle"
-            for tracker in trackers:
-                tracker.log_folder(bundle)
-    since = "" if checkpoint is None else " since resuming"
+    for tracker in trackers:
+        run.module.run_ids["mlflow"] = str(tracker.run_id)
+        tracker.log_inputs(run.config, run.data.tokenizer)
+    for logger in run.trainer.loggers:
+        logger.log_hyperparams(run.config)
+    if not run.is_smoke_test:
+        if run.resumed is None and run.config["baseline"]:
+            for figures in run.trainer.validate(run.module, run.data, verbose=False):
+                log.info("Before training: validation rsum %.1f", 100 * figures["val/rsum"])
+        epochs = range(run.resumed.epochs_done if run.resumed else 0, run.config["trainer"]["max_epochs"])
+        device = run.trainer.strategy.root_device
+        model, plan = run.module.model, run.module.plan
+        run.data.features = cache_features(model.image_encoder, plan, run.data, device, epochs)
+        run.data.text_features = cache_text_features(model.text_encoder, plan, run.data, device, epochs)
+    checkpoint = run.resumed.path if run.resumed else None
+    run.trainer.fit(run.module, run.data, ckpt_path=checkpoint, weights_only=True)
+
+
+def finish(run: Run, trackers: list[MLflowTracker], metrics: dict[str, float], best: Path | None) -> Path | None:
+    """Write figures and curves, record them, and export the best model last, when everything else is safe.
+
+    Returns:
+        The folder of the bundle; None without one.
+    """
+    from imtext.evaluation.report import write_metrics
+    from imtext.training.distributed import is_rank_zero
+    from imtext.training.measure import summary_of
+
+    if not is_rank_zero():
+        return None
+    write_metrics(metrics, run.output_dir)
+    if (summary := summary_of(run.trainer)) is not None:
+        summary.draw(run.output_dir / "curves.png")
+    for tracker in trackers:
+        tracker.log_results(run.output_dir, best)
+        if run.resumed is None:  # after a resume it would be the time of a part
+            tracker.log_metrics({"minutes": metrics["seconds"] / 60})
+    if best is None or not run.config["bundle"]:
+        return None
+    bundle = export_best(run, metrics, best)
+    for tracker in trackers:
+        tracker.log_folder(bundle)
+    return bundle
+
+
+def export_best(run: Run, metrics: dict[str, float], best: Path) -> Path:
+    """Export the best checkpoint into the run's folder."""
+    from imtext.export import export
+    from imtext.training.checkpoints import load_model
+    from imtext.training.tracking import source_tags
+
+    log.info("Exporting the best model and comparing it with the trained one on validation")
+    bundle, tags = run.output_dir / "bundle", {**run.tags, **source_tags(), "checkpoint": str(best)}
+    try:
+        export(load_model(best), run.data, bundle, metrics, tags)
+    except ImtextError as error:
+        raise BundleError(
+            f"{error} The training itself is complete; its results are in {run.output_dir}. "
+            f"Once this is fixed: imtext export {best}"
+        ) from error
+    return bundle
+
+
+def report(run: Run, metrics: dict[str, float], best: Path | None, bundle: Path | None) -> None:
+    """Print results, and where they are."""
+    from imtext.evaluation.report import print_results
+    from imtext.training.distributed import is_rank_zero
+
+    if not is_rank_zero():
+        return
     chosen = f"Best: epoch {metrics['best_epoch']:.0f}" if "best_epoch" in metrics else "The last epoch"
-    print_results(metrics, f"{chosen} of {trainer.current_epoch}; {metrics['seconds']:.0f} s{since}")
+    since = " since resuming" if run.resumed else ""
+    print_results(metrics, f"{chosen} of {run.trainer.current_epoch}; {metrics['seconds']:.0f} s{since}")
     print(f"Checkpoint: {best or 'none kept'}")
     if bundle is not None:
         print(f"Bundle: {bundle}")
-    print(f"Metrics: {path}", flush=True)
-    return metrics, {"datamodule": data, "module": module, "trainer": trainer}
-
-
-def check_trainer(settings: DictConfig) -> None:
-    """Refuse what Lightning takes and then stumbles over.
-
-    Raises:
-        ConfigError: names the setting.
-    """
-    if not isinstance(settings.max_epochs, int) or settings.max_epochs < 1:
-        raise ConfigError(
-            f"trainer.max_epochs={settings.max_epochs}: max_epochs must be above zero, the learning rate is planned to "
-            "the end"
-        )
-    for name in ("check_val_every_n_epoch", "accumulate_grad_batches", "log_every_n_steps"):
-        if (value := settings.get(name)) is not None and value < 1:
-            raise ConfigError(f"trainer.{name}={value}: it counts from 1")
-    if settings.get("overfit_batches"):
-        raise ConfigError("trainer.overfit_batches: use debug=overfit, which changes nothing else on the way")
-
-
-def check_monitors(callbacks: Mapping[str, Any], measured: bool) -> None:
-    """Refuse callbacks that wait for a figure of validation which will never come.
-
-    Args:
-        callbacks: by the names they have in the configuration.
-        measured: is there a validation?
-
-    Raises:
-        ConfigError: names the callback, and the figure that was probably meant.
-    """
-    from imtext.evaluation.metrics import FIGURES
-
-    known = [f"val/{name}" for name in (*FIGURES, "loss")]
-    for name, callback in callbacks.items():
-        wanted = str(getattr(callback, "monitor", None) or "")
-        if wanted.startswith("val/") and not measured:
-            raise ConfigError(
-                f"callbacks.{name} waits for {wanted}, which trainer.limit_val_batches=0 never measures: "
-                f"add callbacks.{name}=null"
-            )
-        if wanted and wanted not in known and not wanted.startswith("train/"):
-            raise ConfigError(f"callbacks.{name}.monitor={wanted} is not measured.{did_you_mean(wanted, known)}")
-
-
-def measure(
-    trainer: Trainer, module: RetrievalModule, data: RetrievalDataModule
-) -> tuple[dict[str, float], Path | None]:
-    """Figures of the last epoch's training and of the best checkpoint on val and test; and that checkpoint."""
-    from imtext.training.callbacks import EpochSummary
-    from imtext.training.checkpoints import read_checkpoint
-
-    summary = next((each for each in trainer.callbacks if isinstance(each, EpochSummary)), None)  # type: ignore[attr-defined]
-    # Of a run that was resumed after its last epoch, Lightning has none.
-    last = summary.history[-1] if summary is not None and summary.history else {}
-    found = {**last, **{name: float(value) for name, value in trainer.callback_metrics.items()}}
-    metrics = {name: value for name, value in found.items() if not name.endswith("_step") and name != "epoch"}
-    if trainer.fast_dev_run:  # type: ignore[attr-defined]
-        return metrics, None
-    kept = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""  # type: ignore[attr-defined]
-    if kept:
-        # Weights alone: through the trainer, callbacks would return to their state of that epoch as well.
-        content = read_checkpoint(Path(kept))
-        module.load_state_dict(content["state_dict"])
-        metrics["best_epoch"] = float(content["epoch"] + 1)
-    measured = trainer.validate(module, data, verbose=False)
-    if len(data.rows["test"]) > 1:
-        measured += trainer.test(module, data, verbose=False)
-    else:
-        log.info("The data has no test split; the figures are of validation.")
-    for figures in measured:
-        metrics |= figures
-    return metrics, Path(kept) if kept else None
+    print(f"Metrics: {(run.output_dir / 'metrics.json').absolute()}", flush=True)
 
 
 def task(config: DictConfig) -> float | None:
-    """One run or one trial of a sweep; the figure a sweeper optimises."""
+    """One run, or one trial of a sweep; returns the metric that a sweeper optimises."""
     wanted = config.optimized_metric
     metrics, _ = train(config)
     if wanted and wanted not in metrics:
-        raise ConfigError(f"optimized_metric={wanted} was not measured; there are {', '.join(sorted(metrics))}")
+        raise ConfigError(f"optimized_metric={wanted} was not measured. Measured: {', '.join(sorted(metrics))}")
     return metrics[wanted] if wanted else None
+
+
+def continue_last(overrides: list[str]) -> list[str]:
+    """Complete a command line that has `ckpt_path=…`."""
+    if not any(override.startswith("ckpt_path=") for override in overrides):
+        return overrides
+    from imtext.training.resume import continue_run
+
+    return continue_run(overrides)
 
 
 def main() -> None:
     """The command line."""
     launch("train", task, continue_last)
-
-
-def continue_last(overrides: list[str]) -> list[str]:
-    """Complete `ckpt_path=…`; imported late, it needs torch."""
-    if not any(override.startswith("ckpt_path=") for override in overrides):
-        return overrides
-    from imtext.training.checkpoints import continue_run
-
-    return continue_run(overrides)
 
 
 if __name__ == "__main__":

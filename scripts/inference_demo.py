@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 
 import imtext
 from imtext.errors import ImtextError
-from imtext.search.index.sync import find
-from imtext.search.sheet import percent
+from imtext.search.index.discovery import find
+from imtext.search.results import percent
 
 
 def main() -> None:

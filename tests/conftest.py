@@ -5,20 +5,23 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
 
-from imtext.config.launch import compose_config
-from imtext.config.schema import instantiate
+from imtext.config.compose import compose_config
+from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
 from imtext.data.scenes import describe, draw, random_scene
 from imtext.export import export
+from imtext.models import build_model
 from imtext.search import Bundle, Encoder
+from imtext.search.bundle import write_bundle
 from imtext.training.checkpoints import TrainedModel
 
 # Real photos and ImageNet weights, where there are any: a folder in the layout of jxie/flickr8k, and a state dict.
@@ -111,10 +114,9 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, R
     config = compose_config("train", [*TINY_SHAPES, "data.ratios=[0.25,0.75,0]", *paths])
     data = instantiate(config.data)
     data.setup()
-    config.model.text_encoder.vocab_size = data.tokenizer.vocabulary.size
     config.model.mirror = True
     torch.manual_seed(0)
-    model = instantiate(config.model)
+    model = build_model(config.model, instantiate(config.model.image_encoder), data.tokenizer.vocabulary)
     pictures = data.pictures().batch(range(40), [])
     for _ in range(30):  # batch statistics that fit; with torch's own all pictures look alike
         model.encode_image(pictures)
@@ -126,6 +128,12 @@ def bundle(untrained: tuple[TrainedModel, RetrievalDataModule], tmp_path_factory
     """Its bundle; tests that damage it make a copy."""
     trained, data = untrained
     return export(trained, data, tmp_path_factory.mktemp("bundle") / "bundle", {"val/t2i_r@10": 0.5}, {"note": "tiny"})
+
+
+def changed_bundle(bundle: Bundle, folder: Path, graphs: Mapping[str, bytes] | None = None, **facts: Any) -> Bundle:
+    """Write a bundle into `folder` that differs from another one in some graphs or entries of the manifest."""
+    same = {name: bundle.read(file) for name, file in bundle.graphs.items()}
+    return write_bundle(folder, {**same, **(graphs or {})}, Encoder(bundle).tokenizer, {**bundle.manifest, **facts})
 
 
 @pytest.fixture(scope="session")

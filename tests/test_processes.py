@@ -1,4 +1,4 @@
-"""The real command line in real processes: killed, interrupted, swept; and one training that has to get good."""
+"""The command line in real processes: killed, interrupted and swept runs, and one run that must reach a good result."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def run(root: Path, *overrides: str) -> str:
 
 
 def stop_in_epoch(root: Path, how: signal.Signals, epoch: int) -> int:
-    """Start, send a signal once `epoch` is complete and the next has begun; returns the exit status."""
+    """Start a run, send a signal after the line of `epoch`; returns the exit status."""
     arguments, environment = command(root, SHORT)
     process = subprocess.Popen(
         arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what a script runs with &
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # scripts ignore it with &
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
@@ -54,7 +54,7 @@ def stop_in_epoch(root: Path, how: signal.Signals, epoch: int) -> int:
 
 
 def metrics_of(printed: str) -> dict[str, float]:
-    """What the last line names."""
+    """The figures in the file that the last line names."""
     last = printed.strip().splitlines()[-1]
     assert last.startswith("Metrics: ")
     figures: dict[str, float] = json.loads(Path(last.removeprefix("Metrics: ")).read_text())
@@ -69,19 +69,19 @@ def runs(root: Path) -> list[Run]:
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    """The figures of the training without interruption."""
+    """The figures of a run without interruption."""
     return metrics_of(run(tmp_path_factory.mktemp("straight"), *SHORT))
 
 
 def test_killed_and_resumed(tmp_path: Path, straight: dict[str, float]) -> None:
     assert stop_in_epoch(tmp_path, signal.SIGKILL, epoch=2) == -signal.SIGKILL
     (before,) = runs(tmp_path)
-    figures = metrics_of(run(tmp_path, "ckpt_path=last"))  # brings the settings back by itself
+    figures = metrics_of(run(tmp_path, "ckpt_path=last"))  # the settings of the run come back
     (after,) = runs(tmp_path)
     assert figures == straight
     assert after.info.run_id == before.info.run_id
     assert after.info.status == "FINISHED"
-    assert len(list((tmp_path / "runs" / "train").iterdir())) == 1  # and in the same folder
+    assert len(list((tmp_path / "runs" / "train").iterdir())) == 1  # the same folder
 
 
 def test_a_refused_resume_leaves_no_trace(tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_sweep(tmp_path: Path) -> None:
         (lr, size) for lr in ("0.0001", "0.0003") for size in ("16", "32")
     }
     assert len({trial.info.run_name for trial in trials}) == 4
-    assert all(trial.info.status == "FINISHED" and "test/rsum" in trial.data.metrics for trial in trials)
+    assert all(trial.info.status == "FINISHED" and "3_test/rsum" in trial.data.metrics for trial in trials)
     assert len(list(tmp_path.rglob("*.db"))) == 1
 
 
-def test_one_failed_trial_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_a_failed_trial_does_not_stop_the_sweep(tmp_path: Path) -> None:
     quick = [*TINY_SHAPES, "trainer.max_epochs=1", "callbacks=default", "callbacks.examples=null", "baseline=false"]
     arguments, environment = command(tmp_path, [*quick, "-m", "optim.lr=-1,1e-3"])
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=280)
@@ -129,8 +129,8 @@ def test_one_failed_trial_does_not_stop_the_others(tmp_path: Path) -> None:
     assert [trial.info.status for trial in runs(tmp_path)] == ["FINISHED"]
 
 
-def test_quickstart_gets_good(tmp_path: Path) -> None:
-    """The experiment of the README with half its epochs; its bundle finds what is drawn."""
+def test_quickstart_learns(tmp_path: Path) -> None:
+    """The experiment of the README with half its epochs; its bundle finds the drawings."""
     figures = metrics_of(run(tmp_path, "experiment=quickstart", "trainer.max_epochs=5"))
     assert figures["test/t2i_r@10"] > 0.75
     assert figures["test/i2t_r@10"] > 0.75
@@ -138,7 +138,7 @@ def test_quickstart_gets_good(tmp_path: Path) -> None:
     demo = [sys.executable, "-m", "imtext", "demo", str(tmp_path / "demo")]
     printed = subprocess.run(demo, capture_output=True, text=True, env=environment, check=True).stdout
     assert "200 drawn pictures indexed" in printed
-    assert any(name in printed for name in ("0001.png", "0002.png", "0003.png"))  # what was asked for
+    assert any(name in printed for name in ("0001.png", "0002.png", "0003.png"))  # drawings that match the query
 
 
 @pytest.mark.skipif(not (FLICKR8K and WEIGHTS), reason="IMTEXT_FLICKR8K and IMTEXT_WEIGHTS name no photos and weights")

@@ -1,1 +1,1 @@
-"""The `imtext` command: one file a group of verbs; each verb imports what it needs when it runs."""
+"""The `imtext` command. Each file holds one group of verbs; a verb imports what it needs when it runs."""

@@ -1,1 +1,1 @@
-"""From the command line to objects: what may be set, what it means, and what is built of it."""
+"""Configurations: composed from `conf/`, checked against a schema, turned into objects."""

@@ -1,7 +1,10 @@
-"""The networks: one file a tower, and the dual encoder that joins them."""
+"""The networks: two towers, and the dual encoder that joins them."""
 
+from imtext.models.build import build_model
 from imtext.models.dual_encoder import DualEncoder
-from imtext.models.image_encoders import ImageEncoder, MobileNetV3Small
-from imtext.models.text_encoders import LSTMEncoder
+from imtext.models.image_encoder import ImageEncoder
+from imtext.models.lstm import LSTMEncoder
+from imtext.models.mobilenet import MobileNetV3Small
+from imtext.models.text_encoder import TextEncoder
 
-__all__ = ["DualEncoder", "ImageEncoder", "LSTMEncoder", "MobileNetV3Small"]
+__all__ = ["DualEncoder", "ImageEncoder", "LSTMEncoder", "MobileNetV3Small", "TextEncoder", "build_model"]

@@ -1,40 +1,46 @@
-"""Two towers, one space."""
+"""Two towers, one joint space."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imtext.errors import ConfigError
-from imtext.models.image_encoders import ImageEncoder
+from imtext.models.image_encoder import ImageEncoder
+from imtext.models.text_encoder import TextEncoder
+from imtext.models.tower import Tower, check_tower
 
 MAX_LOGIT_SCALE = math.log(100)  # as in CLIP: a larger scale makes training unstable
+ParameterGroup = Literal["image_encoder", "text_encoder", "projection"]
 
 
 class DualEncoder(nn.Module):
-    """Embeds pictures and captions into one space, where a dot product is their similarity.
+    """Embeds pictures and captions into one space, where the dot product of two embeddings is their similarity.
 
-    The architecture of CLIP (Radford et al., 2021): features of each tower, dropout, a linear projection,
-    unit length.
+    The architecture of CLIP (Radford et al., 2021): features of each tower, dropout, a linear projection, unit length.
 
     Args:
-        image_encoder: maps ``[B, 3, H, W]`` to ``[B, num_features]``, in blocks.
-        text_encoder: maps ``[N, L]`` tokens and mask to ``[N, num_features]``.
+        image_encoder: maps ``[B, 3, H, W]`` to ``[B, num_features]``.
+        text_encoder: maps tokens and mask ``[N, L]`` to ``[N, num_features]``.
         embed_dim: size of the joint space.
         dropout: on the features before each projection.
-        temperature: what similarities are divided by in the loss (its starting value when learnt).
-        learn_temperature: learn it with the rest; it is kept at 0.01 or above.
-        mirror: outside of training, embed a picture and its mirror image and take the mean: twice the work on
-            pictures for a little better results.
+        temperature: divides similarities in the loss; the initial value if it is learnt.
+        learn_temperature: learn it with the other parameters; it stays at 0.01 or above.
+        mirror: in evaluation, embed each picture and its mirror image and take the mean. This doubles the work on
+            pictures for slightly better results.
+
+    Raises:
+        ConfigError: a value out of range, or a tower that does not keep the contract of `Tower`.
     """
 
     def __init__(
         self,
         image_encoder: ImageEncoder,
-        text_encoder: nn.Module,
+        text_encoder: TextEncoder,
         embed_dim: int = 256,
         dropout: float = 0.1,
         temperature: float = 0.07,
@@ -60,20 +66,54 @@ class DualEncoder(nn.Module):
             self.register_buffer("logit_scale", logit_scale)
 
     def encode_image(self, image: Tensor, normalize: bool = True, first_block: int = 0) -> Tensor:
-        """``[B, 3, H, W]`` float32, normalised → ``[B, embed_dim]``, of unit length unless `normalize` is False.
+        """Embed pictures.
 
-        With `first_block` the image is what the image tower's blocks before that one made of it.
+        Args:
+            image: ``[B, 3, H, W]`` float32, preprocessed; with `first_block`, the output of the blocks below it.
+            normalize: scale the embeddings to unit length.
+            first_block: the first block of the image tower that is applied.
+
+        Returns:
+            ``[B, embed_dim]``.
+
+        Raises:
+            ValueError: `mirror` in evaluation with `first_block` above 0; features have no mirror image.
         """
+        mirrored = self.mirror and not self.training
+        if mirrored and first_block > 0:
+            raise ValueError(
+                f"mirror=True needs pictures in evaluation, not the output of the first {first_block} blocks: features "
+                "have no mirror image"
+            )
         embeddings: Tensor = self.image_projection(self.image_encoder(image, first_block))
-        if self.mirror and not self.training:
-            mirrored = self.image_projection(self.image_encoder(image.flip(-1)))
-            embeddings = F.normalize(embeddings, dim=-1) + F.normalize(mirrored, dim=-1)
+        if mirrored:
+            flipped = self.image_projection(self.image_encoder(image.flip(-1)))
+            embeddings = F.normalize(embeddings, dim=-1) + F.normalize(flipped, dim=-1)
         return F.normalize(embeddings, dim=-1) if normalize else embeddings
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, normalize: bool = True) -> Tensor:
-        """``[N, L]`` int64 and bool → ``[N, embed_dim]``, of unit length unless `normalize` is False."""
-        embeddings: Tensor = self.text_projection(self.text_encoder(input_ids, attention_mask))
+        """Embed captions: ``[N, L]`` int64 and bool → ``[N, embed_dim]``, of unit length if `normalize`."""
+        return self.encode_text_features(self.text_encoder(input_ids, attention_mask), normalize)
+
+    def encode_text_features(self, features: Tensor, normalize: bool = True) -> Tensor:
+        """Embed features of a frozen text tower: ``[N, num_features]`` → ``[N, embed_dim]``."""
+        embeddings: Tensor = self.text_projection(features)
         return F.normalize(embeddings, dim=-1) if normalize else embeddings
+
+    def parameter_group(self, name: str) -> ParameterGroup:
+        """The group of a parameter, by its name in `named_parameters`; each group has its learning rate.
+
+        Raises:
+            ValueError: the parameter belongs to no group. A subclass that adds parameters overrides this method.
+        """
+        match name.split(".")[0]:
+            case "image_encoder":
+                return "image_encoder"
+            case "text_encoder":
+                return "text_encoder"
+            case "image_projection" | "text_projection" | "logit_scale":
+                return "projection"
+        raise ValueError(f"The parameter {name} has no group: override {type(self).__name__}.parameter_group")
 
     @torch.no_grad()
     def clamp_logit_scale(self) -> None:
@@ -82,12 +122,10 @@ class DualEncoder(nn.Module):
 
     @property
     def temperature(self) -> float:
-        """The present ``1 / exp(logit_scale)``."""
+        """The present value of ``1 / exp(logit_scale)``."""
         return math.exp(-float(self.logit_scale))
 
 
-def _projection(encoder: nn.Module, embed_dim: int, dropout: float) -> nn.Module:
-    num_features = getattr(encoder, "num_features", None)
-    if not isinstance(num_features, int):
-        raise ConfigError(f"{type(encoder).__name__} must have an integer `num_features`, the size of its output")
-    return nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, embed_dim))
+def _projection(encoder: Tower, embed_dim: int, dropout: float) -> nn.Module:
+    check_tower(encoder)
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.num_features, embed_dim))

@@ -1,14 +1,16 @@
-"""Everything behind the bundle: searching, without torch, Lightning or Hydra."""
+"""Search with a bundle. Nothing here imports torch, Lightning or Hydra."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imtext.search.bundle import Bundle, load_bundle, newest_bundle
+from imtext.search.bundle import Bundle, load_bundle
 from imtext.search.encoder import Encoder
-from imtext.search.index.index import Index, SearchResult, default_index
-from imtext.search.predictor import Predictor, RankedText, create_predictor, runs_dir
-from imtext.search.query import Term, parse_query
+from imtext.search.index import Index, default_index
+from imtext.search.predictor import Predictor, create_predictor
+from imtext.search.query import Query, Term, parse_query
+from imtext.search.results import RankedText, SearchResult
+from imtext.search.runs import newest_bundle, runs_dir
 
 if TYPE_CHECKING:
     from imtext.search.server import create_app
@@ -18,6 +20,7 @@ __all__ = [
     "Encoder",
     "Index",
     "Predictor",
+    "Query",
     "RankedText",
     "SearchResult",
     "Term",
@@ -32,7 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`create_app` when it is asked for: the command line never waits for FastAPI."""
+    """Import `create_app` when it is first used: the command line does not wait for FastAPI."""
     if name == "create_app":
         from imtext.search.server import create_app
 

@@ -1,12 +1,11 @@
-"""The bundle: the folder that a training leaves behind, with all that is needed to embed pictures and texts.
+"""The bundle: a folder with everything that is needed to embed pictures and texts.
 
-Two ONNX graphs, a vocabulary and a manifest; no pickle. The manifest names every file with its hash, so that a bundle
-that was cut short, altered or made by a newer imtext is refused instead of answering wrongly.
+ONNX graphs, a tokenizer and a manifest; no pickle. The manifest lists every file with its hash, so that a bundle is
+refused if it is incomplete, altered or written by a newer imtext.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,10 +17,18 @@ from typing import Any
 from imtext.errors import BundleError, ConfigError
 from imtext.preprocess import Preprocess
 from imtext.search.calibration import Calibration
+from imtext.search.manifest import (
+    EXPORT_AGAIN,
+    MANIFEST,
+    TOKENIZER,
+    make_manifest,
+    read_manifest,
+    sha256,
+    upgrade,
+)
+from imtext.tokenizer import Tokenizer, Vocabulary
 
-SCHEMA = 1
-MANIFEST = "manifest.json"
-IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER = GRAPHS_AND_WORDS = ("image.onnx", "text.onnx", "tokenizer.json")
+IMAGE, TEXT = "image", "text"  # graphs that every bundle has
 
 
 @dataclass(frozen=True)
@@ -32,45 +39,125 @@ class Bundle:
         path: its folder.
         embed_dim: size of the joint space.
         preprocess: how a picture becomes the image graph's input.
-        calibration: how a score becomes a relevance; None when there was nothing to learn it from.
-        fingerprint: names the embedding space: of graphs, vocabulary and preprocessing.
-        manifest: everything else that was written down.
+        vocabulary: how a text becomes the text graph's input: kind, special ids and maximum length.
+        graphs: name → file; ``image`` and ``text``, and any others.
+        calibration: how a score becomes a relevance; None if there was too little data to fit it.
+        fingerprint: names the embedding space: hash of graphs, tokenizer and preprocessing.
+        manifest: all that was recorded.
     """
 
     path: Path
     embed_dim: int
     preprocess: Preprocess
+    vocabulary: Vocabulary
+    graphs: Mapping[str, str]
     calibration: Calibration | None
     fingerprint: str
     manifest: Mapping[str, Any]
 
     def read(self, name: str) -> bytes:
-        """One file's content.
+        """The content of one file.
 
         Raises:
-            BundleError: it is missing, or not what the manifest says, perhaps since another bundle took its place.
+            BundleError: it is missing, or it changed since the bundle was opened.
         """
         return _read(self.path, name, self.manifest["files"][name]["sha256"])
 
 
-def write_bundle(folder: Path, files: Mapping[str, bytes], facts: Mapping[str, Any]) -> Bundle:
-    """Write a bundle in one stroke: whoever looks sees the old one, the new one or none.
+def write_bundle(folder: Path, graphs: Mapping[str, bytes], tokenizer: Tokenizer, facts: Mapping[str, Any]) -> Bundle:
+    """Write a bundle; other processes see the old one, the new one or none, never a part of one.
 
     Args:
-        folder: is replaced if it holds a bundle already, and nothing else.
-        files: name → content, of the two graphs and the vocabulary.
+        folder: replaced if it holds a bundle and nothing else.
+        graphs: name → ONNX model; at least ``image`` and ``text``.
+        tokenizer: of the text graph.
         facts: the rest of the manifest; at least `embed_dim`, `preprocess` and `calibration`.
 
     Raises:
-        BundleError: the folder holds something else.
+        BundleError: the folder holds other files.
     """
+    files = {f"{name}.onnx": content for name, content in graphs.items()}
+    files[TOKENIZER] = tokenizer.to_json().encode()
+    described = {
+        **facts,
+        "graphs": {name: f"{name}.onnx" for name in graphs},
+        "tokenizer": tokenizer.vocabulary.to_dict(),
+    }
+    return _write(folder, files, make_manifest(described, files))
+
+
+def copy_bundle(bundle: Bundle, folder: Path) -> Bundle:
+    """Copy a bundle, byte for byte.
+
+    Raises:
+        BundleError: the folder holds other files, or the bundle changed since it was opened.
+    """
+    manifest = read_manifest(bundle.path)
+    if manifest["sha256"] != bundle.manifest["sha256"]:
+        raise BundleError(f"{bundle.path} was replaced by another bundle while it was copied. Try again")
+    return _write(folder, {name: bundle.read(name) for name in manifest["files"]}, manifest)
+
+
+def load_bundle(path: str | Path) -> Bundle:
+    """Open a bundle and check all of its files.
+
+    Args:
+        path: its folder, or that of a run, which has it in `bundle/`.
+
+    Raises:
+        BundleError: it is missing, altered, or of a newer schema; the message names the file and the fix.
+    """
+    folder = Path(path).expanduser().absolute()
+    if not (folder / MANIFEST).is_file() and (folder / "bundle" / MANIFEST).is_file():
+        folder /= "bundle"
+    manifest = read_manifest(folder)
+    try:
+        hashes = {name: manifest["files"][name]["sha256"] for name in (TOKENIZER, *manifest["files"])}
+        for name in hashes:
+            if Path(name).name != name:
+                raise BundleError(f"{folder / MANIFEST} lists {name!r}, which is not a plain file name: not trusted")
+        manifest = upgrade(manifest, _read(folder, TOKENIZER, hashes[TOKENIZER]))
+        bundle = _parse(folder, manifest)
+        hashes |= {name: hashes[name] for name in (bundle.graphs[IMAGE], bundle.graphs[TEXT], *bundle.graphs.values())}
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{folder / MANIFEST} is not as imtext writes it ({error!r}). {EXPORT_AGAIN}") from error
+    for name, expected in hashes.items():
+        if _has_external_data(_read(folder, name, expected)):
+            raise BundleError(f"{folder / name} takes data from other files, which no export does: not trusted")
+    return bundle
+
+
+def is_replaceable(folder: Path) -> bool:
+    """Whether a folder is empty, or holds a bundle and nothing else."""
+    try:
+        names = {path.name for path in folder.iterdir()} - {".DS_Store"}
+        if not names:
+            return True
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        return "schema" in manifest and names <= {MANIFEST, *manifest["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _parse(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
+    calibration = manifest.get("calibration")
+    return Bundle(
+        folder,
+        int(manifest["embed_dim"]),
+        Preprocess.from_dict(manifest["preprocess"]),
+        Vocabulary(**manifest["tokenizer"]),
+        dict(manifest["graphs"]),
+        Calibration(**calibration) if calibration else None,
+        manifest["fingerprint"],
+        manifest,
+    )
+
+
+def _write(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Bundle:
     if folder.exists() and not is_replaceable(folder):
         raise BundleError(f"{folder} holds other files than a bundle; choose an empty or a new folder")
-    hashes = {name: {"sha256": _sha256(content), "bytes": len(content)} for name, content in files.items()}
-    manifest = {"schema": SCHEMA, **facts, "fingerprint": _fingerprint(hashes, facts["preprocess"]), "files": hashes}
-    manifest["sha256"] = _seal(manifest)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished, old = (folder.with_name(f".{folder.name}.{word}.{os.getpid()}") for word in ("unfinished", "old"))
+    unfinished, old = (folder.with_name(f".{folder.name}.{state}.{os.getpid()}") for state in ("unfinished", "old"))
     unfinished.mkdir()
     try:
         for name, content in files.items():
@@ -85,134 +172,22 @@ def write_bundle(folder: Path, files: Mapping[str, bytes], facts: Mapping[str, A
     return load_bundle(folder)
 
 
-def load_bundle(path: str | Path) -> Bundle:
-    """Open a bundle and check every file of it.
-
-    Args:
-        path: the folder, or that of a training run, which has it in `bundle/`.
-
-    Raises:
-        BundleError: missing, altered, or of another schema; says which file and what to do.
-    """
-    folder = Path(path).expanduser().absolute()
-    if not (folder / MANIFEST).is_file() and (folder / "bundle" / MANIFEST).is_file():
-        folder /= "bundle"
-    manifest = _read_manifest(folder)
-    try:
-        calibration = manifest.get("calibration")
-        bundle = Bundle(
-            folder,
-            int(manifest["embed_dim"]),
-            Preprocess.from_dict(manifest["preprocess"]),
-            Calibration(**calibration) if calibration else None,
-            manifest["fingerprint"],
-            manifest,
-        )
-        hashes = {name: manifest["files"][name]["sha256"] for name in (*GRAPHS_AND_WORDS, *manifest["files"])}
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{folder / MANIFEST} is not as imtext writes it ({error!r}). {_AGAIN}") from error
-    for name, sha256 in hashes.items():
-        if Path(name).name != name:
-            raise BundleError(f"{folder / MANIFEST} lists {name!r}, which is not a plain file name: not to be trusted")
-        if _names_other_files(_read(folder, name, sha256)):
-            raise BundleError(f"{folder / name} takes data from other files, which no export does: not to be trusted")
-    return bundle
-
-
-def is_replaceable(folder: Path) -> bool:
-    """Is a folder empty, or does it hold a bundle and nothing that would be lost with it?"""
-    try:
-        inside = {path.name for path in folder.iterdir()} - {".DS_Store"}
-        if not inside:
-            return True
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        return "schema" in manifest and inside <= {MANIFEST, *manifest["files"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def newest_bundle(runs_dir: Path) -> Path:
-    """The bundle that was written last below a folder of runs.
-
-    Raises:
-        BundleError: there is none.
-    """
-    bundles = (
-        path
-        for path in runs_dir.glob(f"**/{MANIFEST}")
-        # Neither one that was being written when its process was killed, nor the copy of an index or of MLflow.
-        if not any(part.startswith(".") for part in path.relative_to(runs_dir).parts)
-        and not (path.parent.parent / "index.sqlite").exists()
-        and path.parent.parent.name != "artifacts"
-    )
-    found = sorted(bundles, key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise BundleError(
-            f"There is no bundle below {runs_dir.absolute()}. Train first (`make quickstart` takes two minutes), or "
-            "name one with --bundle; from Python create_predictor(<folder>)"
-        )
-    return found[-1].parent
-
-
-def copy_bundle(bundle: Bundle, folder: Path) -> Bundle:
-    """A copy of its own for whoever must not lose it."""
-    names = bundle.manifest["files"]
-    facts = {key: value for key, value in bundle.manifest.items() if key not in ("schema", "fingerprint", "files")}
-    return write_bundle(folder, {name: bundle.read(name) for name in names}, facts)
-
-
-_AGAIN = "Export it again: imtext export <run>"
-
-
-def _read(folder: Path, name: str, sha256: str) -> bytes:
+def _read(folder: Path, name: str, expected: str) -> bytes:
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
-        raise BundleError(f"{folder / name} cannot be read ({error.strerror}). {_AGAIN}") from error
-    if _sha256(content) != sha256:
-        raise BundleError(f"{folder / name} is not the file that was exported: its hash differs. {_AGAIN}")
+        raise BundleError(f"{folder / name} cannot be read ({error.strerror}). {EXPORT_AGAIN}") from error
+    if sha256(content) != expected:
+        raise BundleError(f"{folder / name} is not the file that was exported: its hash differs. {EXPORT_AGAIN}")
     return content
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except FileNotFoundError:
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. {_AGAIN}") from None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{folder / MANIFEST} cannot be read ({error}). {_AGAIN}") from error
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != SCHEMA:
-        raise BundleError(
-            f"{folder} is a bundle of schema {schema}, and this imtext reads {SCHEMA}: update imtext. {_AGAIN}"
-        )
-    if manifest.get("sha256") != _seal(manifest):
-        raise BundleError(
-            f"{folder / MANIFEST} has been altered, or written by an older imtext: its hash differs. {_AGAIN}"
-        )
-    return dict(manifest)
+def _has_external_data(graph: bytes) -> bool:
+    """Whether a graph takes weights from other files.
 
-
-def _seal(manifest: Mapping[str, Any]) -> str:
-    """The hash of all that a manifest says but this."""
-    said = {name: value for name, value in manifest.items() if name != "sha256"}
-    return _sha256(json.dumps(said, sort_keys=True).encode())
-
-
-def _names_other_files(graph: bytes) -> bool:
-    """Does a graph take weights from files beside it?
-
-    They would be looked for in the working directory, unchecked. In protocol buffers a text follows its length, whose
-    last byte is 8 for the key that such weights must have, or 0 where zeros were added to the length.
+    ONNX Runtime would look for them in the working directory and would not check them. In protocol buffers a text
+    follows its length, whose last byte is 8 for the key ``location`` of such weights, or 0 where zeros were added to
+    the length.
     """
-    # Nearly always the word alone is missing, which is seen in one pass.
+    # Nearly always the word itself is missing, which one pass finds out.
     return b"location" in graph and (b"\x08location" in graph or b"\0location" in graph)
-
-
-def _fingerprint(hashes: Mapping[str, Any], preprocess: Mapping[str, Any]) -> str:
-    named = {name: hashes[name]["sha256"] for name in sorted(hashes)}
-    return _sha256(json.dumps([named, preprocess], sort_keys=True).encode())[:16]
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

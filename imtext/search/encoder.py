@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
-from imtext.errors import BundleError
+from imtext.errors import BundleError, ConfigError
 from imtext.preprocess import Pixels
-from imtext.search.bundle import IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER, Bundle
+from imtext.search.bundle import IMAGE, TEXT, Bundle
+from imtext.search.manifest import EXPORT_AGAIN, TOKENIZER
+from imtext.tokenizer import Tokenizer, load_tokenizer
 
 Embeddings = npt.NDArray[np.float32]
 
-PAD_ID, UNK_ID = 0, 1  # as in training
 BATCH = 32
 
 
 class Encoder:
     """Runs a bundle's graphs; safe to use from several threads at once.
 
-    Each graph is loaded when it is first needed: a text query never waits for the image graph.
+    Each graph is loaded when it is first needed: a text query does not wait for the image graph.
 
     Args:
         bundle: checked, as `load_bundle` returns it.
-        threads: for one call; None lets as many as there are cores work.
+        threads: for one call; None: as many as there are cores.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
@@ -39,32 +39,32 @@ class Encoder:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The vocabulary."""
-        content = self.bundle.read(TOKENIZER)
+        """Turns texts into the text graph's input.
+
+        Raises:
+            BundleError: it does not agree with the manifest.
+        """
+        recorded, path = self.bundle.vocabulary, self.bundle.path / TOKENIZER
         try:
-            tokenizer = Tokenizer.from_buffer(content)
-        except Exception as error:
-            raise BundleError(f"{self.bundle.path / TOKENIZER} is not a vocabulary: {error}") from error
-        tokenizer.no_padding()  # batches are padded below
+            tokenizer = load_tokenizer(self.bundle.read(TOKENIZER), recorded.kind, recorded.max_length)
+        except ConfigError as error:
+            raise BundleError(f"{path} cannot be used: {error}") from error
+        if tokenizer.vocabulary != recorded:
+            raise BundleError(f"{path} is not the tokenizer of the manifest ({tokenizer.vocabulary}, not {recorded})")
         return tokenizer
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """``N`` texts → ``[N, embed_dim]`` of unit length."""
-        if not texts:
-            return np.zeros((0, self.bundle.embed_dim), dtype=np.float32)
-        # Surrogates, which file names can hold, are no text for the vocabulary's library.
-        clean = [text.encode("utf-8", "replace").decode() for text in texts]
-        tokens = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(clean)]
-        # Texts of like length together: padding is work.
-        order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
-        embeddings = np.empty((len(tokens), self.bundle.embed_dim), dtype=np.float32)
+        embeddings = np.zeros((len(texts), self.bundle.embed_dim), dtype=np.float32)
+        ids, mask = self.tokenizer(texts)
+        lengths = mask.sum(axis=1)
+        # Texts of similar length together: padding costs time.
+        order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            ids = np.full((len(rows), len(tokens[rows[-1]])), PAD_ID, dtype=np.int64)
-            mask = np.zeros(ids.shape, dtype=np.bool_)
-            for line, row in enumerate(rows):
-                ids[line, : len(tokens[row])], mask[line, : len(tokens[row])] = tokens[row], True
-            embeddings[rows] = self._run(TEXT_GRAPH, {"input_ids": ids, "attention_mask": mask})
+            longest = lengths[rows[-1]]
+            inputs = {"input_ids": ids[rows, :longest], "attention_mask": mask[rows, :longest]}
+            embeddings[rows] = self._embed(TEXT, inputs)
         return embeddings
 
     def encode_images(self, pixels: Iterable[Pixels]) -> Embeddings:
@@ -73,52 +73,54 @@ class Encoder:
         for picture in pixels:
             batch.append(picture)
             if len(batch) == BATCH:
-                batches.append(self._run(IMAGE_GRAPH, {"image": np.stack(batch)}))
+                batches.append(self._embed(IMAGE, {"image": np.stack(batch)}))
                 batch = []
         if batch:
-            batches.append(self._run(IMAGE_GRAPH, {"image": np.stack(batch)}))
+            batches.append(self._embed(IMAGE, {"image": np.stack(batch)}))
         return np.concatenate(batches)
 
-    def unknown_words(self, text: str) -> list[str]:
-        """The words of a text that were in no training caption; the model reads all of them alike."""
-        encoding = self.tokenizer.encode(text.encode("utf-8", "replace").decode())
-        return [
-            text[slice(*span)] for number, span in zip(encoding.ids, encoding.offsets, strict=True) if number == UNK_ID
-        ]
+    def run(self, graph: str, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """All outputs of one of the bundle's graphs.
 
-    def knows(self, text: str) -> bool:
-        """Was any word of a text in a training caption? Marks of punctuation are no words."""
-        encoding = self.tokenizer.encode(text.encode("utf-8", "replace").decode())
-        return any(
-            number != UNK_ID and any(map(str.isalnum, text[slice(*span)]))
-            for number, span in zip(encoding.ids, encoding.offsets, strict=True)
-        )
+        Args:
+            graph: its name, a key of `Bundle.graphs`.
+            inputs: name → array, as the graph declares them.
 
-    def _run(self, graph: str, inputs: dict[str, npt.NDArray[Any]]) -> Embeddings:
-        (output,) = self._session(graph).run(None, inputs)
+        Raises:
+            BundleError: the bundle has no such graph, or it cannot be loaded.
+        """
+        outputs: list[npt.NDArray[Any]] = self._session(graph).run(None, dict(inputs))
+        return outputs
+
+    def _embed(self, graph: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Embeddings:
+        (output,) = self.run(graph, inputs)
         if output.shape[1:] != (self.bundle.embed_dim,):
             raise BundleError(
-                f"{self.bundle.path / graph} gives embeddings of {output.shape[-1]} numbers, and the manifest says "
-                f"{self.bundle.embed_dim}. Export it again: imtext export <run>"
+                f"{self.bundle.path / self.bundle.graphs[graph]} gives embeddings of {output.shape[-1]} numbers, and "
+                f"the manifest says {self.bundle.embed_dim}. {EXPORT_AGAIN}"
             )
         return np.asarray(output, dtype=np.float32)
 
     def _session(self, graph: str) -> Any:
         with self._lock:
             if graph not in self._sessions:
-                import onnxruntime
-
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads = self.threads or os.cpu_count() or 1
-                options.log_severity_level = 3
-                # Threads that wait by spinning take the time of those that decode pictures.
-                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-                content = self.bundle.read(graph)  # checked again: another may have taken its place
-                try:
-                    self._sessions[graph] = onnxruntime.InferenceSession(
-                        content, options, providers=["CPUExecutionProvider"]
-                    )
-                except Exception as error:
-                    where = self.bundle.path / graph
-                    raise BundleError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
+                self._sessions[graph] = self._load(graph)
             return self._sessions[graph]
+
+    def _load(self, graph: str) -> Any:
+        import onnxruntime
+
+        graphs = self.bundle.graphs
+        if graph not in graphs:
+            raise BundleError(f"{self.bundle.path} has no graph {graph!r}, only {', '.join(graphs)}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads or os.cpu_count() or 1
+        options.log_severity_level = 3
+        # Spinning threads would take time from those that decode pictures.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        content = self.bundle.read(graphs[graph])  # checked again: another bundle may have replaced it
+        try:
+            return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            where = self.bundle.path / graphs[graph]
+            raise BundleError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error

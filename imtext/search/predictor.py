@@ -1,43 +1,33 @@
-"""The Python API: rank pictures for a text, texts for a picture, and search what was indexed."""
+"""The Python API: rank pictures for a text, texts for a picture, and search a database of pictures."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from imtext.errors import SearchError
 from imtext.preprocess import Pixels, open_image, upright_rgb
-from imtext.search.bundle import load_bundle, newest_bundle
+from imtext.search.bundle import load_bundle
 from imtext.search.encoder import Embeddings, Encoder
-from imtext.search.index.index import Index, SearchResult
-from imtext.search.query import embed_queries, parse_query
-from imtext.search.store.matrix import Matrix
+from imtext.search.index import Index
+from imtext.search.query import embed_queries, parse_query, picture_query, query_notes
+from imtext.search.ranking import Reranker, rank_vectors
+from imtext.search.results import RankedText, SearchResult
+from imtext.search.runs import newest_bundle, runs_dir
 
 Source = str | os.PathLike[str] | bytes | Image.Image
-
-
-@dataclass(frozen=True)
-class RankedText:
-    """A text and how well it describes the picture: its similarity, its relevance, its place in what was given."""
-
-    text: str
-    score: float
-    relevance: float | None
-    position: int
 
 
 def create_predictor(bundle: str | Path | None = None, index: str | Path | None = None) -> Predictor:
     """Open a trained model for searching; needs neither torch nor a GPU.
 
     Args:
-        bundle: its folder, or that of the training run; None: the newest below `runs/` (see `IMTEXT_ROOT`).
-        index: folder of an index to search and to grow; None: one of its own, gone with the predictor.
+        bundle: its folder, or that of a run; None: the newest below `runs/` (see `IMTEXT_ROOT`).
+        index: folder of an index to search and to extend; None: a temporary one that is deleted with the predictor.
 
     Raises:
         BundleError: there is none, or it was altered.
@@ -46,23 +36,21 @@ def create_predictor(bundle: str | Path | None = None, index: str | Path | None 
     return Predictor(Encoder(load_bundle(path)), Path(index) if index is not None else None)
 
 
-def runs_dir() -> Path:
-    """Where trainings leave their runs: `runs/` in `IMTEXT_ROOT`, or here."""
-    return Path(os.environ.get("IMTEXT_ROOT") or ".").expanduser() / "runs"
-
-
 class Predictor:
     """Ranks and searches; safe to use from several threads at once.
 
     Args:
         encoder: of a bundle.
         index: folder of an index; None: a temporary one.
+        reranker: scores the best candidates of every ranking and search again.
     """
 
-    def __init__(self, encoder: Encoder, index: Path | None = None) -> None:
-        self.encoder = encoder
-        self._temporary = tempfile.TemporaryDirectory(prefix="imtext-") if index is None else None
-        self._folder = Path(self._temporary.name) / "index" if self._temporary else index
+    def __init__(self, encoder: Encoder, index: Path | None = None, reranker: Reranker | None = None) -> None:
+        self.encoder, self.reranker = encoder, reranker
+        if index is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="imtext-")  # removed with this object
+            index = Path(self._temporary.name) / "index"
+        self._folder = index
         self._index: Index | None = None
 
     # ---- embeddings
@@ -71,7 +59,7 @@ class Predictor:
         """One picture (a path, its encoded bytes, or a PIL image) → ``[embed_dim]`` of unit length.
 
         Raises:
-            SearchError: it cannot be read; says which and why.
+            SearchError: it cannot be read; the message names the file and the reason.
         """
         embedding: Embeddings = self.encode_images([image])[0]
         return embedding
@@ -89,7 +77,15 @@ class Predictor:
         """``N`` texts → ``[N, embed_dim]`` of unit length."""
         return self.encoder.encode_texts(texts)
 
-    # ---- ranking what is given
+    def query_notes(self, text_query: str) -> list[str]:
+        """Which words of a query the model does not know or does not read, as sentences; empty when it reads all.
+
+        Raises:
+            SearchError: the query is empty, or it names a picture that does not exist.
+        """
+        return query_notes(parse_query(text_query), self.encoder.tokenizer)
+
+    # ---- ranking given pictures or texts
 
     def rank_images(
         self, text_query: str, image_paths: Sequence[str | os.PathLike[str]], top_k: int | None = None
@@ -98,48 +94,27 @@ class Predictor:
 
         Args:
             text_query: words, or query arithmetic such as ``dog + beach - person``.
-            image_paths: of pictures; a bad one is an error that names it.
-            top_k: the best so many; None: all.
+            image_paths: of pictures; one that cannot be read is an error that names it.
+            top_k: only the best so many; None: all.
 
         Raises:
             SearchError: a picture cannot be read, or the query is empty.
         """
         paths = [os.fspath(path) for path in image_paths]
-        terms = parse_query(text_query)
-        query = embed_queries([terms], self.encoder)[0]
-        vectors = self.encode_images(paths)
-        places, scores, relevance = self._rank(query, vectors, top_k, all(term.picture is None for term in terms))
-        return [
-            SearchResult(paths[place], float(score), likely)
-            for place, score, likely in zip(places, scores, relevance, strict=True)
-        ]
+        query = embed_queries([parse_query(text_query)], self.encoder)[0]
+        calibration, vectors = self.encoder.bundle.calibration, self.encode_images(paths)
+        matches = rank_vectors(query, vectors, calibration, top_k, names=paths, reranker=self.reranker)
+        return [SearchResult(paths[match.place], match.score, match.relevance) for match in matches]
 
     def rank_texts(self, image: Source, texts: Sequence[str], top_k: int | None = None) -> list[RankedText]:
         """Order texts by how well they describe a picture, best first."""
-        vectors = self.encode_texts(texts)
-        places, scores, relevance = self._rank(self.encode_image(image), vectors, top_k, True)
-        return [
-            RankedText(texts[place], float(score), likely, int(place))
-            for place, score, likely in zip(places, scores, relevance, strict=True)
-        ]
+        query = picture_query(self.encode_image(image), calibrated=True)
+        calibration, vectors = self.encoder.bundle.calibration, self.encode_texts(texts)
+        known = [self.encoder.tokenizer.knows(text) for text in texts]
+        matches = rank_vectors(query, vectors, calibration, top_k, known, names=texts, reranker=self.reranker)
+        return [RankedText(texts[match.place], match.score, match.relevance, match.place) for match in matches]
 
-    def _rank(
-        self, query: Embeddings, vectors: Embeddings, top_k: int | None, calibrated: bool
-    ) -> tuple[list[int], list[float], list[float | None]]:
-        if top_k is not None and top_k < 1:
-            raise SearchError(f"top_k must be at least 1, not {top_k}")
-        if not len(vectors):
-            return [], [], []
-        mean = vectors.mean(axis=0)
-        matrix = Matrix(0, np.arange(len(vectors)), vectors, mean)
-        (places,), (scores,) = matrix.top_k(query[None], top_k or len(vectors))
-        calibration = self.encoder.bundle.calibration
-        relevance: list[float | None] = [None] * len(places)
-        if calibrated and calibration is not None:
-            relevance = calibration.relevance(scores, float(mean @ query), len(vectors)).tolist()
-        return places.tolist(), scores.tolist(), relevance
-
-    # ---- a database
+    # ---- a database of pictures
 
     @property
     def index(self) -> Index:
@@ -148,36 +123,29 @@ class Predictor:
         Raises:
             SearchError: nothing was indexed yet.
         """
-        if self._index is None:
-            if self._folder is None or not self._folder.exists():
-                raise SearchError("There is nothing to search yet: call build_image_database(image_paths) first")
-            self._index = Index.create(self._folder, self.encoder.bundle)
-        return self._index
+        if self._index is None and not self._folder.exists():
+            raise SearchError("There is nothing to search yet: call build_image_database(image_paths) first")
+        return self._open_index()
 
     def build_image_database(
         self,
         image_paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
         progress: Callable[[int, int, str], None] = lambda done, total, path: None,
     ) -> dict[str, str]:
-        """Index pictures, to be searched in milliseconds; what is known already is not embedded again.
+        """Index pictures, so that a search takes milliseconds; known pictures are not embedded again.
 
         Args:
             image_paths: a folder, or a list of files.
-            progress: called with files done, files to do and the present one's path.
+            progress: called with files done, files to do and the path of the current one.
 
         Returns:
             Files that could not be read → why.
         """
-        single = isinstance(image_paths, (str, os.PathLike))
-        paths = [os.fspath(image_paths)] if single else [os.fspath(path) for path in image_paths]  # type: ignore[arg-type, union-attr]
-        if not paths:
+        if isinstance(image_paths, (str, os.PathLike)):
+            return self._open_index().update([os.fspath(image_paths)], progress).refused
+        if not image_paths:
             raise SearchError("image_paths is empty: give a folder, or files")
-        if self._index is None:
-            assert self._folder is not None
-            self._index = Index.create(self._folder, self.encoder.bundle)
-        if single:
-            return self._index.update(paths, progress).refused
-        return self._index.update(progress=progress, files=paths).refused
+        return self._open_index().update(progress=progress, files=[os.fspath(path) for path in image_paths]).refused
 
     def search_database(self, text_query: str, top_k: int = 10, min_relevance: float = 0.0) -> list[SearchResult]:
         """The best pictures of the database for a text or query arithmetic, best first."""
@@ -190,8 +158,14 @@ class Predictor:
         return self.index.search_batch([parse_query(query) for query in text_queries], top_k, min_relevance)
 
     def search_similar(self, image: Source, top_k: int = 10) -> list[SearchResult]:
-        """The pictures of the database most like a picture."""
-        return self.index.nearest(self.encode_images([image]), top_k, calibrated=[False])[0]
+        """The pictures of the database that are most similar to a picture."""
+        return self.index.search_queries([picture_query(self.encode_image(image))], top_k)[0]
+
+    def _open_index(self) -> Index:
+        if self._index is None:
+            self._index = Index.create(self._folder, self.encoder.bundle)
+        self._index.reranker = self.reranker
+        return self._index
 
     def _pixels(self, image: Source) -> Pixels:
         preprocess = self.encoder.bundle.preprocess
@@ -201,6 +175,5 @@ class Predictor:
         try:
             return preprocess.pixels(open_image(source, preprocess.image_size))
         except ValueError as error:
-            raise SearchError(
-                f"{'The picture' if isinstance(image, bytes) else image} cannot be read: {error}"
-            ) from error
+            name = "The picture" if isinstance(image, bytes) else image
+            raise SearchError(f"{name} cannot be read: {error}") from error

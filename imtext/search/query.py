@@ -1,4 +1,4 @@
-"""Query arithmetic: ``dog + beach - person``, ``2:dog + photo.jpg``."""
+"""Queries: parsing arithmetic such as ``dog + beach - person`` or ``2:dog + photo.jpg``, and embedding them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from imtext.preprocess import MAX_PIXELS, open_image
 
 if TYPE_CHECKING:
     from imtext.search.encoder import Embeddings, Encoder
+    from imtext.tokenizer import Tokenizer
 
 MAX_TERMS, MAX_LENGTH, MAX_WEIGHT = 16, 2_000, 100
 PICTURE = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
@@ -23,7 +24,7 @@ PICTURE = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Term:
-    """One part of a query: a text or a picture, and how much it counts; below zero it is to be avoided."""
+    """One part of a query: a text or a picture, and its weight; results should not be like one below zero."""
 
     text: str | None
     picture: Path | None
@@ -33,14 +34,14 @@ class Term:
 def parse_query(query: str, pictures: bool = True) -> list[Term]:
     """Split a query at ``+`` and ``-`` that stand between blanks; ``t-shirt`` is one word.
 
-    A query that is the name of a picture's file, with or without signs, is that picture.
+    A query that is the path of a picture, with or without signs in its name, is that picture.
 
     Args:
         query: as typed.
-        pictures: may a term that looks like a picture's file name be opened? Never where strangers ask.
+        pictures: whether a term may be the path of a picture. A server passes False: clients must not open its files.
 
     Raises:
-        SearchError: nothing in it, too long, or a picture that is not there.
+        SearchError: the query is empty or too long, or a picture does not exist.
     """
     if len(query) > MAX_LENGTH:
         raise SearchError(f"The query has {len(query):,} characters; the limit is {MAX_LENGTH:,}")
@@ -48,7 +49,7 @@ def parse_query(query: str, pictures: bool = True) -> list[Term]:
     if pictures and (picture := picture_file(query)):  # whatever signs are in its name
         return [Term(None, picture, 1)]
     parts = re.split(r"(?:^|(?<=\s))([+-])(?=\s|$)", query)
-    # Without a sign in front the first part counts as added.
+    # A first part without a sign is added.
     signs, bodies = ["+", *parts[1::2]], parts[0::2]
     terms = [
         _term(body.strip(), -1 if sign == "-" else 1, pictures)
@@ -66,42 +67,90 @@ def _term(body: str, sign: int, pictures: bool) -> Term:
     weighted = re.match(r"(\d+(?:\.\d+)?|\.\d+):\s*(?=\S)", body)
     weight = float(weighted[1]) if weighted else 1.0
     if not 0 < weight <= MAX_WEIGHT:
-        raise SearchError(f"{body!r}: a weight lies above 0 and is at most {MAX_WEIGHT}")
+        raise SearchError(f"{body!r}: the weight must be above 0 and at most {MAX_WEIGHT}")
     body = body[weighted.end() :] if weighted else body
     if pictures and PICTURE.search(body):
         if not (picture := picture_file(body)):
-            raise SearchError(f"There is no picture {body}. To search for the words, leave the ending away")
+            raise SearchError(f"There is no picture {body}. To search for the words, leave out the ending")
         return Term(None, picture, sign * weight)
     return Term(body, None, sign * weight)
 
 
 def picture_file(name: str) -> Path | None:
-    """The picture file of this name, if there is one."""
+    """The picture at this path, if there is one."""
     try:
         path = Path(name).expanduser()
         return path if PICTURE.search(name) and path.is_file() else None
-    except (OSError, RuntimeError):  # longer than a name can be, or below the home of somebody unknown
+    except (OSError, RuntimeError):  # the name is too long, or it starts with ~ and an unknown user
         return None
 
 
-def embed_queries(queries: Sequence[Sequence[Term]], encoder: Encoder) -> Embeddings:
-    """The weighted sum of each query's terms, ``[Q, embed_dim]`` of unit length; all texts are embedded together.
+@dataclass(frozen=True)
+class Query:
+    """A query that is ready to be compared with vectors: of `embed_queries` or `picture_query`.
+
+    Attributes:
+        vector: ``[embed_dim]`` of unit length.
+        calibrated: whether its scores have a relevance; the calibration was fitted to text queries only.
+        known: whether the model knows any word of it. All queries of unknown words look alike to the model.
+        unknown_words: words that were in no training caption, each once.
+        cut_words: words beyond the longest text that the model reads.
+        terms: what it was made of; empty when only the vector is known.
+    """
+
+    vector: Embeddings
+    calibrated: bool
+    known: bool = True
+    unknown_words: tuple[str, ...] = ()
+    cut_words: tuple[str, ...] = ()
+    terms: tuple[Term, ...] = ()
+
+
+def picture_query(vector: Embeddings, calibrated: bool = False) -> Query:
+    """The query of one picture.
+
+    Args:
+        vector: ``[embed_dim]`` of unit length.
+        calibrated: True where texts are ranked, since the calibration holds for pairs of a text and a picture.
+    """
+    return Query(vector, calibrated)
+
+
+def embed_queries(queries: Sequence[Sequence[Term]], encoder: Encoder) -> list[Query]:
+    """Each query becomes the weighted sum of its terms; all texts are embedded together.
 
     Raises:
         SearchError: a picture cannot be read, or the terms of a query cancel out.
     """
-    words = iter(encoder.encode_texts([term.text for terms in queries for term in terms if term.text is not None]))
-    vectors = np.zeros((len(queries), encoder.bundle.embed_dim), dtype=np.float32)
-    for vector, terms in zip(vectors, queries, strict=True):
+    texts = iter(encoder.encode_texts([term.text for terms in queries for term in terms if term.text is not None]))
+    embedded = []
+    for terms in queries:
+        vector = np.zeros(encoder.bundle.embed_dim, dtype=np.float32)
         for term in terms:
-            vector += term.weight * (next(words) if term.picture is None else embed_picture(term.picture, encoder))
-        vector[:] = _unit(vector)
-    return vectors
+            vector += term.weight * (next(texts) if term.picture is None else embed_picture(term.picture, encoder))
+        only_text = all(term.picture is None for term in terms)
+        known = not only_text or any(encoder.tokenizer.knows(term.text or "") for term in terms)
+        embedded.append(Query(_unit(vector), only_text, known, *unread_words(terms, encoder.tokenizer), tuple(terms)))
+    return embedded
 
 
-def is_unknown(terms: Sequence[Term], encoder: Encoder) -> bool:
-    """Is a query nothing but words of no training caption? All such queries look alike to the model."""
-    return all(term.text is not None and not encoder.knows(term.text) for term in terms)
+def unread_words(terms: Sequence[Term], tokenizer: Tokenizer) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The words of a query that the model does not know, each once, and those that it does not read."""
+    texts = [term.text for term in terms if term.text is not None]
+    unknown = dict.fromkeys(word for text in texts for word in tokenizer.unknown_words(text))
+    return tuple(unknown), tuple(word for text in texts for word in tokenizer.cut_words(text))
+
+
+def query_notes(terms: Sequence[Term], tokenizer: Tokenizer) -> list[str]:
+    """Sentences for the user about words that the model does not read; empty when it reads all of them."""
+    unknown, cut = unread_words(terms, tokenizer)
+    notes = []
+    if unknown:
+        notes.append(f"Words not in the model's vocabulary: {', '.join(unknown)}")
+    if cut:
+        limit = tokenizer.vocabulary.max_length
+        notes.append(f"The query is longer than the model reads ({limit} tokens); not read: {' '.join(cut)}")
+    return notes
 
 
 def embed_picture(source: Path | bytes, encoder: Encoder, max_pixels: int = MAX_PIXELS) -> Embeddings:
@@ -121,10 +170,10 @@ def embed_picture(source: Path | bytes, encoder: Encoder, max_pixels: int = MAX_
 
 
 def _unit(vector: Embeddings) -> Embeddings:
-    """Scale to length one.
+    """Scale a vector to length one.
 
     Raises:
-        SearchError: nothing is left to scale.
+        SearchError: its length is zero.
     """
     length = math.sqrt(float(vector @ vector))
     if not length > 1e-6:

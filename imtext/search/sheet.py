@@ -1,32 +1,25 @@
-"""Results to look at: a page with all pictures, and a preview in the terminal."""
+"""A page that shows search results with their pictures, in one HTML file."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
-
 from imtext.preprocess import open_image
-from imtext.search.index.index import SearchResult
+from imtext.search.results import SearchResult, percent
 
 TILE = 320  # pixels, the longer side of a picture on the page
-COLUMNS, ROWS = 28, 9  # characters of a preview
-
-
-def percent(relevance: float | None) -> str:
-    """``0.873`` → ``87 %``; a dash where nothing is known."""
-    return "–" if relevance is None else f"{100 * relevance:.0f} %"
 
 
 def contact_sheet(answers: Sequence[tuple[str, Sequence[SearchResult]]]) -> str:
-    """A page of its own, with the pictures inside, for each query and its results."""
+    """An HTML page with the results of each query; thumbnails are inside, so it can be sent to others.
+
+    Args:
+        answers: pairs of a query and its results, best first.
+    """
     sections = []
     for query, results in answers:
         tiles = "".join(_tile(place, result) for place, result in enumerate(results, start=1))
@@ -59,8 +52,8 @@ def _tile(place: int, result: SearchResult) -> str:
     picture = f'<img src="data:image/jpeg;base64,{thumbnail}" alt="" loading="lazy">' if thumbnail else ""
     name = html.escape(_printable(path.name))
     link = html.escape(path.absolute().as_uri()) if thumbnail else ""
-    note = "" if thumbnail else "<br><small>no longer there</small>"
-    copies = f"<br><small>and {len(result.copies)} more of the same</small>" if result.copies else ""
+    note = "" if thumbnail else "<br><small>file not found</small>"
+    copies = f"<br><small>copies: {len(result.copies)}</small>" if result.copies else ""
     return (
         f'<li><a href="{link}">{picture}</a><div><b title="score {result.score:.3f}">{percent(result.relevance)}</b>'
         f"{place}. {name}{note}{copies}</div></li>"
@@ -78,33 +71,7 @@ def _thumbnail(path: Path) -> str:
     return base64.b64encode(encoded.getvalue()).decode()
 
 
-def can_preview() -> bool:
-    """Does the terminal show 24-bit colours?"""
-    return sys.stdout.isatty() and os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit")
-
-
-def preview(paths: Sequence[str]) -> str:
-    """Pictures side by side as half-blocks of colour, two pixels a character."""
-    tiles = []
-    for path in paths:
-        try:
-            image = ImageOps.fit(open_image(Path(path), 64), (COLUMNS, 2 * ROWS))
-        except ValueError:
-            image = Image.new("RGB", (COLUMNS, 2 * ROWS), (90, 90, 90))
-        tiles.append(np.asarray(image))
-    lines = []
-    for y in range(0, 2 * ROWS, 2):
-        cells = []
-        for tile in tiles:
-            for x in range(COLUMNS):
-                (r, g, b), (r2, g2, b2) = tile[y, x], tile[y + 1, x]
-                cells.append(f"\033[38;2;{r};{g};{b}m\033[48;2;{r2};{g2};{b2}m▀")
-            cells.append("\033[0m ")
-        lines.append("".join(cells))
-    return "\n".join(lines)
-
-
 def _printable(name: str) -> str:
-    """A file name of any bytes, fit to be shown on one line."""
-    shown = "".join(one if one.isprintable() else "�" for one in name)
+    """A file name of any bytes, shown on one line."""
+    shown = "".join(character if character.isprintable() else "�" for character in name)
     return shown.encode("utf-8", "replace").decode()

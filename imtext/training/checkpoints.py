@@ -1,9 +1,9 @@
-"""Finding checkpoints, reading them without trusting them, and rebuilding what they hold."""
+"""Finding checkpoints, reading them without trusting them, and rebuilding the models they hold."""
 
 from __future__ import annotations
 
+import copy
 import pickle
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,25 @@ from typing import Any, Literal
 import torch
 from omegaconf import OmegaConf
 
-from imtext.config.launch import compose_config, parse_overrides
-from imtext.config.schema import instantiate
-from imtext.errors import CheckpointError
-from imtext.models import DualEncoder
+from imtext.config.instantiate import instantiate
+from imtext.errors import CheckpointError, ConfigError
+from imtext.models import DualEncoder, build_model
 from imtext.preprocess import Preprocess
 from imtext.tokenizer import Tokenizer, load_tokenizer
+
+FORMAT = 2  # of `checkpoint["imtext"]`
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with all it needs to read pictures and captions."""
+    """A model with everything it needs to read pictures and captions.
+
+    Attributes:
+        model: in evaluation mode on the CPU.
+        tokenizer: that it was trained with.
+        preprocess: that it was trained with.
+        config: of its run, resolved, as plain values.
+    """
 
     model: DualEncoder
     tokenizer: Tokenizer
@@ -31,15 +39,15 @@ class TrainedModel:
 
 
 def find_checkpoint(wanted: str, runs_dir: Path, of_run: Literal["best", "last"] = "best") -> Path:
-    """A path, a run's folder, or `last` / `best` of the newest run → the checkpoint's file.
+    """Find a checkpoint's file.
 
     Args:
-        wanted: what was asked for.
-        runs_dir: where runs are.
-        of_run: which one of a run's folder.
+        wanted: a file, a run's folder, or `last` / `best` of the newest run.
+        runs_dir: folder of all runs.
+        of_run: which checkpoint of a run's folder is meant.
 
     Raises:
-        CheckpointError: there is none; says where it looked.
+        CheckpointError: there is none; the message says where it was looked for.
     """
     if wanted in ("last", "best"):
         # The newest run is the one that saved last; its best may be older than another run's.
@@ -57,83 +65,8 @@ def find_checkpoint(wanted: str, runs_dir: Path, of_run: Literal["best", "last"]
     raise CheckpointError(f"There is no checkpoint at {path}. Use a file, a run's folder, `last` or `best`.")
 
 
-def continue_run(overrides: list[str]) -> list[str]:
-    """Complete a command line that has `ckpt_path=…`.
-
-    A checkpoint in a run's folder below `runs_dir` goes on there, with the settings of that run; overrides given now
-    win over those given then. Any other checkpoint starts a run of its own.
-    """
-    given = {override.key_or_group: override for override in parse_overrides(overrides)}
-    wanted = given["ckpt_path"].value() if "ckpt_path" in given else None
-    if not wanted:
-        return overrides
-    now = [override for override in overrides if override != given["ckpt_path"].input_line]
-    runs_dir = Path(compose_config("train", now).paths.runs_dir)
-    checkpoint = find_checkpoint(str(wanted), runs_dir, "last")
-    run_dir, resumed = checkpoint.parent.parent, f"ckpt_path={_quote(checkpoint)}"
-    # Not what Hydra noted in the folder: that could be of an attempt to go on which was refused.
-    then = read_checkpoint(checkpoint)["imtext"]["overrides"]
-    if checkpoint.parent.name != "checkpoints" or runs_dir not in run_dir.parents or then is None:
-        print(f"Going on from {checkpoint} in a new run", file=sys.stderr)
-        return [*now, resumed]
-    # A trial of a sweep goes on by itself.
-    left_out = {*given, "ckpt_path", "sweep"}
-    kept = [str(override.input_line) for override in parse_overrides(then) if override.key_or_group not in left_out]
-    print(f"Going on in {run_dir}{' with ' + ' '.join(kept) if kept else ''}", file=sys.stderr)
-    return [*kept, *now, resumed, f"hydra.run.dir={_quote(run_dir)}", "hydra.mode=RUN"]
-
-
-def _quote(path: Path) -> str:
-    """A path as a value that Hydra reads as it is."""
-    return "'" + str(path).replace("'", "\\'") + "'"
-
-
-def check_resume(content: dict[str, Any], config: dict[str, Any]) -> None:
-    """Refuse to go on with what a checkpoint cannot go on with.
-
-    Args:
-        content: of the checkpoint.
-        config: the resolved configuration asked for.
-
-    Raises:
-        CheckpointError: no training state, a different model, settings that live in the optimizer's state, or
-            fewer epochs than it has behind it.
-    """
-    if "optimizer_states" not in content:
-        raise CheckpointError(
-            "The checkpoint holds a model without the state of its training: evaluate it with "
-            "`python -m imtext.evaluate ckpt_path=…`, or go on from a `last.ckpt`"
-        )
-    fixed, free = ("model.", "optim."), ("optim.schedule", "optim.warmup")
-    before, after = flat(content["imtext"]["config"]), flat(config)
-    for key in sorted(before.keys() | after.keys()):
-        same = before.get(key) == after.get(key) or key.endswith((".weights", ".vocab_size"))
-        if key.startswith(fixed) and not key.startswith(free) and not same:
-            raise CheckpointError(
-                f"{key}={after.get(key)}: the checkpoint was trained with {before.get(key)}, and only fits that. "
-                "Leave the setting as it was, or start a new training without ckpt_path."
-            )
-    if epochs_done(content) > (limit := config["trainer"]["max_epochs"]):
-        raise CheckpointError(
-            f"trainer.max_epochs={limit}: the checkpoint has {epochs_done(content)} epochs behind it already"
-        )
-
-
-def epochs_done(content: dict[str, Any]) -> int:
-    """How many epochs of training are in a checkpoint."""
-    return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-
-
-def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level, with dots in the keys."""
-    values: dict[str, Any] = {}
-    for key, value in node.items():
-        values |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
-    return values
-
-
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint; only tensors and plain values are ever unpickled.
+    """Read a checkpoint; only tensors and plain values are ever unpickled.
 
     Raises:
         CheckpointError: unreadable, or not written by imtext.
@@ -146,6 +79,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or "imtext" not in content:
         raise CheckpointError(f"{path} was not written by `python -m imtext.train`")
+    if (written := content["imtext"]["format"]) > FORMAT:
+        raise CheckpointError(f"{path} was written by a newer imtext (format {written}); this one reads up to {FORMAT}")
     return content
 
 
@@ -158,29 +93,55 @@ def load_model(path: str | Path) -> TrainedModel:
     Raises:
         CheckpointError: unreadable, or not written by imtext.
     """
-    content = read_checkpoint(Path(path))
-    return rebuild(content)
+    return rebuild(read_checkpoint(Path(path)))
 
 
-def rebuild(content: dict[str, Any]) -> TrainedModel:
-    """Like `load_model`, of a checkpoint already read."""
-    ours = content["imtext"]
-    settings = OmegaConf.create(ours["config"]["model"])
-    if "weights" in settings.image_encoder:
-        settings.image_encoder.weights = None  # the checkpoint has them
-    model: DualEncoder = instantiate(settings)
+def rebuild(content: Mapping[str, Any]) -> TrainedModel:
+    """Like `load_model`, from the content of a checkpoint.
+
+    Raises:
+        CheckpointError: the model's code no longer fits the weights.
+    """
+    facts = _upgrade(content["imtext"])
+    tokenizer = load_tokenizer(facts["tokenizer"], facts["vocabulary"]["kind"])
+    settings = OmegaConf.create(facts["config"]["model"])
+    for tower in (settings.image_encoder, settings.text_encoder):
+        if "weights" in tower:
+            tower.weights = None  # the checkpoint has them
+    prefix = "model."
     weights = {
-        name.removeprefix("model."): value for name, value in content["state_dict"].items() if name.startswith("model.")
+        name.removeprefix(prefix): value for name, value in content["state_dict"].items() if name.startswith(prefix)
     }
-    model.load_state_dict(weights)
-    return TrainedModel(
-        model.eval(),
-        load_tokenizer(ours["tokenizer"], "words"),
-        Preprocess.from_dict(ours["preprocess"]),
-        ours["config"],
-    )
+    try:
+        model = build_model(settings, instantiate(settings.image_encoder), tokenizer.vocabulary)
+        model.load_state_dict(weights)
+    except (RuntimeError, ConfigError) as error:
+        raise CheckpointError(f"The checkpoint does not fit this version of the model: {error}") from error
+    return TrainedModel(model.eval(), tokenizer, Preprocess.from_dict(facts["preprocess"]), facts["config"])
 
 
-def strip(content: dict[str, Any]) -> dict[str, Any]:
+def strip(content: Mapping[str, Any]) -> dict[str, Any]:
     """A checkpoint without optimizer and loop state: a third of the size, enough to evaluate and export."""
     return {key: content[key] for key in ("state_dict", "imtext", "epoch", "global_step", "pytorch-lightning_version")}
+
+
+def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level, with dots in the keys."""
+    values: dict[str, Any] = {}
+    for key, value in node.items():
+        values |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
+    return values
+
+
+def _upgrade(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring `checkpoint["imtext"]` of an older format to the present one."""
+    upgraded = copy.deepcopy(dict(facts))
+    if upgraded["format"] == 1:
+        # Tokenizers were always learnt from captions, and the size of the vocabulary was a setting of the text tower.
+        upgraded["vocabulary"] = load_tokenizer(upgraded["tokenizer"], "words").vocabulary.to_dict()
+        upgraded["config"]["model"]["text_encoder"].pop("vocab_size", None)
+        augment = upgraded["config"]["data"].get("augment")
+        if augment is not None and augment["_target_"] == "imtext.data.transforms.Augment":
+            augment["_target_"] = "imtext.data.augment.Augment"
+            augment.pop("image_size", None)
+    return {**upgraded, "format": FORMAT}

@@ -1,4 +1,4 @@
-"""Where a training runs and in which precision."""
+"""The device that a run trains on, and its precision."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ log = logging.getLogger(__name__)
 
 
 def settle_device(trainer: DictConfig) -> None:
-    """Replace `auto`, and what is not here, in a trainer's settings.
+    """Replace `auto` and missing devices in the settings of a trainer by what this machine has.
 
     Raises:
         ConfigError: more than one device.
     """
     if trainer.get("devices", 1) not in (1, "1", "auto"):
-        raise ConfigError(f"trainer.devices={trainer.devices}: a training uses one device, so leave it at 1")
+        raise ConfigError(f"trainer.devices={trainer.devices}: a run uses one device. Set it to 1.")
     trainer.accelerator = resolve_accelerator(str(trainer.accelerator))
     trainer.precision = resolve_precision(trainer.precision, trainer.accelerator)
     log.info("Device: %s, precision %s, %d threads", trainer.accelerator, trainer.precision, torch.get_num_threads())
 
 
 def resolve_accelerator(wanted: str) -> str:
-    """`auto`, `cpu`, `gpu`, `cuda` or `mps` → one that is here.
+    """`auto`, `cpu`, `gpu`, `cuda` or `mps` → `cpu`, `cuda` or `mps`, whichever this machine has.
 
-    `auto` is MPS on an Apple-silicon Mac, CUDA where there is one, else the CPU. Asking for one that is missing is
-    worth a warning, not a failure: the same command then works on every machine.
+    `auto` is MPS on a Mac with Apple silicon, CUDA with an NVIDIA GPU, otherwise the CPU. A missing accelerator is a
+    warning and not an error, so that the same command works on every machine.
 
     Raises:
-        ConfigError: none of these.
+        ConfigError: `wanted` is none of these.
     """
     if wanted not in ("auto", "cpu", "gpu", "cuda", "mps"):
         raise ConfigError(f"trainer.accelerator takes auto, cpu, gpu, cuda or mps, not {wanted!r}")
     available = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available(), "cpu": True}
     if wanted in ("auto", "gpu"):
-        best = next(name for name, here in available.items() if here)
+        best = next(name for name, usable in available.items() if usable)
         if wanted == "gpu" and best == "cpu":
-            log.warning("trainer.accelerator=gpu: there is no GPU here; training on the CPU instead")
+            log.warning("trainer.accelerator=gpu is not available here; training on the CPU instead")
         return best
     if not available[wanted]:
         log.warning("trainer.accelerator=%s is not available here; training on the CPU instead", wanted)
@@ -51,9 +51,9 @@ def resolve_accelerator(wanted: str) -> str:
 
 
 def resolve_precision(wanted: str | int, accelerator: str) -> str:
-    """`auto` → mixed bfloat16 on a CUDA device that computes in it, single precision elsewhere.
+    """`auto` → mixed bfloat16 on a CUDA device that supports it, single precision elsewhere.
 
-    MPS and CPUs run these small towers no faster in half precision, and single precision is bit-reproducible.
+    MPS and CPUs run these small towers no faster in half precision, and single precision is reproducible bit by bit.
     """
     if wanted != "auto":
         return str(wanted)
@@ -63,13 +63,13 @@ def resolve_precision(wanted: str | int, accelerator: str) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what a training step frees for the next step.
+    """Let the C library keep the memory that a training step frees for the next step.
 
-    glibc hands large freed blocks back to the system and asks for the same again a moment later, cleared page by page:
-    a fifth of the time of a training step on a CPU. Elsewhere this does nothing.
+    glibc returns large freed blocks to the system, which clears them page by page when they are allocated again. This
+    takes a fifth of a training step on a CPU. On systems without glibc this function does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3  # of malloc.h
+        trim_threshold, mmap_threshold = -1, -3  # from malloc.h
         mallopt(trim_threshold, 2**31 - 1)
-        mallopt(mmap_threshold, 32 * 2**20)  # the largest it takes
+        mallopt(mmap_threshold, 32 * 2**20)  # the largest value allowed

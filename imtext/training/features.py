@@ -1,4 +1,4 @@
-"""Cached features: what the frozen blocks of an image tower make of every picture, computed once and kept on disk."""
+"""Cached image features: the output of frozen blocks for every training picture, computed once and kept on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 
 from imtext.data.captions import fingerprint
 from imtext.data.datamodule import RetrievalDataModule
@@ -22,17 +22,17 @@ from imtext.models import ImageEncoder
 from imtext.training.stages import Plan
 
 log = logging.getLogger(__name__)
-BATCH = 64  # pictures at a time when computing
+BATCH = 64  # pictures per forward pass
 
 
 class FrozenFeatures:
-    """Features of pictures as a source of images for batches.
+    """Cached features as a source of images for batches.
 
     Args:
         features: row `v * len(rows) + n` is view v of the n-th picture in `rows`.
-        rows: which pictures of the whole source these are.
-        views: of each picture.
-        first_block: of the image tower that is still to be run on them.
+        rows: the rows of these pictures in the whole source.
+        views: number of variants of each picture.
+        first_block: the first block of the image tower that is applied to the features.
     """
 
     def __init__(self, features: CachedRows, rows: Sequence[int], views: int, first_block: int) -> None:
@@ -51,21 +51,21 @@ class FrozenFeatures:
 def cache_features(
     encoder: ImageEncoder, plan: Plan, data: RetrievalDataModule, device: torch.device, epochs: range
 ) -> dict[int, FrozenFeatures | None]:
-    """Compute the features of training pictures that the stages of a plan ask for, unless they are on disk already.
+    """Compute the image features that the stages of a plan need and that are not on disk yet.
 
-    They depend on the data, the weights of the frozen blocks, the preprocessing and the augmentation; a fingerprint of
-    these is their file's name. They do not depend on the training's seed, so trainings that differ in it share them.
-    The first view is the picture as evaluation sees it; the others are augmented.
+    Features depend on the data, the weights of the frozen blocks, the preprocessing and the augmentation. Their
+    fingerprint is the name of the file. They do not depend on the seed, so runs with different seeds share them.
+    The first view is the picture as in evaluation; the others are augmented.
 
     Args:
-        encoder: with the weights that stand still.
-        plan: says how many views of which blocks are wanted from which epoch on.
-        data: already set up.
+        encoder: with the weights of the frozen blocks.
+        plan: which blocks are frozen from which epoch on, and how many views are cached.
+        data: after `setup`.
         device: to compute on.
-        epochs: that are to be trained; what other stages ask for is left alone.
+        epochs: the epochs ahead, counted from 0; features of other stages are not computed.
 
     Returns:
-        For `RetrievalDataModule.features`: features, or None for pictures, by the epoch from which on they are wanted.
+        For `RetrievalDataModule.features`: by first epoch, the features, or None for pictures.
 
     Raises:
         DataError: too little disk space, or a folder that cannot be written.
@@ -76,6 +76,20 @@ def cache_features(
         else None
         for stage in plan.stages_in(epochs)
     }
+
+
+def digest_weights(blocks: Sequence[nn.Module]) -> str:
+    """A hash of the weights of blocks and of the modules that compute with them."""
+    digest = hashlib.sha256()
+    for block in blocks:
+        # The modules too: another tower may have the same weights.
+        digest.update(
+            f"{block} {[f'{type(each).__module__}.{type(each).__qualname__}' for each in block.modules()]}".encode()
+        )
+        for name, value in block.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _cached(
@@ -89,7 +103,7 @@ def _cached(
         str(rows),
         str(data.preprocess),
         str(data.augment),
-        _weights(encoder, blocks),
+        digest_weights(encoder.blocks[:blocks]),
         f"{blocks} {views} {device.type}",
     ]
     path = data.cache_dir / f"features-{fingerprint(parts)}.npy"
@@ -100,20 +114,7 @@ def _cached(
     return FrozenFeatures(CachedRows(path), rows, views, blocks)
 
 
-def _weights(encoder: ImageEncoder, blocks: int) -> str:
-    digest = hashlib.sha256()
-    for block in encoder.blocks[:blocks]:
-        # What is computed with the weights, in case another tower has the same.
-        digest.update(
-            f"{block} {[f'{type(each).__module__}.{type(each).__qualname__}' for each in block.modules()]}".encode()
-        )
-        for name, value in block.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-@torch.no_grad()  # not inference_mode: a tower moved to an accelerator in it could not learn any more
+@torch.no_grad()  # not inference_mode: parameters moved to another device in it cannot learn afterwards
 def _compute(
     encoder: ImageEncoder,
     blocks: int,
@@ -126,7 +127,7 @@ def _compute(
     encoder.eval().to(device)
 
     def features(view: int, some: Sequence[int]) -> npt.NDArray[np.float16]:
-        # Each view of a picture is the same in every training.
+        # The random choices of a view depend on nothing but its number and the row: every run has the same views.
         images = sources[view].batch(some, [np.random.default_rng([view, row]) for row in some])
         found: npt.NDArray[np.float16] = encoder.lower(images.to(device), blocks).half().cpu().numpy()
         return found

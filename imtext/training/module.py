@@ -1,4 +1,4 @@
-"""The training task: dual encoder + loss + metrics + optimizer."""
+"""What is trained: dual encoder, loss, metrics and optimizer as a Lightning module."""
 
 from __future__ import annotations
 
@@ -6,36 +6,20 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import Tensor
 
-from imtext.config.schema import instantiate
 from imtext.data.batch import Batch
-from imtext.data.datamodule import RetrievalDataModule
 from imtext.errors import CheckpointError
 from imtext.evaluation.metrics import RetrievalMetrics
-from imtext.losses.infonce import chance_loss, spread, total_loss
-from imtext.models import DualEncoder, LSTMEncoder
+from imtext.evaluation.spread import spread
+from imtext.losses import Loss, total_loss
+from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
 from imtext.tokenizer import Tokenizer
+from imtext.training.checkpoints import FORMAT
+from imtext.training.distributed import gather, world_size
 from imtext.training.optim import AdamW
 from imtext.training.stages import Plan
-
-FORMAT = 1  # of what we add to a checkpoint
-
-
-def build_model(settings: DictConfig, data: RetrievalDataModule) -> DualEncoder:
-    """The towers for a data set, with as many word embeddings as its vocabulary has words.
-
-    Args:
-        settings: of the model; its `vocab_size` is filled in.
-        data: already set up.
-    """
-    settings.text_encoder.vocab_size = data.tokenizer.vocabulary.size
-    model: DualEncoder = instantiate(settings)
-    if isinstance(words := model.text_encoder, LSTMEncoder) and words.word_init == "lsa":
-        words.start_from(data.word_vectors(words.word_embedding.embedding_dim))
-    return model
 
 
 class RetrievalModule(LightningModule):
@@ -43,14 +27,18 @@ class RetrievalModule(LightningModule):
 
     Args:
         model: the two towers.
-        loss: called with embeddings, ids and the logit scale; returns terms whose names end in `loss`.
+        loss: every term that it returns is minimised; its own parameters are trained with the model.
         optim: the optimizer recipe.
-        tokenizer: the vocabulary `model` was built for; travels inside the checkpoint.
-        preprocess: how pictures are prepared; travels inside the checkpoint.
-        plan: which blocks of the image tower learn in which epoch.
-        config: the resolved configuration in plain values; travels inside the checkpoint, so that nothing else
-            is needed to rebuild the model.
-        seed: of the training.
+        tokenizer: whose vocabulary `model` was built for; saved in the checkpoint.
+        preprocess: how pictures become model input; saved in the checkpoint.
+        plan: which blocks of the towers learn in which epoch.
+        config: the resolved configuration in plain values; saved in the checkpoint, so that nothing else is needed to
+            rebuild the model.
+        seed: of the run.
+
+    Attributes:
+        run_ids: by tracker, to continue the same run on resume; saved in the checkpoint.
+        overrides: of the command line, saved in the checkpoint to be repeated on resume; None without a command line.
     """
 
     model: DualEncoder
@@ -58,7 +46,7 @@ class RetrievalModule(LightningModule):
     def __init__(
         self,
         model: DualEncoder,
-        loss: nn.Module,
+        loss: Loss,
         optim: AdamW,
         tokenizer: Tokenizer,
         preprocess: Preprocess,
@@ -70,72 +58,76 @@ class RetrievalModule(LightningModule):
         self.model, self.loss, self.optim = model, loss, optim
         self.tokenizer, self.preprocess, self.plan = tokenizer, preprocess, plan
         self.config, self.seed = config or {}, seed
-        self.run_ids: dict[str, str] = {}  # of trackers, to be found again on resume
-        self.overrides: list[str] | None = None  # of the command line, to go on with; None: it was none
+        self.run_ids: dict[str, str] = {}
+        self.overrides: list[str] | None = None
         self.val_metrics, self.test_metrics = RetrievalMetrics(), RetrievalMetrics()
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Unit embeddings of a batch: images ``[B, D]``, captions ``[N, D]``."""
-        return self.model.encode_image(batch["image"], first_block=batch["first_block"]), self.model.encode_text(
-            batch["input_ids"], batch["attention_mask"]
-        )
+        images = self.model.encode_image(batch["image"], first_block=batch["first_block"])
+        if "text_features" in batch:
+            return images, self.model.encode_text_features(batch["text_features"])
+        return images, self.model.encode_text(batch["input_ids"], batch["attention_mask"])
 
     # ---- training
 
     def on_train_epoch_start(self) -> None:
-        """Freeze what the stage wants frozen; known from the epoch alone, so that resuming needs no memory of it."""
+        """Freeze blocks as the plan says for this epoch; the epoch alone decides, so resuming needs no memory of it."""
         if self.current_epoch + 1 == self.trainer.max_epochs:
             self.trainer.check_val_every_n_epoch = 1  # the last epoch is always measured, whatever the interval
         self.model.image_encoder.freeze(self.plan.frozen_blocks(self.current_epoch))
+        self.model.text_encoder.freeze(self.plan.frozen_text_blocks(self.current_epoch))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Draw this step's dropout from the seed and the step: an interrupted run goes on as if it never stopped."""
+        """Seed the dropout of this step by seed and step: a resumed run repeats what the interrupted one would do."""
         torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + batch_idx) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step of contrastive learning."""
-        images, texts = self.embed(batch)
-        ids, caption_ids = batch["image_id"], batch["caption_image_id"]
-        terms: dict[str, Tensor] = self.loss(images, texts, ids, caption_ids, self.model.logit_scale)
+        """One step of contrastive learning, with the captions and images of all processes as negatives."""
+        images, texts = map(gather, self.embed(batch))
+        image_id, caption_image_id = gather(batch["image_id"]), gather(batch["caption_image_id"])
+        terms = self.loss(images, texts, image_id, caption_image_id, self.model.logit_scale)
         loss = total_loss(terms)
-        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(ids))
-        with torch.no_grad():
-            matching = ids[:, None] == caption_ids[None, :]
-            similarity = images @ texts.T
-            health = {
-                "chance_loss": chance_loss(self.loss, ids, caption_ids),
-                "positive_similarity": similarity[matching].mean(),
-                "negative_similarity": similarity[~matching].mean(),
-                "image_spread": spread(images),
-                "text_spread": spread(texts),
-                "temperature": 1 / self.model.logit_scale.exp(),
-            }
-            if len(terms) > 1:
-                health |= terms
-        self.log_dict(
-            {f"train/{name}": value for name, value in health.items()},
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(ids),
-        )
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(image_id))
+        health = self._health(images, texts, image_id, caption_image_id)
+        if len(terms) > 1:
+            health |= terms
+        named = {f"train/{name}": value for name, value in health.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(image_id))
         return loss
 
+    @torch.no_grad()
+    def _health(self, images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor) -> dict[str, Tensor]:
+        """Figures that show whether a model learns: it must get below chance, and embeddings must not collapse."""
+        matching = image_id[:, None] == caption_image_id[None, :]
+        similarity = images @ texts.T
+        return {
+            "chance_loss": self.loss.chance(image_id, caption_image_id),
+            "positive_similarity": similarity[matching].mean(),
+            "negative_similarity": similarity[~matching].mean(),
+            "image_spread": spread(images),
+            "text_spread": spread(texts),
+            "temperature": 1 / self.model.logit_scale.exp(),
+        }
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Keep the temperature in bounds."""
+        """Keep the temperature and the parameters of the loss in bounds."""
         self.model.clamp_logit_scale()
+        self.loss.clamp()
 
     def configure_optimizers(self) -> Any:
-        """The recipe, spread over all steps of the training."""
-        optimizer, schedule = self.optim.build(self.model, int(self.trainer.estimated_stepping_batches))
+        """The recipe, with its schedule spread over all steps of the run."""
+        steps = int(self.trainer.estimated_stepping_batches)
+        optimizer, schedule = self.optim.build(self.model, self.loss, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     # ---- evaluation
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collect embeddings; log the loss too, to see over-fitting."""
+        """Collect embeddings; log the loss too, which shows overfitting."""
         images, texts = self._collect(self.val_metrics, batch)
         terms = self.loss(images, texts, batch["image_id"], batch["caption_image_id"], self.model.logit_scale)
-        self.log("val/loss", total_loss(terms), batch_size=len(images))
+        self.log("val/loss", total_loss(terms), batch_size=len(images), sync_dist=world_size() > 1)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect embeddings."""
@@ -147,16 +139,16 @@ class RetrievalModule(LightningModule):
         return images, texts
 
     def on_validation_epoch_end(self) -> None:
-        """Rank everything against everything."""
+        """Rank all pictures and captions of the validation split."""
         self._report("val", self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
-        """Rank everything against everything."""
+        """Rank all pictures and captions of the test split."""
         self._report("test", self.test_metrics)
 
     def _report(self, split: str, metrics: RetrievalMetrics) -> None:
         figures = metrics.compute()
-        if self.trainer.state.fn != "fit":  # not of every epoch
+        if self.trainer.state.fn != "fit":  # too slow for every epoch
             figures |= metrics.intervals()
         for name, value in figures.items():
             self.log(f"{split}/{name}", value, prog_bar=name == "rsum")
@@ -165,18 +157,19 @@ class RetrievalModule(LightningModule):
     # ---- checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add, in plain values, all that is needed to rebuild the model."""
+        """Add, in plain values, everything that is needed to rebuild the model."""
         checkpoint["imtext"] = {
             "format": FORMAT,
             "config": self.config,
             "tokenizer": self.tokenizer.to_json(),
+            "vocabulary": self.tokenizer.vocabulary.to_dict(),
             "preprocess": self.preprocess.to_dict(),
             "run_ids": self.run_ids,
             "overrides": self.overrides,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another vocabulary: its word embeddings would mean other words."""
+        """Refuse a checkpoint with another tokenizer: its ids would mean other words."""
         if checkpoint["imtext"]["tokenizer"] != self.tokenizer.to_json():
             raise CheckpointError(
                 "The checkpoint was trained with another vocabulary. Resume with the data settings of that run: "

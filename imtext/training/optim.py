@@ -1,37 +1,51 @@
-"""The optimizer: learning rates by tower and depth, and a schedule over the whole training."""
+"""The optimizer: learning rates by tower and depth, and a schedule over all steps of a run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from imtext.errors import ConfigError
+from imtext.losses import Loss
 from imtext.models import DualEncoder
 
 Schedule = Literal["cosine", "linear", "constant"]
-PARTS = ("image_encoder", "text_encoder", "projection")  # of a dual encoder, each with its learning rate
+
+
+@dataclass
+class _Group:
+    """Parameters with one learning rate and one weight decay."""
+
+    name: str
+    lr: float
+    weight_decay: float
+    params: list[nn.Parameter] = field(default_factory=list)
 
 
 class AdamW:
-    """AdamW (Loshchilov & Hutter, 2019) with warm-up and decay, as a recipe that is applied to a model.
+    """A recipe for AdamW (Loshchilov & Hutter, 2019) with warm-up and decay of the learning rate.
 
     Args:
         lr: the learning rate that the three scales multiply.
         image_encoder_lr_scale: for the image tower, which is usually pretrained.
-        text_encoder_lr_scale: for the text tower; from random weights it wants several times more.
-        projection_lr_scale: for both projections and the temperature.
-        weight_decay: on matrices only; norms, biases and the temperature are left alone.
-        betas: decay of the running means.
-        schedule: what becomes of the learning rate after warm-up: ``cosine`` or ``linear`` down to zero, or
-            ``constant``.
+        text_encoder_lr_scale: for the text tower; random weights need several times more.
+        projection_lr_scale: for both projections, the temperature and the parameters of the loss.
+        weight_decay: on matrices only; norms, biases and the temperature do not decay.
+        betas: decay rates of the running means.
+        schedule: of the learning rate after warm-up: ``cosine`` or ``linear`` down to zero, or ``constant``.
         warmup: share of all steps in which the learning rate grows from zero.
-        image_encoder_layer_decay: each block of the image tower learns at so many times the rate of the one above
-            it (1: all at the same); lower blocks know more general things, which are better left alone.
+        image_encoder_layer_decay: learning rate of a block of the image tower relative to the block above it; 1 for
+            equal rates. Lower blocks have learnt more general features, which should change less.
+        text_encoder_layer_decay: the same for the text tower.
+
+    Raises:
+        ConfigError: a value out of range.
     """
 
     def __init__(
@@ -45,9 +59,12 @@ class AdamW:
         schedule: Schedule = "cosine",
         warmup: float = 0.05,
         image_encoder_layer_decay: float = 1.0,
+        text_encoder_layer_decay: float = 1.0,
     ) -> None:
-        if not 0 < image_encoder_layer_decay <= 1:
-            raise ConfigError(f"optim.image_encoder_layer_decay is above 0 and at most 1: {image_encoder_layer_decay}")
+        self.layer_decay = {"image_encoder": image_encoder_layer_decay, "text_encoder": text_encoder_layer_decay}
+        for tower, decay in self.layer_decay.items():
+            if not 0 < decay <= 1:
+                raise ConfigError(f"optim.{tower}_layer_decay must be above 0 and at most 1, not {decay}")
         if lr <= 0:
             raise ConfigError(f"optim.lr must be above zero, not {lr}")
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
@@ -56,48 +73,54 @@ class AdamW:
             raise ConfigError(f"optim.warmup is a share of all steps, 0 ≤ warmup < 1, not {warmup}")
         if schedule not in get_args(Schedule):
             raise ConfigError(f"optim.schedule must be one of {', '.join(get_args(Schedule))}, not {schedule!r}")
-        self.lr, self.weight_decay = lr, weight_decay
-        scales = (image_encoder_lr_scale, text_encoder_lr_scale, projection_lr_scale)
-        self.lr_scale = dict(zip(PARTS, scales, strict=True))
-        self.betas = (float(betas[0]), float(betas[1]))
-        self.schedule, self.warmup, self.layer_decay = schedule, warmup, image_encoder_layer_decay
+        self.lr, self.weight_decay, self.betas = lr, weight_decay, (float(betas[0]), float(betas[1]))
+        self.lr_scale = {
+            "image_encoder": image_encoder_lr_scale,
+            "text_encoder": text_encoder_lr_scale,
+            "projection": projection_lr_scale,
+            "loss": projection_lr_scale,
+        }
+        self.schedule, self.warmup = schedule, warmup
 
-    def build(self, model: DualEncoder, total_steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
-        """Optimizer and per-step schedule for a `DualEncoder`.
+    def build(self, model: DualEncoder, loss: Loss, total_steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
+        """The optimizer, and the schedule that is stepped after every optimizer step.
 
-        Every parameter is in it from the first step on, frozen or not: a resumed training then finds the same
-        groups, and AdamW passes over parameters without gradient.
+        Every parameter is included from the first step on, frozen or not, so that a resumed run has the same groups.
+        AdamW skips parameters without a gradient.
+
+        Args:
+            model: its `parameter_group` names the group of each parameter.
+            loss: its parameters are the group ``loss``.
+            total_steps: of the whole run.
         """
-        depth = self._depth(model)
-        groups: dict[tuple[str, int, bool], list[nn.Parameter]] = {}
-        for name, parameter in model.named_parameters():
-            part = name.split(".")[0]
-            key = (part if part in self.lr_scale else "projection", depth.get(parameter, 0), parameter.ndim > 1)
-            groups.setdefault(key, []).append(parameter)
-        optimizer = torch.optim.AdamW(
-            [
-                {
-                    "name": f"{part}{f'_{below}_below' if below else ''}{'' if decay else '_no_decay'}",
-                    "params": parameters,
-                    "lr": self.lr * self.lr_scale[part] * self.layer_decay**below,
-                    "weight_decay": self.weight_decay if decay else 0.0,
-                }
-                for (part, below, decay), parameters in groups.items()
-            ],
-            lr=self.lr,
-            betas=self.betas,
-        )
+        groups: dict[str, _Group] = {}
+        for part, blocks_above, parameter in self._parameters(model, loss):
+            decays = parameter.ndim > 1
+            name = f"{part}{f'_{blocks_above}_below' if blocks_above else ''}{'' if decays else '_no_decay'}"
+            if name not in groups:
+                rate = self.lr * self.lr_scale[part] * self.layer_decay.get(part, 1) ** blocks_above
+                groups[name] = _Group(name, rate, self.weight_decay if decays else 0.0)
+            groups[name].params.append(parameter)
+        settings: list[dict[str, Any]] = [vars(group) for group in groups.values()]
+        optimizer = torch.optim.AdamW(settings, lr=self.lr, betas=self.betas)
         return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, total_steps))
 
-    def _depth(self, model: DualEncoder) -> dict[nn.Parameter, int]:
-        """How many blocks of the image tower lie above a parameter; nothing where all learn at the same rate."""
-        if self.layer_decay == 1:
-            return {}
-        blocks = [block for block in model.image_encoder.blocks if any(True for _ in block.parameters())]
-        return {parameter: below for below, block in enumerate(reversed(blocks)) for parameter in block.parameters()}
+    def _parameters(self, model: DualEncoder, loss: Loss) -> Iterator[tuple[str, int, nn.Parameter]]:
+        """Each parameter with the name of its group and the number of blocks above it."""
+        blocks_above: dict[nn.Parameter, int] = {}
+        for tower in (model.image_encoder, model.text_encoder):
+            blocks = [block for block in tower.blocks if any(True for _ in block.parameters())]
+            for above, block in enumerate(reversed(blocks)):
+                blocks_above |= dict.fromkeys(block.parameters(), above)
+        for name, parameter in model.named_parameters():
+            part = model.parameter_group(name)
+            by_depth = self.layer_decay.get(part, 1) < 1
+            yield part, blocks_above[parameter] if by_depth else 0, parameter
+        for parameter in loss.parameters():
+            yield "loss", 0, parameter
 
     def factor(self, step: int, total_steps: int) -> float:
-        """What the learning rates are multiplied with at a step."""
+        """The factor by which the schedule multiplies all learning rates at a step."""
         warmup_steps = round(self.warmup * total_steps)
         if step < warmup_steps:
             return (step + 1) / (warmup_steps + 1)

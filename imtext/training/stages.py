@@ -1,4 +1,4 @@
-"""The plan of a training: how much of the image tower learns when, and what is cached meanwhile."""
+"""The plan of a run: which blocks of the towers learn in which epoch, and which features are cached."""
 
 from __future__ import annotations
 
@@ -8,69 +8,81 @@ from typing import Literal
 
 from imtext.errors import ConfigError
 
+Blocks = int | Literal["all"]
+# The settings of a stage that count blocks → the tower they belong to.
+TOWERS = {"frozen_blocks": "image tower", "frozen_text_blocks": "text tower"}
+
 
 @dataclass(frozen=True)
 class Stage:
-    """Epochs in which the lower blocks of the image tower stand still.
+    """Epochs in which the lower blocks of the towers are frozen.
 
-    Frozen blocks make the same of the same picture every time. With `views` that is computed once and read from disk
-    from then on, so that an epoch costs only the blocks above, the text tower and the projections.
+    Frozen blocks have the same output for the same input every time. With `views` or `cache_text` it is computed once
+    and read from disk from then on, so that an epoch costs only what is above the frozen blocks.
 
     Args:
-        after_epochs: the stage begins after so many epochs, and lasts until the next one begins.
-        frozen_blocks: blocks of the image tower, counted from the picture, that keep their weights and their batch
-            statistics; ``all``, or 0 for none.
-        views: cached variants of each training picture, the first as it is, the others each augmented in its own way;
-            every epoch draws one of them. 0 caches nothing and augments anew in every epoch.
+        after_epochs: the stage begins after this many epochs and lasts until the next stage begins.
+        frozen_blocks: number of blocks of the image tower, counted from the picture, that keep their weights and
+            batch statistics; ``all``, or 0 for none.
+        views: cached variants of each training picture. The first is the picture without augmentation, the others are
+            augmented; every epoch draws one of them. 0 caches nothing and augments anew in every epoch.
+        frozen_text_blocks: number of blocks of the text tower, counted from the words, that keep their weights;
+            ``all``, or 0 for none.
+        cache_text: cache the features of the training captions; needs ``frozen_text_blocks=all``.
+
+    Raises:
+        ConfigError: a value out of range, or a cache without frozen blocks.
     """
 
     after_epochs: int = 0
-    frozen_blocks: int | Literal["all"] = 0
+    frozen_blocks: Blocks = 0
     views: int = 0
+    frozen_text_blocks: Blocks = 0
+    cache_text: bool = False
 
     def __post_init__(self) -> None:
         if self.after_epochs < 0 or self.views < 0:
-            raise ConfigError("after_epochs and views of a stage count from 0")
-        if isinstance(self.frozen_blocks, str) and self.frozen_blocks != "all":
-            raise ConfigError(f"frozen_blocks of a stage is `all` or a number, not {self.frozen_blocks!r}")
+            raise ConfigError("after_epochs and views of a stage must be 0 or more")
+        for name in TOWERS:
+            value = getattr(self, name)
+            if isinstance(value, str) and value != "all":
+                raise ConfigError(f"{name} of a stage must be `all` or a number, not {value!r}")
         if self.views and not self.frozen_blocks:
-            raise ConfigError(f"a stage with views={self.views} and frozen_blocks=0: only frozen blocks can be cached")
+            raise ConfigError(f"a stage with views={self.views} needs frozen_blocks: only frozen blocks can be cached")
+        if self.cache_text and not self.frozen_text_blocks:
+            raise ConfigError("a stage with cache_text=true needs frozen_text_blocks=all")
 
 
 class Plan:
-    """The stages of a training, in the order in which they begin.
+    """The stages of a run, in the order in which they begin.
 
     Args:
         stages: by name; without any, everything learns from the first epoch.
-        num_blocks: of the image tower.
+        num_image_blocks: number of blocks of the image tower.
+        num_text_blocks: number of blocks of the text tower.
+
+    Attributes:
+        stages: with the number of blocks in place of ``all``.
 
     Raises:
-        ConfigError: no stage at the beginning, two at once, or blocks frozen again that have learnt: what has been
-            cached of them, here and by other trainings, would belong to other weights.
+        ConfigError: no stage begins at epoch 0, two stages begin together, a tower has fewer blocks, or a stage
+            freezes blocks that have learnt: features cached by an earlier stage or run belong to other weights.
     """
 
-    def __init__(self, stages: Mapping[str, Stage | None] | None, num_blocks: int) -> None:
+    def __init__(self, stages: Mapping[str, Stage | None] | None, num_image_blocks: int, num_text_blocks: int) -> None:
         wanted = {name: stage for name, stage in (stages or {}).items() if stage is not None} or {"whole": Stage()}
+        sizes = {"frozen_blocks": num_image_blocks, "frozen_text_blocks": num_text_blocks}
         self.stages: dict[str, Stage] = {}
-        frozen_before, begun = num_blocks, -1
+        before = replace(Stage(after_epochs=0), **sizes)  # type: ignore[arg-type]
         for name, stage in sorted(wanted.items(), key=lambda item: item[1].after_epochs):
-            frozen = num_blocks if stage.frozen_blocks == "all" else int(stage.frozen_blocks)
-            if begun < 0 and stage.after_epochs > 0:
-                raise ConfigError(f"stages.{name}.after_epochs={stage.after_epochs}: no stage begins the training (0)")
-            if stage.after_epochs == begun:
-                raise ConfigError(f"stages.{name}.after_epochs={begun}: another stage begins there")
-            if not 0 <= frozen <= num_blocks:
-                raise ConfigError(f"stages.{name}.frozen_blocks={frozen}: the image tower has {num_blocks} blocks")
-            if frozen > frozen_before:
-                raise ConfigError(
-                    f"stages.{name}.frozen_blocks={frozen}: {frozen_before} were frozen before it, and blocks that "
-                    "have learnt cannot be frozen again"
-                )
-            self.stages[name] = replace(stage, frozen_blocks=frozen)
-            frozen_before, begun = frozen, stage.after_epochs
+            if not self.stages and stage.after_epochs > 0:
+                raise ConfigError(f"stages.{name}.after_epochs={stage.after_epochs}: one stage must begin at 0")
+            if self.stages and stage.after_epochs == before.after_epochs:
+                raise ConfigError(f"stages.{name}.after_epochs={stage.after_epochs}: another stage begins there")
+            before = self.stages[name] = _resolved(name, stage, sizes, before)
 
     def stages_in(self, epochs: range) -> list[Stage]:
-        """The stages that a range of epochs, counted from 0, passes through."""
+        """The stages of a range of epochs, counted from 0."""
         return [self.stages[name] for name in dict.fromkeys(self.name_at(epoch) for epoch in epochs)]
 
     def name_at(self, epoch: int) -> str:
@@ -78,5 +90,27 @@ class Plan:
         return [name for name, stage in self.stages.items() if stage.after_epochs <= epoch][-1]
 
     def frozen_blocks(self, epoch: int) -> int:
-        """How many blocks of the image tower stand still in an epoch, counted from 0."""
+        """Number of frozen blocks of the image tower in an epoch, counted from 0."""
         return int(self.stages[self.name_at(epoch)].frozen_blocks)
+
+    def frozen_text_blocks(self, epoch: int) -> int:
+        """Number of frozen blocks of the text tower in an epoch, counted from 0."""
+        return int(self.stages[self.name_at(epoch)].frozen_text_blocks)
+
+
+def _resolved(name: str, stage: Stage, sizes: dict[str, int], before: Stage) -> Stage:
+    """A stage with numbers in place of ``all``, checked against the towers and the stage before it."""
+    frozen: dict[str, int] = {}
+    for setting, tower in TOWERS.items():
+        value, size, earlier = getattr(stage, setting), sizes[setting], getattr(before, setting)
+        frozen[setting] = number = size if value == "all" else int(value)
+        if not 0 <= number <= size:
+            raise ConfigError(f"stages.{name}.{setting}={number}: the {tower} has {size} blocks")
+        if number > earlier:
+            raise ConfigError(
+                f"stages.{name}.{setting}={number}: only {earlier} are frozen in the stage before, and blocks that "
+                "have learnt cannot be frozen again"
+            )
+    if stage.cache_text and frozen["frozen_text_blocks"] < sizes["frozen_text_blocks"]:
+        raise ConfigError(f"stages.{name}.cache_text=true needs stages.{name}.frozen_text_blocks=all")
+    return replace(stage, **frozen)  # type: ignore[arg-type]

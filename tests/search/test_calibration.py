@@ -1,55 +1,35 @@
-"""Relevance says what it promises: how often a picture with such scores is the right one."""
+"""From scores to probabilities, with given weights."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from imtext.search.calibration import Calibration, calibrate
+from imtext.search.calibration import PRIOR_PICTURES, Calibration, sigmoid
+
+CALIBRATION = Calibration(2.0, 10.0, -1.0, 0.1, 0.5, 0.5, 0.0, [[0.1, 0.2, 3.0]])
 
 
-def made_up(separation: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of 200 pictures and 400 texts; the matching ones are higher by `separation` standard deviations."""
-    rng = np.random.default_rng(seed)
-    answers = np.arange(400) // 2
-    scores = rng.normal(0.1, 0.1, (400, 200))
-    scores += rng.normal(0, 0.05, (400, 1))  # vague texts lie close to everything
-    scores[np.arange(400), answers] += 0.1 * separation
-    return scores, answers
+def test_relevance_is_logistic_in_score_and_margin() -> None:
+    scores = np.array([[0.2, 0.4]])
+    usual = (0.3 * 80 + 0.1 * PRIOR_PICTURES) / (80 + PRIOR_PICTURES)
+    expected = 1 / (1 + np.exp(-(2 * scores + 10 * (scores - usual) - 1)))
+    np.testing.assert_allclose(CALIBRATION.relevance(scores, 0.3, 80), expected)
 
 
-def test_calibrated() -> None:
-    one = calibrate(*made_up(3))
-    assert one.error < 0.03
-    for predicted, observed, count in one.reliability:
-        if count > 100:
-            assert predicted == pytest.approx(observed, abs=0.1)
+def test_a_single_picture_does_not_count_as_usual() -> None:
+    """One excellent picture alone is its own mean; it must not look ordinary because of that."""
+    only_margin = replace(CALIBRATION, score_weight=0.0, bias=0.0)
+    assert float(only_margin.relevance(np.array(0.9), 0.9, 1)) > 0.95
 
 
-def test_no_good_match() -> None:
-    clear, unclear = calibrate(*made_up(6)), calibrate(*made_up(0.5))
-    assert clear.refused > 0.9
-    assert unclear.refused < 0.4
-    best = clear.relevance(np.array([0.8, 0.1]), 0.1, 100)
-    assert best[0] > clear.min_relevance > 0.5 > best[1]
+def test_round_trip() -> None:
+    assert Calibration(**CALIBRATION.to_dict()) == CALIBRATION
 
 
-def test_relevance_counts_from_what_is_usual() -> None:
-    one = calibrate(*made_up(3))
-    specific, vague = (float(one.relevance(np.array(0.4), usual, 1000)) for usual in (0.1, 0.35))
-    assert specific > vague
-
-
-def test_a_handful_of_pictures_is_not_usual() -> None:
-    """One excellent picture alone is its own mean; it must not look ordinary for that."""
-    one = Calibration(0.0, 10.0, 0.0, 0.1, 0.5, 0.5, 0.0, [])
-    assert float(one.relevance(np.array(0.9), 0.9, 1)) > 0.95
-
-
-def test_same_seed_same_result() -> None:
-    assert calibrate(*made_up(2)) == calibrate(*made_up(2))
-
-
-def test_too_few() -> None:
-    with pytest.raises(ValueError, match="takes 20"):
-        calibrate(np.zeros((5, 5)), np.arange(5))
+def test_sigmoid_does_not_overflow() -> None:
+    with np.errstate(all="raise"):
+        np.testing.assert_allclose(sigmoid(np.array([-1e4, 0, 1e4])), [0, 0.5, 1])
+    assert float(sigmoid(np.array(1.0))) == pytest.approx(1 / (1 + np.exp(-1)))

@@ -1,4 +1,4 @@
-"""What people type."""
+"""Queries as users type them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from imtext.errors import SearchError
 from imtext.search import Encoder
-from imtext.search.query import Term, embed_queries, is_unknown, parse_query
+from imtext.search.query import Term, embed_queries, parse_query, picture_query, query_notes
 from tests.conftest import picture
 
 
@@ -31,7 +31,7 @@ def test_parse(query: str, expected: list[tuple[str, float]]) -> None:
     assert [(term.text, term.weight) for term in parse_query(query)] == expected
 
 
-def test_blanks_take_no_time() -> None:
+def test_many_blanks_are_split_quickly() -> None:
     query, started = "a" + " " * 1990 + "b", time.perf_counter()
     for _ in range(200):
         assert parse_query(query)[0].text == query
@@ -43,7 +43,7 @@ def test_blanks_take_no_time() -> None:
     [
         ("", "empty"),
         ("  + - ", "empty"),
-        ("0:dog", "weight lies above 0"),
+        ("0:dog", "weight must be above 0"),
         ("1000:dog", "at most 100"),
         ("x" * 3000, "3,000 characters; the limit is 2,000"),
         (" + ".join("abcdefghijklmnopqrstuvwxyz"), "26 parts; the limit is 16"),
@@ -57,13 +57,13 @@ def test_refused(query: str, message: str) -> None:
         parse_query(query)
 
 
-def test_strangers_cannot_open_files(tmp_path: Path) -> None:
+def test_clients_cannot_open_files(tmp_path: Path) -> None:
     path = str(picture(tmp_path / "secret.png", 0))
     assert parse_query(path)[0].picture is not None
     assert parse_query(path, pictures=False) == [Term(path, None, 1)]
 
 
-def test_signs_in_a_name(tmp_path: Path) -> None:
+def test_signs_in_a_file_name(tmp_path: Path) -> None:
     path = picture(tmp_path / "photo - Copy + 2.png", 0)
     assert parse_query(f" {path} ") == [Term(None, path, 1)]
     assert len(parse_query(str(path), pictures=False)) == 3
@@ -72,8 +72,8 @@ def test_signs_in_a_name(tmp_path: Path) -> None:
 def test_arithmetic(encoder: Encoder, tmp_path: Path) -> None:
     path = picture(tmp_path / "one.png", 0)
     words = encoder.encode_texts(["red", "blue"])
-    combined = embed_queries([parse_query(f"red + {path} - 2:blue")], encoder)[0]
-    image = embed_queries([parse_query(str(path))], encoder)[0]
+    combined = embed_queries([parse_query(f"red + {path} - 2:blue")], encoder)[0].vector
+    image = embed_queries([parse_query(str(path))], encoder)[0].vector
     expected = words[0] + image - 2 * words[1]
     np.testing.assert_allclose(combined, expected / np.linalg.norm(expected), atol=1e-5)
 
@@ -87,7 +87,29 @@ def test_nothing_but_unknown_words(encoder: Encoder, tmp_path: Path) -> None:
     path = picture(tmp_path / "one.png", 0)
     unknown = {"xyzzy": True, "Xyzzy, plugh! - zorkmid": True, "?!": True, "red xyzzy": False, "red - xyzzy": False}
     for query, expected in (unknown | {f"xyzzy + {path}": False, str(path): False}).items():
-        assert is_unknown(parse_query(query), encoder) == expected, query
+        assert embed_queries([parse_query(query)], encoder)[0].known != expected, query
+
+
+def test_only_text_is_calibrated(encoder: Encoder, tmp_path: Path) -> None:
+    path = picture(tmp_path / "one.png", 0)
+    queries = embed_queries([parse_query(query) for query in ("red - blue", f"red + {path}", str(path))], encoder)
+    assert [query.calibrated for query in queries] == [True, False, False]
+    assert queries[1].terms == tuple(parse_query(f"red + {path}"))
+    of_picture = picture_query(queries[2].vector)
+    assert (of_picture.calibrated, of_picture.known, of_picture.terms) == (False, True, ())
+
+
+def test_words_that_are_not_read(encoder: Encoder) -> None:
+    limit = encoder.tokenizer.vocabulary.max_length
+    long = "red " * (limit - 2) + "blue xyzzy"
+    (query,) = embed_queries([parse_query(f"zorkmid plugh + zorkmid - {long}")], encoder)
+    assert query.unknown_words == ("zorkmid", "plugh")
+    assert query.cut_words == ("blue", "xyzzy")
+    assert query_notes(query.terms, encoder.tokenizer) == [
+        "Words not in the model's vocabulary: zorkmid, plugh",
+        f"The query is longer than the model reads ({limit} tokens); not read: blue xyzzy",
+    ]
+    assert query_notes(parse_query("a red circle"), encoder.tokenizer) == []
 
 
 def test_broken_picture(encoder: Encoder, tmp_path: Path) -> None:

@@ -1,257 +1,138 @@
-"""An index: a folder with a store, the bundle its vectors were made with, and the matrix that is searched."""
+"""An index: pictures that can be searched, and that follow what changes on disk."""
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+import numpy as np
 
 from imtext.errors import SearchError
-from imtext.search.bundle import MANIFEST, Bundle, copy_bundle, is_replaceable, load_bundle
-from imtext.search.encoder import Embeddings, Encoder
-from imtext.search.index import sync
-from imtext.search.query import Term, embed_queries, is_unknown
-from imtext.search.store.matrix import Matrix, open_matrix
-from imtext.search.store.sqlite import SQLiteStore
+from imtext.search.bundle import Bundle, load_bundle
+from imtext.search.encoder import Encoder
+from imtext.search.index import sources as looking
+from imtext.search.index.apply import Progress, Report, apply_changes, no_progress
+from imtext.search.index.changes import Changes, compare
+from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
+from imtext.search.query import Query, Term, embed_queries
+from imtext.search.ranking import Candidates, Reranker, rank, relevant, retrieval_depth
+from imtext.search.results import SearchResult
+from imtext.search.store.location import open_store
+from imtext.search.store.protocol import Neighbors
 
-ROWS, VECTORS, LOCK, BUNDLE = "index.sqlite", "vectors.cache", "writer.lock", "bundle"
 MAX_TOP_K = 1_000
-EMPTIED = "has no pictures any more; --allow-empty removes them"
-
-
-def default_index() -> Path:
-    """Where an index lies unless another place is named: `IMTEXT_INDEX`, or the user's data folder."""
-    if named := os.environ.get("IMTEXT_INDEX"):
-        return Path(named).expanduser().absolute()
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Application Support/imtext/index"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "imtext" / "index"
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """One picture found.
-
-    Attributes:
-        path: of its file; with copies, the first by name.
-        score: similarity, -1 … 1.
-        relevance: how likely it is what the query describes, 0 … 1; None for queries with pictures in them, which
-            nothing was learnt about, and for bundles without calibration.
-        id: the hash of its content; empty for a picture that is in no index.
-        copies: other files with the same content.
-    """
-
-    path: str
-    score: float
-    relevance: float | None
-    id: str = ""
-    copies: tuple[str, ...] = ()
 
 
 class Index:
-    """A searchable collection of pictures; reading it is safe from several threads, and while another process writes.
+    """A searchable collection of pictures.
+
+    It may be read from several threads, and while another process writes.
 
     Args:
         folder: of an index made by `Index.create`.
         threads: for embedding; None: as many as there are cores.
-        follow: look for new commits before every search. A server looks by itself, in the background.
+        follow: look for new commits before every search. A server passes False and calls `refresh` in the background.
+        reranker: scores the best candidates of every search again.
 
     Raises:
         SearchError: there is none, or it is damaged.
         BundleError: its bundle is damaged.
     """
 
-    def __init__(self, folder: Path, threads: int | None = None, follow: bool = True) -> None:
-        self.folder, self.follow = folder, follow
-        self.store = SQLiteStore(folder / ROWS)
-        self._written = folder / ROWS, folder / BUNDLE / MANIFEST
-        self._identity = self._inodes()
+    def __init__(
+        self, folder: Path, threads: int | None = None, follow: bool = True, reranker: Reranker | None = None
+    ) -> None:
+        self.folder, self.follow, self.reranker = folder, follow, reranker
+        self.store = open_store(folder)
+        self._bundle_stamp = bundle_stamp(folder)
         self.bundle = load_bundle(folder / BUNDLE)
         if self.bundle.embed_dim != self.store.embed_dim:
-            raise SearchError(f"{folder} was left half rebuilt. Finish it: imtext index --rebuild --bundle <bundle>")
+            raise SearchError(
+                f"A rebuild of {folder} was interrupted. Finish it: imtext index --rebuild --bundle <bundle>"
+            )
         self.encoder = Encoder(self.bundle, threads)
-        self._matrix: Matrix | None = None
-        self._lock = threading.Lock()
 
     @classmethod
-    def create(cls, folder: Path, bundle: Bundle, rebuild: bool = False) -> Index:
-        """Open an index for writing, made first if there is none.
-
-        Args:
-            folder: of the index.
-            bundle: what pictures are embedded with; the index keeps a copy, so that it needs nothing else.
-            rebuild: throw away what was embedded, and remember only what files there were.
-
-        Raises:
-            SearchError: it was made with another bundle, the folder holds something else, or another process writes.
-        """
-        if not (folder / ROWS).exists():
-            own = (LOCK, BUNDLE, VECTORS, ROWS, ".")  # and what was left of them by a killed process
-            if folder.exists() and not all(path.name.startswith(own) for path in folder.iterdir()):
-                raise SearchError(f"{folder} holds other files; choose an empty or a new folder for the index")
-            folder.mkdir(parents=True, exist_ok=True)
-        if rebuild or not (folder / ROWS).exists():
-            with _only_writer(folder):
-                if not (folder / ROWS).exists():
-                    copy_bundle(bundle, folder / BUNDLE)
-                    SQLiteStore(folder / ROWS, bundle.embed_dim).close()
-                elif rebuild:
-                    _empty(folder, bundle)
-        if (made_with := load_bundle(folder / BUNDLE).fingerprint) != bundle.fingerprint:
-            raise SearchError(
-                f"The index in {folder} was made with another model ({made_with}, not {bundle.fingerprint}): "
-                "their vectors cannot be compared. Leave --bundle away to go on with its own, add --rebuild to "
-                "embed everything anew, or choose another --index"
-            )
-        SQLiteStore(folder / ROWS, bundle.embed_dim).close()
+    def create(cls, folder: Path, bundle: Bundle, rebuild: bool = False, store: str | None = None) -> Index:
+        """Open an index for writing, made first if there is none; see `create_index` for arguments and errors."""
+        create_index(folder, bundle, rebuild, store)
         return cls(folder)
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Is there an index in this folder?"""
+        return is_index(folder)
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
 
     # ---- writing
 
-    def compare(self, sources: Sequence[str] = ()) -> sync.Changes:
+    def compare(self, sources: Sequence[str] = ()) -> Changes:
         """What `update` would do, without doing it."""
-        found = self._find(sources)
-        found.refused |= dict.fromkeys(self._emptied(found), EMPTIED)
-        return sync.compare(self.store, found)
+        found = looking.look(self.store, sources)
+        looking.refuse_emptied(self.store, found)
+        return compare(self.store, found)
 
     def update(
         self,
         sources: Sequence[str] = (),
-        progress: Callable[[int, int, str], None] = lambda done, total, path: None,
+        progress: Progress = no_progress,
         allow_empty: bool = False,
         files: Sequence[str] = (),
-    ) -> sync.Report:
+    ) -> Report:
         """Follow the sources: add, update, rename and remove.
 
         Args:
-            sources: as for `sync.find`; none: all that were ever given.
-            progress: called with files done, files to do and the present one's path.
-            allow_empty: believe a folder that has lost all its pictures, and a source that is not there any more.
+            sources: as for `find`; none: all that were ever named.
+            progress: called with the number of files done, the number to do, and the path of the last one done.
+            allow_empty: remove the pictures of a folder that no longer has any, and of a source that no longer exists.
             files: paths, as in a list; one that is missing is refused.
 
         Raises:
             SearchError: another process is writing, a source is missing, a folder that was named is suddenly empty,
-                or the index was made anew since it was opened.
+                or the index was rebuilt since it was opened.
+            StoreError: the store cannot be written; what was committed before is kept.
         """
-        with _only_writer(self.folder):
-            self._require(self._identity == self._inodes())
-            self._tidy()
-            found = self._find(sources, files)
+        with only_writer(self.folder):
+            self._require(is_index(self.folder) and bundle_stamp(self.folder) is not None and not self.replaced())
+            tidy(self.folder)
+            self.store.tidy()
+            found = looking.look(self.store, sources, files)
             if allow_empty:
                 found.believe_missing()
-            elif emptied := self._emptied(found):
-                if not found.everything:
-                    raise SearchError(
-                        f"{emptied[0]} has no pictures any more, but the index knows some of it. Is a drive not "
-                        "mounted? To remove them, add --allow-empty"
-                    )
-                found.refused |= dict.fromkeys(emptied, EMPTIED)  # it keeps none of the others from being followed
-            changes = sync.compare(self.store, found)
-            bare = [path for path in found.bare if not any(True for _ in self.store.files(path))]
-            kept = [path for path in self._absolute(sources) if path not in bare]
-            self.store.remember(kept, forget=found.missing if allow_empty else [])
-            done, total = 0, len(changes.new) + len(changes.changed)
-
-            def count(number: int, path: str) -> None:
-                nonlocal done
-                done += number
-                progress(done, total, path)
-
-            report = sync.apply(self.store, self.encoder, changes, count)
-            report.bare = bare
-            self.matrix()  # so that the first search need not make it
+            else:
+                looking.require_pictures(self.store, found)
+            changes = compare(self.store, found)
+            without_pictures = looking.remember(self.store, sources, found, forget_missing=allow_empty)
+            report = apply_changes(self.store, self.encoder, changes, progress)
+            report.without_pictures = without_pictures
+            self._follow()  # so that the first search need not take up the changes
         return report
-
-    def _find(self, given: Sequence[str], files: Sequence[str] = ()) -> sync.Found:
-        if given or files:
-            return sync.find(given, files=files)
-        if not (remembered := self.store.sources()) and not any(True for _ in self.store.files()):
-            raise SearchError("Nothing has been indexed yet. Name a folder: imtext index ~/Pictures")
-        found = sync.find(remembered, again=True)
-        found.everything = True
-        return found
-
-    def _emptied(self, found: sync.Found) -> list[str]:
-        """Folders without a picture of which the index knows some; not those that cannot be listed."""
-        return [
-            folder
-            for folder in found.folders
-            if folder not in found.refused
-            and not any(path.startswith(folder.rstrip(os.sep) + os.sep) for path in found.files)
-            and any(True for _ in self.store.files(folder))
-        ]
-
-    def _tidy(self) -> None:
-        """Remove what processes that are no more had begun to write."""
-        import psutil  # only here: a search need not wait for it
-
-        for path in self.folder.iterdir():
-            begun = re.fullmatch(rf"({VECTORS}|\.{BUNDLE}\.unfinished|\.{BUNDLE}\.old)\.(\d{{1,9}})(\.\d+)?", path.name)
-            if begun and not psutil.pid_exists(int(begun[2])):
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
-
-    @staticmethod
-    def _absolute(sources: Sequence[str]) -> list[str]:
-        """So that they mean the same from another folder; a list on standard input is gone once it was read."""
-        return [os.path.abspath(os.path.expanduser(source)) for source in sources if source != "-"]
 
     # ---- reading
 
     def __len__(self) -> int:
         return self.store.count()
 
-    def matrix(self) -> Matrix:
-        """All vectors, of the last commit; with `follow` off, of the last `refresh`.
+    def replaced(self) -> bool:
+        """Was the index rebuilt since it was opened, or can it no longer see new commits? Costs two `stat` calls."""
+        stamp = bundle_stamp(self.folder)
+        return self.store.replaced() or (stamp is not None and stamp != self._bundle_stamp)
 
-        Raises:
-            SearchError: with `follow`, the index was made anew since it was opened.
-        """
+    def refresh(self) -> bool:
+        """Take up what was committed since the last refresh; True if there was something new."""
+        return self.store.refresh()
+
+    def _follow(self) -> None:
         if self.follow:
             self._require(not self.replaced())
-        if self.follow or self._matrix is None:
             self.refresh()
-        assert self._matrix is not None
-        return self._matrix
-
-    def replaced(self) -> bool:
-        """Has this folder become another index, made anew with `rebuild`?
-
-        Or was a file written to that this process may only take as it is?
-        """
-        now = self._inodes()
-        return now is not None and now != self._identity
-
-    def _inodes(self) -> tuple[int, ...] | None:
-        """Of rows and bundle, which `rebuild` puts in their places one after the other."""
-        try:
-            rows, bundle = (path.stat() for path in self._written)
-        except OSError:
-            return None
-        state = (rows.st_size, rows.st_mtime_ns) if self.store.immutable else ()
-        return rows.st_ino, bundle.st_ino, *state
 
     def _require(self, same: bool) -> None:
         if not same:
-            raise SearchError(f"The index in {self.folder} was written anew since it was opened; open it again")
-
-    def refresh(self) -> bool:
-        """Take up what was committed since; True if there was something."""
-        with self._lock:
-            if self._matrix is not None and self._matrix.version == self.store.version():
-                return False
-            self._matrix = open_matrix(self.folder / VECTORS, self.store)
-            return True
+            raise SearchError(f"The index in {self.folder} was rebuilt since it was opened; open it again")
 
     def search(self, terms: Sequence[Term], top_k: int = 10, min_relevance: float = 0.0) -> list[SearchResult]:
         """The best pictures for one query, best first.
@@ -259,7 +140,7 @@ class Index:
         Args:
             terms: of `parse_query`.
             top_k: at most this many.
-            min_relevance: leave out what is less likely than this; what has no relevance stays.
+            min_relevance: leave out results that are less likely; those without a relevance stay.
 
         Raises:
             SearchError: `top_k` out of bounds, or a query that cannot be embedded.
@@ -269,76 +150,37 @@ class Index:
     def search_batch(
         self, queries: Sequence[Sequence[Term]], top_k: int = 10, min_relevance: float = 0.0
     ) -> list[list[SearchResult]]:
-        """Like `search` for many queries, which share the pass over all vectors."""
-        texts = [all(term.picture is None for term in terms) for terms in queries]
-        found = self.nearest(embed_queries(queries, self.encoder), top_k, min_relevance, texts)
-        for row, terms in enumerate(queries):
-            if is_unknown(terms, self.encoder):  # then nothing is likely, whatever the scores are
-                found[row] = [replace(one, relevance=0.0) for one in found[row] if min_relevance <= 0]
-        return found
+        """Like `search` for many queries, which share one pass over all vectors."""
+        return self.search_queries(embed_queries(queries, self.encoder), top_k, min_relevance)
 
-    def nearest(
-        self, vectors: Embeddings, top_k: int, min_relevance: float = 0.0, calibrated: Sequence[bool] | None = None
+    def search_queries(
+        self, queries: Sequence[Query], top_k: int = 10, min_relevance: float = 0.0
     ) -> list[list[SearchResult]]:
-        """The best pictures for query vectors ``[Q, embed_dim]``; `calibrated`: which of them came from text alone."""
+        """Like `search_batch` for queries that are embedded already, such as pictures (`picture_query`).
+
+        Raises:
+            SearchError: `top_k` out of bounds.
+        """
         if not 1 <= top_k <= MAX_TOP_K:
             raise SearchError(f"top_k must be between 1 and {MAX_TOP_K:,}, not {top_k}")
-        matrix = self.matrix()
-        places, scores = matrix.top_k(vectors, top_k)
-        calibration = self.bundle.calibration
-        found = []
-        for row, (where, score) in enumerate(zip(places, scores, strict=True)):
-            relevance: list[float | None] = [None] * len(where)
-            if calibration is not None and (calibrated is None or calibrated[row]):
-                usual = float(matrix.mean @ vectors[row])
-                relevance = [float(one) for one in calibration.relevance(score, usual, len(matrix.ids))]
-            held = self.store.held(matrix.ids[where].tolist())
-            results = []
-            for place, similarity, likely in zip(where, score, relevance, strict=True):
-                files = held.get(int(matrix.ids[place]))  # none: removed a moment ago
-                if files and (likely is None or likely >= min_relevance):
-                    first, *copies = files
-                    results.append(
-                        SearchResult(
-                            first.path,
-                            float(similarity),
-                            likely,
-                            first.content.hex(),
-                            tuple(one.path for one in copies),
-                        )
-                    )
-            found.append(results)
-        return found
+        self._follow()
+        vectors = np.array([query.vector for query in queries], dtype=np.float32)
+        neighbors = self.store.nearest(vectors, retrieval_depth(top_k, self.reranker))
+        return [
+            relevant(self._ranked(query, neighbors, row, top_k), min_relevance) for row, query in enumerate(queries)
+        ]
 
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    try:
-        with FileLock(folder / LOCK).acquire(timeout=0):
-            yield
-    except Timeout:
-        raise SearchError(f"Another process is indexing into {folder}; wait for it, then try again") from None
-
-
-def _empty(folder: Path, bundle: Bundle) -> None:
-    """Put an index without pictures in place of the one that is there; killed at any moment, its sources are kept.
-
-    So are the names of its files: those of a list on standard input are written nowhere else.
-    """
-    before = SQLiteStore(folder / ROWS)
-    sources = before.sources()
-    files = [sync.unread(file.path, "not embedded anew yet") for file in before.files()]
-    before.close()
-    fresh = folder / f"{ROWS}.fresh"
-    fresh.unlink(missing_ok=True)
-    after = SQLiteStore(fresh, bundle.embed_dim)
-    after.remember(sources)
-    after.commit(files=files)
-    after.close()
-    for name in (f"{ROWS}-wal", f"{ROWS}-shm", VECTORS):
-        (folder / name).unlink(missing_ok=True)
-    fresh.replace(folder / ROWS)
-    if (folder / BUNDLE).resolve() != bundle.path.resolve():
-        if not is_replaceable(folder / BUNDLE):
-            shutil.rmtree(folder / BUNDLE, ignore_errors=True)  # half a bundle, which nothing may be written over
-        copy_bundle(bundle, folder / BUNDLE)
+    def _ranked(self, query: Query, neighbors: Neighbors, row: int, top_k: int) -> list[SearchResult]:
+        ids = neighbors.ids[row].tolist()
+        held = self.store.held(ids)
+        present = [place for place, id in enumerate(ids) if id in held]  # the others were removed a moment ago
+        files = [held[ids[place]] for place in present]
+        mean = float(neighbors.mean @ query.vector)
+        paths = [first.path for first, *_ in files]
+        candidates = Candidates(paths, neighbors.scores[row][present], mean, neighbors.size)
+        results = []
+        for match in rank(query, candidates, self.bundle.calibration, top_k, self.reranker):
+            first, *copies = files[match.place]
+            others = tuple(file.path for file in copies)
+            results.append(SearchResult(first.path, match.score, match.relevance, first.content.hex(), others))
+        return results

@@ -1,7 +1,10 @@
-"""The index over HTTP: an API and a page. Torch-free; `imtext serve` runs it, `create_app` is for any ASGI server."""
+"""The index over HTTP: an API and a page. `imtext serve` runs it, `create_app` is for any ASGI server."""
 
-from imtext.search.server.app import create_app
-from imtext.search.server.guard import Limits
-from imtext.search.server.run import serve
+from imtext.extras import needs
+
+with needs("serve"):
+    from imtext.search.server.app import create_app
+    from imtext.search.server.limits import Limits
+    from imtext.search.server.run import serve
 
 __all__ = ["Limits", "create_app", "serve"]

@@ -1,4 +1,4 @@
-"""Opportunistic batching: what arrives while a batch is being worked on makes the next one."""
+"""Opportunistic batching: requests that arrive while a batch is processed form the next batch."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 
 class BusyError(Exception):
-    """As many wait already as may."""
+    """The queue is full."""
 
 
-class Batcher(Generic[Asked, Answer]):
-    """Runs one function in one thread, over as many requests at a time as have come.
+class Batcher(Generic[Request, Response]):
+    """Runs one function in one thread, over all requests that have arrived, up to a maximum.
 
-    Nobody waits for company: a single request is worked on at once, and only under load do batches grow.
+    A single request is processed at once; batches only grow under load.
 
     Args:
-        work: requests → an answer or an exception for each, in order.
-        max_batch: requests of one call at most.
-        max_waiting: requests that may wait for the next call.
+        work: requests → a response or an exception for each, in order.
+        max_batch: most requests of one call.
+        max_waiting: most requests that may wait for the next call.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Asked]], Sequence[Answer | Exception]], max_batch: int, max_waiting: int
+        self, work: Callable[[Sequence[Request]], Sequence[Response | Exception]], max_batch: int, max_waiting: int
     ) -> None:
         self._work, self.max_batch, self.max_waiting = work, max_batch, max_waiting
-        self._waiting: deque[tuple[Asked, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[tuple[Request, asyncio.Future[Response]]] = deque()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._running: asyncio.Task[None] | None = None
 
@@ -42,46 +42,46 @@ class Batcher(Generic[Asked, Answer]):
 
     @property
     def full(self) -> bool:
-        """Would `submit` refuse now?"""
+        """Whether `submit` would refuse a request now."""
         return len(self._waiting) >= self.max_waiting
 
-    async def submit(self, asked: Asked) -> Answer:
-        """Wait for the answer.
+    async def submit(self, request: Request) -> Response:
+        """Wait for the response.
 
         Raises:
-            BusyError: too many wait already.
+            BusyError: the queue is full.
         """
         if self.full:
             raise BusyError
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((asked, answer))
+        response: asyncio.Future[Response] = loop.create_future()
+        self._waiting.append((request, response))
         if self._running is None or self._running.done():
             self._running = loop.create_task(self._run())
-        return await answer
+        return await response
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            batch: list[tuple[Asked, asyncio.Future[Answer]]] = []
+            batch: list[tuple[Request, asyncio.Future[Response]]] = []
             while self._waiting and len(batch) < self.max_batch:
-                asked, answer = self._waiting.popleft()
-                if not answer.done():  # done: whoever asked has given up
-                    batch.append((asked, answer))
+                request, response = self._waiting.popleft()
+                if not response.done():  # done: the client has disconnected
+                    batch.append((request, response))
             if not batch:
                 continue
             try:
-                answers = await loop.run_in_executor(self._worker, self._work, [asked for asked, _ in batch])
-            except Exception as error:  # noqa: BLE001 — every one of the batch has to hear of it
-                answers = [error] * len(batch)
-            for (_, waiting), answer_or_error in zip(batch, answers, strict=True):
-                if waiting.done():
+                outcomes = await loop.run_in_executor(self._worker, self._work, [request for request, _ in batch])
+            except Exception as error:  # noqa: BLE001  every request of the batch must get it
+                outcomes = [error] * len(batch)
+            for (_, response), outcome in zip(batch, outcomes, strict=True):
+                if response.done():
                     continue
-                if isinstance(answer_or_error, Exception):
-                    waiting.set_exception(answer_or_error)
+                if isinstance(outcome, Exception):
+                    response.set_exception(outcome)
                 else:
-                    waiting.set_result(answer_or_error)
+                    response.set_result(outcome)
 
     def close(self) -> None:
-        """Let the thread end."""
+        """Stop the thread."""
         self._worker.shutdown(wait=False, cancel_futures=True)

@@ -1,123 +1,34 @@
-"""What stands between the network and the application: who may ask, how much, how long, and what is counted."""
+"""Middleware between the network and the application: access, size and time limits, and request metrics."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from collections.abc import Callable, Collection
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from imtext.search.server.limits import Limits
+from imtext.search.server.refusals import BUSY, NO_TOKEN, SECURITY_HEADERS, TOO_SLOW, TOO_SLOW_BODY, WRONG_HOST, Refusal
+
 COOKIE = "imtext_token"
-OPEN_PATHS = ("/health",)  # answered without a token: a load balancer has none
-
-# Everything comes from the server itself, and nothing may frame it, sniff it or learn where a reader came from.
-SECURITY_HEADERS = [
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request and all together may take.
-
-    Attributes:
-        json_bytes: of a body with text.
-        image_bytes: of an uploaded picture.
-        image_pixels: of an uploaded picture, read from its header.
-        seconds: from a request's headers, once they have arrived, to the last byte of its answer.
-        download_seconds: the same for pictures, which a slow line takes long to fetch.
-        batch: text queries that are worked on together.
-        waiting: text queries that may wait for the next batch.
-        pictures: requests that read or decode a picture, at one time.
-        pictures_waiting: those that may wait for these.
-        body_bytes: of all bodies together, as they were announced; they are held in memory.
-    """
-
-    json_bytes: int = 1_000_000
-    image_bytes: int = 20_000_000
-    image_pixels: int = 50_000_000
-    seconds: float = 10.0
-    download_seconds: float = 120.0
-    batch: int = 8
-    waiting: int = 8
-    pictures: int = 2
-    pictures_waiting: int = 256
-    body_bytes: int = 200_000_000
-
-
-def problem(status: int, detail: str) -> dict[str, Any]:
-    """An error as RFC 9457 wants it."""
-    return {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
-
-
-@dataclass
-class _Canned:
-    """An answer that costs next to nothing to send: refusing has to be cheaper than working."""
-
-    status: int
-    detail: str
-    extra: Sequence[tuple[bytes, bytes]] = ()
-    messages: list[Message] = field(init=False)
-
-    def __post_init__(self) -> None:
-        body = json.dumps(problem(self.status, self.detail)).encode()
-        headers = [
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
-            *self.extra,
-            *SECURITY_HEADERS,
-        ]
-        self.messages = [
-            {"type": "http.response.start", "status": self.status, "headers": headers},
-            {"type": "http.response.body", "body": body},
-        ]
-
-    async def __call__(self, send: Send) -> int:
-        for message in self.messages:
-            await send(message)
-        return self.status
-
-
-BUSY = _Canned(503, "Too many requests at once. Try again in a second.", [(b"retry-after", b"1")])
-WRONG_HOST = _Canned(421, "This server does not answer to that name. Start it with --name, or ask for 127.0.0.1.")
-NO_TOKEN = _Canned(
-    401,
-    "A token is needed: send 'Authorization: Bearer <token>', or open /?token=<token> in the browser once.",
-    [(b"www-authenticate", b"Bearer")],
-)
-TOO_SLOW_BODY = _Canned(408, "The request took too long to arrive.", [(b"connection", b"close")])
-TOO_SLOW = _Canned(504, "The answer took too long.", [(b"retry-after", b"1")])
+OPEN_PATHS = ("/health",)  # served without a token: load balancers have none
 
 
 class Guard:
     """ASGI middleware around the whole application.
 
     Args:
-        app: to be guarded.
+        app: the application behind it.
         limits: of size and time.
-        token: that has to be presented; None: everybody may ask.
-        hosts: names this server answers to, which keeps web pages that point a name of theirs at it out; empty: any.
-        full: would a text search have to wait too long?
-        observe: called with route, status and seconds of every request.
+        token: required with every request; None admits every client.
+        hosts: host names this server serves, against DNS rebinding by other web pages; empty admits every name.
+        full: tells whether the queue of text searches is full.
+        observe: called with the route, the status and the seconds of every request.
     """
 
     def __init__(
@@ -135,20 +46,20 @@ class Guard:
         self.body_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Serve one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
         status = 500
         try:
-            status = await self._answer(scope, receive, send)
+            status = await self._respond(scope, receive, send)
         finally:
             self.observe(_route(scope["path"]), status, time.perf_counter() - started)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> int:
         path = scope["path"]
-        # First: under load nothing else may cost time. What is like a picture waits in another queue.
+        # First, because under load a refusal must cost no time. Searches by picture wait in another queue.
         if path == "/search" and self.full() and b"like=" not in scope["query_string"]:
             return await BUSY(send)
         headers = dict(scope["headers"])
@@ -157,7 +68,7 @@ class Guard:
         if self.token is not None and path not in OPEN_PATHS:
             given = _token_of_address(scope) if path == "/" else b""
             if given and hmac.compare_digest(given, self.token):
-                return await _let_in(given, send)
+                return await _admit(given, send)
             if not self._allowed(headers):
                 return await NO_TOKEN(send)
         return await self._run(scope, headers, receive, send)
@@ -177,11 +88,11 @@ class Guard:
         path = scope["path"]
         limit = self.limits.image_bytes if path in ("/search/image", "/embed/image") else self.limits.json_bytes
         too_large = f"The request is larger than {limit:,} bytes."
-        # Without a length a body may be as long as the limit, but for a GET's, which is never read.
+        # A body without Content-Length counts as long as the limit; that of a GET is never read.
         undeclared = 0 if scope["method"] in ("GET", "HEAD") else limit
         declared = headers.get(b"content-length", str(undeclared).encode())
         if not declared.isdigit() or int(declared) > limit:
-            return await _Canned(413, too_large, [(b"connection", b"close")])(send)
+            return await Refusal(413, too_large, [(b"connection", b"close")])(send)
         if self.body_bytes + int(declared) > self.limits.body_bytes:
             return await BUSY(send)
         self.body_bytes += int(declared)
@@ -208,7 +119,7 @@ class Guard:
             async with asyncio.timeout(seconds):
                 await self.app(scope, limited, guarded)
         except TimeoutError:
-            if status:  # half an answer is out: closing the connection is all that is left to say
+            if status:  # part of the response has been sent: only closing the connection can tell the client
                 raise
             return await (TOO_SLOW if arrived or scope["method"] == "GET" else TOO_SLOW_BODY)(send)
         finally:
@@ -221,8 +132,8 @@ def _token_of_address(scope: Scope) -> bytes:
     return parse_qs(query).get("token", [""])[0].encode()
 
 
-async def _let_in(token: bytes, send: Send) -> int:
-    """Turn the token of the address into a cookie, so that it is in no history and no referrer."""
+async def _admit(token: bytes, send: Send) -> int:
+    """Move the token from the address into a cookie, so that it stays out of browser histories and referrers."""
     cookie = f"{COOKIE}={token.decode()}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000"
     headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), (b"content-length", b"0"), *SECURITY_HEADERS]
     await send({"type": "http.response.start", "status": 303, "headers": headers})
@@ -240,7 +151,7 @@ _ROUTES = frozenset({"/", "/search", "/search/image", "/rank", "/embed/text", "/
 
 
 def _route(path: str) -> str:
-    """One of a few names, whatever is asked for: each makes a time series of its own."""
+    """The route of a path, as one of a few names: each name is a time series of its own."""
     if path in _ROUTES:
         return path
     first = "/" + [*path.split("/", 2), ""][1]  # OPTIONS * has no path

@@ -1,4 +1,4 @@
-"""What is asked and answered over HTTP, and how OpenAPI describes it."""
+"""Requests and responses of the API, and their descriptions in OpenAPI."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imtext.search.index.index import MAX_TOP_K
+from imtext.search.index import MAX_TOP_K
 from imtext.search.query import MAX_LENGTH
-from imtext.search.server.guard import problem
+from imtext.search.server.refusals import problem
 
-# ---- what is said
+# ---- responses
 
 
 class Problem(BaseModel):
@@ -19,17 +19,17 @@ class Problem(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [problem(422, "The query is empty.")]})
     status: int
     title: str
-    detail: str = Field(description="What is wrong, and what to do about it.")
+    detail: str = Field(description="What is wrong and how to fix it.")
 
 
 class Result(BaseModel):
     """One picture."""
 
-    id: str = Field(description="For /images, /thumbnails and like=…; the same as long as the picture is.")
-    name: str = Field(description="Its file, below the folder that was indexed.")
+    id: str = Field(description="For /images, /thumbnails and like=…; it names the content and never changes.")
+    name: str = Field(description="Its file, relative to the folder that was indexed.")
     score: float | None = Field(description="Similarity, -1 … 1.")
     relevance: float | None = Field(
-        description="How likely it is what the words describe, 0 … 1; null for queries with a picture in them."
+        description="Probability that it is what the words describe, 0 … 1; null for queries with a picture in them."
     )
     copies: int = Field(description="Other files with the same content.")
 
@@ -39,18 +39,19 @@ class Results(BaseModel):
 
     results: list[Result]
     total: int = Field(description="Pictures in the index.")
-    unknown_words: list[str] = Field(description="Words of the query that the model has never seen.")
-    milliseconds: float = Field(description="From the request's arrival to the answer.")
+    unknown_words: list[str] = Field(description="Words of the query that are not in the model's vocabulary.")
+    cut_words: list[str] = Field(description="Words at the end of a long query that the model does not read.")
+    milliseconds: float = Field(description="From the arrival of the request to the response.")
 
 
 class Ranked(BaseModel):
-    """One text or picture, and how well it fits."""
+    """One text or picture and how well it matches."""
 
     text: str | None = None
     id: str | None = None
     score: float
     relevance: float | None
-    position: int = Field(description="Its place in what was sent.")
+    position: int = Field(description="Its place in the request, from 0.")
 
 
 class Ranking(BaseModel):
@@ -63,7 +64,7 @@ class EmbeddedTexts(BaseModel):
     """One vector of unit length for each text, in order."""
 
     embeddings: list[list[float]]
-    fingerprint: str = Field(description="Of the model; vectors of different models cannot be compared.")
+    fingerprint: str = Field(description="Names the model; vectors of different models cannot be compared.")
 
 
 class EmbeddedImage(BaseModel):
@@ -74,38 +75,38 @@ class EmbeddedImage(BaseModel):
 
 
 class Info(BaseModel):
-    """What is served."""
+    """The index and its model."""
 
     pictures: int
     model: str
     embed_dim: int
     fingerprint: str
-    min_relevance: float | None = Field(description="Below this nothing deserves to be shown, says validation.")
-    version: str = Field(description="Of imtext.")
+    min_relevance: float | None = Field(description="Results below this are rarely right, by validation.")
+    version: str = Field(description="Version of imtext.")
 
 
 class State(BaseModel):
-    """How the server is."""
+    """State of the server."""
 
     status: Literal["ok"]
 
 
-# ---- what is asked
+# ---- requests
 
-TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="At most this many.", examples=[10])]
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="Most results.", examples=[10])]
 Relevance = Annotated[
-    float, Field(ge=0, le=1, allow_inf_nan=False, description="Leave out what is less likely.", examples=[0.3])
+    float, Field(ge=0, le=1, allow_inf_nan=False, description="Leave out results below this relevance.", examples=[0.3])
 ]
 Words = Annotated[
     str,
     Field(
         min_length=1,
         max_length=MAX_LENGTH,
-        description="Words, or arithmetic over them: `dog + beach - person`, `2:dog + ball`.",
+        description="Words, or query arithmetic: `dog + beach - person`, `2:dog + ball`.",
         examples=["a dog runs on the beach"],
     ),
 ]
-Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Of a picture, as in results.")]
+Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Id of a picture, as in results.")]
 
 
 class SearchRequest(BaseModel):
@@ -134,21 +135,21 @@ class RankTexts(BaseModel):
 
 
 class TextsRequest(BaseModel):
-    """Texts to be embedded."""
+    """Texts to embed."""
 
     model_config = ConfigDict(extra="forbid")
     texts: Annotated[list[Words], Field(min_length=1, max_length=256)]
 
 
 ERRORS = {
-    400: "The body is no JSON.",
-    401: "A token is missing.",
-    408: "The request took too long to arrive.",
+    400: "The request body is not valid JSON.",
+    401: "The token is missing or wrong.",
+    408: "The request body took too long to arrive.",
     413: "The request is too large.",
-    421: "Asked for by another server's name.",
-    422: "The request makes no sense; the detail says why.",
-    503: "Too busy; Retry-After says when to try again.",
-    504: "The answer took too long.",
+    421: "The server does not serve this host name.",
+    422: "The request is not valid; the detail says why.",
+    503: "Too many requests; Retry-After says when to try again.",
+    504: "The response took too long.",
 }
 MISSING = {404: "There is no such picture."}
 BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -162,7 +163,7 @@ IMAGE_BODY = {
 
 
 def responses(*more: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    """The errors of an operation for OpenAPI."""
+    """The error responses of an operation, for OpenAPI."""
     schema = {"$ref": "#/components/schemas/Problem"}
     described = {status: text for part in (ERRORS, *more) for status, text in part.items()}
     return {

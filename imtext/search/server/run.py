@@ -1,4 +1,4 @@
-"""Running the application on a socket, until it is told to stop."""
+"""Run the application on a socket until it is stopped."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from imtext.errors import ImtextError, SearchError
-from imtext.search.server.app import LOOPBACK, SERVE_EXTRA, create_app
+import uvicorn
+
+from imtext.errors import SearchError
+from imtext.search.server.app import LOOPBACK, create_app
 
 DRAIN_SECONDS = 10
 
@@ -24,33 +26,27 @@ def serve(
     names: Sequence[str] = (),
     started: Callable[[str, int], None] = lambda url, pictures: None,
 ) -> None:
-    """Serve an index until SIGINT or SIGTERM; requests that are under way are finished.
+    """Serve an index until SIGINT or SIGTERM; running requests are finished first.
 
     Args:
-        index: its folder.
-        host: to listen at.
-        port: to listen at; 0: any that is free.
-        token: that has to be presented.
-        anyone: may others than this machine ask without a token?
-        cors_origins: other origins whose pages may ask.
-        names: it answers to beside those of this machine, such as the one a reverse proxy passes on; another host
-            answers to any.
-        started: called with the address and the number of pictures when requests can come.
+        index: folder of the index.
+        host: address to listen on.
+        port: to listen on; 0 takes any free one.
+        token: required with every request.
+        anyone: admit clients from other machines without a token.
+        cors_origins: other origins whose pages may send requests.
+        names: further host names to serve, such as the one a reverse proxy passes on. A server that listens on
+            another address than this machine's serves every name.
+        started: called with the address and the number of pictures once the server accepts requests.
 
     Raises:
-        SearchError: there is no index, the port is taken, or it would be open to others.
-        ImtextError: a package for serving is missing.
+        SearchError: there is no index, the port is taken, or other machines could search without a token.
     """
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise ImtextError(SERVE_EXTRA) from error
-
     local = host in ("127.0.0.1", "localhost", "::1")
     if not local and token is None and not anyone:
         raise SearchError(
-            f"--host {host} opens the pictures to everybody who reaches this machine. Add --token <secret>, or "
-            "--anyone if that is meant"
+            f"--host {host} opens the pictures to every client that reaches this machine. Add --token <secret>, or "
+            "--anyone to allow that"
         )
     app = create_app(index, token, (*LOOPBACK, *names) if local else (), cors_origins)
     listening = _listen(host, port)
@@ -67,18 +63,17 @@ def serve(
         backlog=512,
     )
     server = uvicorn.Server(config)
-    # uvicorn raises the signal again when all is done; that is a proper end, not a crash.
+    # uvicorn raises the signal again after a clean shutdown, which would end the process with an error.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    service = app.state.service
-    started(f"http://{f'[{host}]' if ':' in host else host}:{port}", len(service.index.matrix().ids))
+    started(f"http://{f'[{host}]' if ':' in host else host}:{port}", app.state.service.total())
     server.run(sockets=[listening])
 
 
 def _protocol() -> type[asyncio.Protocol] | str:
     try:
         from imtext.search.server.protocol import BoundedProtocol
-    except ImportError:  # no httptools: uvicorn takes h11, which knows a limit of size by itself, though none of time
+    except ImportError:  # no httptools: uvicorn uses h11, which limits the size of a head by itself, but not its time
         return "h11"
     return BoundedProtocol
 
@@ -92,5 +87,5 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
         listening.listen(512)
     except OSError as error:
-        raise SearchError(f"Cannot listen at {host}, port {port}: {error.strerror}. Try another --port") from error
+        raise SearchError(f"Cannot listen on {host}, port {port}: {error.strerror}. Try another --port") from error
     return listening

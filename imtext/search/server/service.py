@@ -1,15 +1,12 @@
-"""What does the work behind the API: one index, searched by many at once, followed as it grows."""
+"""The work behind the routes: one index, searched by many clients at once, followed as it grows."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import os
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,24 +17,25 @@ import numpy as np
 from starlette.exceptions import HTTPException
 
 from imtext.errors import SearchError
-from imtext.preprocess import open_image
 from imtext.search.encoder import Embeddings
-from imtext.search.index.index import Index, SearchResult
-from imtext.search.query import Term, embed_picture
+from imtext.search.index import Index, SearchResult
+from imtext.search.query import Query, Term, embed_picture, embed_queries, parse_query, picture_query
+from imtext.search.ranking import Match, rank_vectors, relevant
 from imtext.search.server.batching import Batcher, BusyError
-from imtext.search.server.guard import Limits
-from imtext.search.store.sqlite import File
+from imtext.search.server.limits import Limits
+from imtext.search.server.messages import Result, Results
+from imtext.search.server.thumbnails import Thumbnails
+from imtext.search.store import File
 
 log = logging.getLogger(__name__)
 
-THUMBNAIL_CACHE = 64_000_000  # bytes
 LOOK_SECONDS = 0.5  # between two looks for new commits
 
-Answer = TypeVar("Answer")
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TextSearch:
     """A text query in the queue."""
 
     terms: Sequence[Term]
@@ -45,8 +43,16 @@ class Wanted:
     min_relevance: float
 
 
+@dataclass(frozen=True)
+class Found:
+    """The results of a text query, and what the model read of it."""
+
+    query: Query
+    results: list[SearchResult]
+
+
 class Service:
-    """An index that is searched by many at once and follows what is committed to it.
+    """An index that is searched by many clients at once and takes up new commits.
 
     Args:
         folder: of the index.
@@ -56,34 +62,39 @@ class Service:
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder, self.limits = folder, limits
         self.index = self._open()
-        self.reloads = 0
-        self.searches: Batcher[Wanted, list[SearchResult]] = Batcher(self._search, limits.batch, limits.waiting)
-        self._pictures = ThreadPoolExecutor(limits.pictures, thread_name_prefix="picture")
-        self.pictures_at_work = 0
-        self._thumbnails: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._cached, self._lock = 0, threading.Lock()
+        self.reloads = 0  # times the index was read anew
+        self.searches: Batcher[TextSearch, Found] = Batcher(self._search, limits.batch, limits.waiting)
+        self._workers = ThreadPoolExecutor(limits.workers, thread_name_prefix="worker")
+        self.running = 0  # requests in the workers or waiting for one
+        self._thumbnails = Thumbnails()
 
     def _open(self) -> Index:
-        index = Index(self.folder, threads=1, follow=False)  # requests run beside each other instead
+        index = Index(self.folder, threads=1, follow=False)  # requests run in parallel instead
         index.refresh()
-        index.encoder.encode_texts(["the first query waits for nothing"])
+        index.encoder.encode_texts(["loads the text graph before the first request"])
         return index
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self.searches.close()
-        self._pictures.shutdown(wait=False, cancel_futures=True)
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def total(self) -> int:
+        """Pictures that are searched."""
+        return self.index.store.size
+
+    # ---- following the index
 
     async def follow(self) -> None:
-        """Take up new commits, for ever; requests go on with what they began with."""
+        """Take up new commits until cancelled; running requests finish on the state they started with."""
         while True:
             started = time.monotonic()
             try:
                 if await asyncio.to_thread(self._look):
                     self.reloads += 1
-            except Exception as error:  # noqa: BLE001 — being rebuilt, its drive is away, or worse: look again
+            except Exception as error:  # noqa: BLE001  a rebuild, a drive that is away, no memory: try again
                 log.warning("The index cannot be read anew: %s", error)
-            # A large index takes long to read: not more than a fifth of the time.
+            # Reading a large index takes long. It may use a fifth of the time.
             await asyncio.sleep(max(LOOK_SECONDS, 4 * (time.monotonic() - started)))
 
     def _look(self) -> bool:
@@ -92,73 +103,89 @@ class Service:
             return True
         return self.index.refresh()
 
-    def _search(self, batch: Sequence[Wanted]) -> list[list[SearchResult] | Exception]:
-        """Answer several text queries with one pass."""
+    # ---- searching
+
+    def _search(self, batch: Sequence[TextSearch]) -> list[Found | Exception]:
+        """Answer several text queries with one pass over the vectors."""
         index = self.index
         try:
-            found = index.search_batch([one.terms for one in batch], max(one.top_k for one in batch))
-        except SearchError as error:  # one of them is to blame; the others deserve an answer
-            return [error] if len(batch) == 1 else [self._search([one])[0] for one in batch]
+            queries = embed_queries([search.terms for search in batch], index.encoder)
+            results = index.search_queries(queries, max(search.top_k for search in batch))
+        except SearchError as error:  # one query is at fault, so each is tried by itself
+            return [error] if len(batch) == 1 else [self._search([search])[0] for search in batch]
         return [
-            [one for one in results if one.relevance is None or one.relevance >= wanted.min_relevance][: wanted.top_k]
-            for wanted, results in zip(batch, found, strict=True)
+            Found(query, relevant(found, search.min_relevance)[: search.top_k])
+            for search, query, found in zip(batch, queries, results, strict=True)
         ]
 
-    async def on_picture(self, work: Callable[..., Answer], *args: Any) -> Answer:
-        """Do something slow with a picture, few at a time.
+    async def run(self, work: Callable[..., Output], *args: Any) -> Output:
+        """Do slow work in one of a few worker threads.
 
         Raises:
-            BusyError: too many wait already.
+            BusyError: too many requests wait already.
         """
-        if self.pictures_at_work >= self.limits.pictures + self.limits.pictures_waiting:
+        if self.running >= self.limits.workers + self.limits.workers_waiting:
             raise BusyError
-        self.pictures_at_work += 1
+        self.running += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pictures, work, *args)
+            return await asyncio.get_running_loop().run_in_executor(self._workers, work, *args)
         finally:
-            self.pictures_at_work -= 1
+            self.running -= 1
 
     def embed_upload(self, content: bytes) -> tuple[Embeddings, Index]:
-        """An uploaded picture → ``[embed_dim]``, and the index whose bundle it was embedded with."""
-        index = self.index  # another may take its place meanwhile
+        """An uploaded picture → ``[embed_dim]``, and the index whose bundle embedded it."""
+        index = self.index  # the follower may replace it meanwhile
         return embed_picture(content, index.encoder, self.limits.image_pixels), index
 
-    def like_upload(self, content: bytes, top_k: int) -> list[SearchResult]:
-        """What is like an uploaded picture."""
+    def search_upload(self, content: bytes, top_k: int) -> list[SearchResult]:
+        """Pictures similar to an uploaded one."""
         vector, index = self.embed_upload(content)
-        return index.nearest(vector[None], top_k, calibrated=[False])[0]
+        return index.search_queries([picture_query(vector)], top_k)[0]
 
-    def like_picture(self, id: str, top_k: int) -> list[SearchResult]:
-        """What is like a picture of the index.
+    def search_like(self, id: str, top_k: int) -> list[SearchResult]:
+        """Pictures similar to one of the index.
 
         Raises:
-            HTTPException: 404.
+            HTTPException: 404, there is no such picture.
         """
         index = self.index
-        return index.nearest(self.vector(index, id)[None], top_k, calibrated=[False])[0]
+        return index.search_queries([picture_query(self._vector(index, id))], top_k)[0]
 
-    def vector(self, index: Index, id: str) -> Embeddings:
-        """The vector of a picture of an index.
+    def rank_pictures(self, words: str, ids: Sequence[str]) -> list[Match]:
+        """Order pictures of the index by words, best first.
 
         Raises:
-            HTTPException: 404.
+            HTTPException: 404, there is no such picture.
         """
-        number, _ = self._find(index, id)
-        matrix = index.matrix()
-        place = int(np.searchsorted(matrix.ids, number))
-        if place == len(matrix.ids) or matrix.ids[place] != number:  # committed a moment ago
-            raise _no_picture(id)
-        return np.array(matrix.vectors[place])
+        index = self.index
+        (query,) = embed_queries([parse_query(words, pictures=False)], index.encoder)
+        return rank_vectors(query, np.stack([self._vector(index, id) for id in ids]), index.bundle.calibration)
 
-    @staticmethod
-    def _find(index: Index, id: str) -> tuple[int, list[File]]:
-        found = index.store.find(bytes.fromhex(id))
-        if found is None:
-            raise _no_picture(id)
-        return found
+    def rank_texts(self, id: str, texts: Sequence[str]) -> list[Match]:
+        """Order texts by how well they describe a picture of the index, best first.
+
+        Raises:
+            HTTPException: 404, there is no such picture.
+        """
+        index = self.index
+        query = picture_query(self._vector(index, id), calibrated=True)
+        known = [index.encoder.tokenizer.knows(text) for text in texts]
+        return rank_vectors(query, index.encoder.encode_texts(texts), index.bundle.calibration, known=known)
+
+    # ---- pictures
+
+    def list_pictures(self, offset: int, limit: int) -> list[SearchResult]:
+        """A page of all pictures, in the order in which they were added."""
+        store = self.index.store
+        ids = store.ids(offset, limit)
+        files = store.held(ids)
+        return [
+            SearchResult(first.path, 0.0, None, first.content.hex(), tuple(copy.path for copy in copies))
+            for first, *copies in (files[id] for id in ids if id in files)
+        ]
 
     def file(self, id: str) -> tuple[str, os.stat_result]:
-        """Where a picture lies, as long as it is the one that was indexed.
+        """The path of a picture, if its file is still the one that was indexed.
 
         Raises:
             HTTPException: 404.
@@ -168,46 +195,69 @@ class Service:
                 state = Path(file.path).stat()
                 if (state.st_size, state.st_mtime_ns) == (file.size, file.mtime_ns):
                     return file.path, state
-        raise HTTPException(404, f"The file of picture {id} is gone or was changed; index its folder again.")
+        raise HTTPException(404, f"The file of picture {id} was removed or changed; index its folder again.")
 
     def thumbnail(self, id: str, size: int) -> bytes:
-        """A small JPEG, from memory if it was made before.
+        """A picture as a small JPEG.
 
         Raises:
             HTTPException: 404.
         """
-        self._find(self.index, id)  # what was removed is not shown from memory
-        with self._lock:
-            if (id, size) in self._thumbnails:
-                self._thumbnails.move_to_end((id, size))
-                return self._thumbnails[id, size]
+        self._find(self.index, id)  # a removed picture is not shown from memory
+        if (content := self._thumbnails.get(id, size)) is not None:
+            return content
         path, _ = self.file(id)
         try:
-            image = open_image(Path(path), size)
+            return self._thumbnails.make(id, Path(path), size)
         except ValueError as error:
-            raise HTTPException(404, f"Picture {id} cannot be read any more: {error}") from error
-        image.thumbnail((size, size), reducing_gap=2.0)
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=82)
-        content = buffer.getvalue()
-        with self._lock:
-            if (id, size) not in self._thumbnails:
-                self._thumbnails[id, size] = content
-                self._cached += len(content)
-            while self._cached > THUMBNAIL_CACHE:
-                self._cached -= len(self._thumbnails.popitem(last=False)[1])
-        return content
+            raise HTTPException(404, f"Picture {id} can no longer be read: {error}") from error
 
-    def names(self, paths: Sequence[str]) -> list[str]:
-        """Paths as they may be shown: below the folder that was indexed, and printable."""
-        sources = sorted((one.rstrip(os.sep) + os.sep for one in self.index.store.sources()), key=len, reverse=True)
+    def _find(self, index: Index, id: str) -> tuple[int, list[File]]:
+        found = index.store.find(bytes.fromhex(id))
+        if found is None:
+            raise _not_found(id)
+        return found
+
+    def _vector(self, index: Index, id: str) -> Embeddings:
+        number, _ = self._find(index, id)
+        vector = index.store.vector_of(number)
+        if vector is None:  # committed after the last refresh
+            raise _not_found(id)
+        return vector
+
+    # ---- responses
+
+    def results(self, found: Sequence[SearchResult], started: float, query: Query | None = None) -> Results:
+        """What a client receives.
+
+        Args:
+            found: best first.
+            started: `time.perf_counter()` when the request arrived.
+            query: of a text search, for the words that the model does not read.
+        """
+        names = self._names([result.path for result in found])
+        return Results(
+            results=[
+                Result(id=one.id, name=name, score=one.score, relevance=one.relevance, copies=len(one.copies))
+                for one, name in zip(found, names, strict=True)
+            ],
+            total=self.total(),
+            unknown_words=list(query.unknown_words) if query else [],
+            cut_words=list(query.cut_words) if query else [],
+            milliseconds=round(1000 * (time.perf_counter() - started), 2),
+        )
+
+    def _names(self, paths: Sequence[str]) -> list[str]:
+        """Paths as clients may see them: relative to the folder that was indexed, and printable."""
+        folders = (source.rstrip(os.sep) + os.sep for source in self.index.store.sources())
+        prefixes = sorted(folders, key=len, reverse=True)
         names = []
         for path in paths:
-            source = next((one for one in sources if path.startswith(one)), None)
-            name = path[len(source) :] if source else Path(path).name
+            prefix = next((prefix for prefix in prefixes if path.startswith(prefix)), None)
+            name = path[len(prefix) :] if prefix else Path(path).name
             names.append(name.encode("utf-8", "replace").decode())
         return names
 
 
-def _no_picture(id: str) -> HTTPException:
+def _not_found(id: str) -> HTTPException:
     return HTTPException(404, f"There is no picture {id}.")

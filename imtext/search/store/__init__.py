@@ -1,1 +1,24 @@
-"""Where an index keeps its rows."""
+"""Where an index keeps its pictures, files and vectors: one protocol, and SQLite as the default store."""
+
+from imtext.search.store.location import (
+    create_store,
+    link_store,
+    open_store,
+    rebuild_store,
+    register_store,
+    store_exists,
+)
+from imtext.search.store.protocol import File, Neighbors, Picture, Store
+
+__all__ = [
+    "File",
+    "Neighbors",
+    "Picture",
+    "Store",
+    "create_store",
+    "link_store",
+    "open_store",
+    "rebuild_store",
+    "register_store",
+    "store_exists",
+]

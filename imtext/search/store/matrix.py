@@ -1,7 +1,7 @@
-"""Exact search at the speed of memory: every vector of an index in one block, mapped from disk.
+"""All vectors of a SQLite store in one file, mapped into memory, so that a search reads them at the speed of memory.
 
-The file is a cache. It is derived from the rows that are committed, carries their version, and is made anew when it is
-missing, of other rows or cut short; it is never the truth.
+The file is a cache. It is derived from committed rows, carries their version, and is written again when it is missing,
+truncated or of another version; it is never the source of truth.
 """
 
 from __future__ import annotations
@@ -15,17 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
+
+from imtext.search.store.exact import Floats, Places, top_k
+from imtext.search.store.protocol import Ids, Vectors
 
 if TYPE_CHECKING:
-    from imtext.search.store.sqlite import Ids, Vectors, VectorStore
+    from imtext.search.store.rows import Rows
 
-HEADER = 4096  # bytes; the vectors begin at a page of their own
-BLOCK = 65_536  # rows scored at once with many queries: their scores stay in the cache
-QUERIES = 64  # scored at once: 16 MB of scores
-
-Floats = npt.NDArray[np.float32]
-Places = npt.NDArray[np.int64]
+HEADER = 4096  # bytes; the vectors begin at a page boundary
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Matrix:
         version: of the rows it was made from.
         ids: ``[N]`` ascending.
         vectors: ``[N, embed_dim]`` of unit length.
-        mean: ``[embed_dim]``, of the vectors: a query's mean score over the gallery is one product with it.
+        mean: ``[embed_dim]``, of the vectors.
     """
 
     version: int
@@ -45,60 +42,30 @@ class Matrix:
     mean: Vectors
 
     def top_k(self, queries: Vectors, k: int) -> tuple[Places, Floats]:
-        """The best rows for each of ``[Q, embed_dim]`` queries.
+        """Places and scores ``[Q, k']`` of the best rows for ``[Q, embed_dim]`` queries; see `exact.top_k`."""
+        return top_k(self.vectors, queries, k)
 
-        Returns:
-            Places ``[Q, k']`` and scores ``[Q, k']``, best first, k' the smaller of k and N. Of equal scores the one
-            that was indexed first comes first, so that the same query always gives the same answer.
-        """
-        k = min(k, len(self.ids))
-        if k < 1 or not len(queries):
-            return np.zeros((len(queries), 0), dtype=np.int64), np.zeros((len(queries), 0), dtype=np.float32)
-        if len(queries) == 1:  # by far the most frequent; a product with one vector runs at the speed of memory
-            scores = self.vectors @ queries[0]
-            places = _best(scores, k)
-            return places[None], scores[places][None]
-        if len(queries) > QUERIES:
-            parts = [self.top_k(queries[start : start + QUERIES], k) for start in range(0, len(queries), QUERIES)]
-            return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-        found = [np.zeros(0, dtype=np.int64) for _ in queries]
-        kept = [np.zeros(0, dtype=np.float32) for _ in queries]
-        for start in range(0, len(self.ids), BLOCK):
-            for row, line in enumerate(queries @ self.vectors[start : start + BLOCK].T):
-                best = _best(line, min(k, len(line)))
-                found[row] = np.concatenate([found[row], best + start])
-                kept[row] = np.concatenate([kept[row], line[best]])
-        for row, score in enumerate(kept):
-            best = _best(score, k)
-            found[row], kept[row] = found[row][best], score[best]
-        return np.stack(found), np.stack(kept)
+    def place(self, id: int) -> int | None:
+        """The row of an id."""
+        place = int(np.searchsorted(self.ids, id))
+        return place if place < len(self.ids) and self.ids[place] == id else None
 
 
-def _best(scores: Floats, k: int) -> Places:
-    """Where the k largest are, largest first, ties in order of place."""
-    if k < len(scores):
-        least = np.partition(scores, len(scores) - k)[len(scores) - k]
-        places = np.flatnonzero(scores >= least)  # all that tie with the last, too
-    else:
-        places = np.arange(len(scores))
-    return places[np.argsort(-scores[places], kind="stable")[:k]]
-
-
-def open_matrix(path: Path, store: VectorStore) -> Matrix:
-    """Map the matrix of a store's present version, making it first if need be."""
-    version = store.version()
-    matrix = _map(path, store.embed_dim)
+def open_matrix(path: Path, rows: Rows) -> Matrix:
+    """Map the matrix of the rows' present version; it is written first if need be."""
+    version = rows.version()
+    matrix = _map(path, rows.embed_dim)
     if matrix is None or matrix.version != version:
-        matrix = _make(path, store)
+        matrix = _write(path, rows)
     return matrix
 
 
-def _make(path: Path, store: VectorStore) -> Matrix:
-    """Write the file beside its place, then move it there: a reader sees a whole one or none."""
-    version, ids, blocks = store.vectors()
+def _write(path: Path, rows: Rows) -> Matrix:
+    """Write the file under a temporary name, then rename it: a reader sees a complete file or none."""
+    version, ids, blocks = rows.vectors()
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    total = np.zeros(store.embed_dim, dtype=np.float64)
-    made = None
+    total = np.zeros(rows.embed_dim, dtype=np.float64)
+    written = None
     try:
         with unfinished.open("wb") as file:
             file.seek(HEADER)
@@ -109,24 +76,23 @@ def _make(path: Path, store: VectorStore) -> Matrix:
             mean = (total / max(1, len(ids))).astype(np.float32)
             file.write(mean.tobytes())
             file.seek(0)
-            file.write(json.dumps({"version": version, "count": len(ids), "embed_dim": store.embed_dim}).encode())
-        made = _map(unfinished, store.embed_dim)  # what lies in its place may be another's a moment later
+            file.write(json.dumps({"version": version, "count": len(ids), "embed_dim": rows.embed_dim}).encode())
+        written = _map(unfinished, rows.embed_dim)  # before the rename: after it another process may replace the file
         unfinished.replace(path)
     except OSError:
         pass
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
-    if made is None:
-        # A folder that may only be read, or a full disk: search from memory instead.
-        version, ids, blocks = store.vectors()
-        vectors = np.concatenate([np.zeros((0, store.embed_dim), dtype=np.float32), *blocks])
-        made = Matrix(version, ids, vectors, vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0))
-    return made
+    if written is None:  # a read-only folder, or a full disk: search from memory instead
+        version, ids, blocks = rows.vectors()
+        vectors = np.concatenate([np.zeros((0, rows.embed_dim), dtype=np.float32), *blocks])
+        written = Matrix(version, ids, vectors, vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0))
+    return written
 
 
 def _map(path: Path, embed_dim: int) -> Matrix | None:
-    """The file as it is, or None if it is missing, cut short or of another shape."""
+    """The file as it is; None if it is missing, truncated or of another shape."""
     try:
         with path.open("rb") as file:
             head = json.loads(file.read(HEADER).rstrip(b"\0"))

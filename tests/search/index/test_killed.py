@@ -16,18 +16,18 @@ import pytest
 from PIL import Image
 
 from imtext.search import Bundle, Encoder, Index
-from imtext.search.index.index import ROWS
+from imtext.search.store.sqlite import ROWS
 from tests.conftest import picture
 
 KILLS = int(os.environ.get("IMTEXT_KILLS", "6"))
 
-# Commits after every few pictures instead of every two seconds, so that kills fall into and between them.
+# Commits after every few pictures instead of every two seconds, so that kills happen during and between commits.
 UPDATE = """
 import sys
 from pathlib import Path
-import imtext.search.index.sync as sync
+from imtext.search.index import apply, preparation
 from imtext.search import Index
-sync.COMMIT_SECONDS, sync.BATCH = 0.01, 4
+apply.COMMIT_SECONDS, apply.BATCH, preparation.AHEAD = 0.01, 4, 8
 index = Index(Path(sys.argv[1]), threads=1)
 index.encoder.encode_images([])
 print("ready", flush=True)
@@ -77,24 +77,26 @@ def test_killed_at_any_moment(bundle: Bundle, encoder: Encoder, tmp_path: Path) 
     Index(folder).update([str(gallery)], allow_empty=True)
     on_disk = {str(path): content(path) for path in gallery.iterdir()}
     assert sound(folder, gallery, before, vectors, encoder) == on_disk
-    assert len(Index(folder)) == len(set(on_disk.values())), "no picture without a file, once a run has ended"
-    assert survived < KILLS, "every run had ended before its kill: nothing was tested"
+    assert len(Index(folder)) == len(set(on_disk.values())), "no picture without a file, once an update has ended"
+    assert survived < KILLS, "every update had ended before its kill: nothing was tested"
     print(f"{KILLS} kills, {KILLS - survived} of them before the end; {len(on_disk)} files")
 
 
 def sound(
     folder: Path, gallery: Path, before: dict[str, bytes], vectors: dict[bytes, np.ndarray], encoder: Encoder
 ) -> dict[str, bytes]:
-    """Look at what a killed run has left, as the next reader would; file → content of what is committed."""
+    """Check what a killed update left, as the next reader sees it; returns file → content of what is committed."""
     with sqlite3.connect(folder / ROWS) as rows:
         assert rows.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert rows.execute("PRAGMA foreign_key_check").fetchall() == []
     index = Index(folder)
-    matrix = index.matrix()
-    held = index.store.held(matrix.ids.tolist())
-    assert len(set(matrix.ids.tolist())) == len(matrix.ids)
+    ids = index.store.ids()
+    held = index.store.held(ids)
+    assert len(set(ids)) == len(ids) == index.store.check()
     committed = {}
-    for number, vector in zip(matrix.ids.tolist(), matrix.vectors, strict=True):
+    for number in ids:
+        vector = index.store.vector_of(number)
+        assert vector is not None
         for file in held[number]:
             committed[file.path] = file.content
             if file.content not in vectors:

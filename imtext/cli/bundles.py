@@ -1,0 +1,113 @@
+"""`imtext export`, `imtext info` and `imtext check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imtext.cli.printing import one_line
+from imtext.extras import needs
+
+if TYPE_CHECKING:
+    from imtext.search import Bundle
+
+
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a run's folder, or last | best of the newest run.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: bundle/ in the run's folder.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="Where the data is now: data.path=…")] = None,
+) -> None:
+    """Make a bundle of a trained model, and check that it gives the same results."""
+    with needs("train"):
+        from imtext.export import export_run
+
+    print(f"Bundle: {export_run(checkpoint, output, overrides or []).path}")
+
+
+def info(
+    path: Annotated[
+        Path | None, typer.Argument(help="A bundle, a training run, or an index; default: the index as for search.")
+    ] = None,
+) -> None:
+    """Describe a bundle or an index."""
+    from imtext.search import Index, default_index, load_bundle
+
+    if path is not None and not Index.exists(path):
+        _print_bundle(load_bundle(path))
+        return
+    path = path or default_index()
+    opened = Index(path)
+    print(f"index        {path.absolute()}")
+    print(f"pictures     {len(opened):,}")
+    print(f"sources      {', '.join(map(one_line, opened.store.sources()))}")
+    _print_bundle(opened.bundle)
+
+
+def _print_bundle(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    print(f"bundle       {bundle.path}")
+    print(f"model        {manifest['name']}, {bundle.embed_dim} dimensions, {bundle.preprocess.image_size} pixels")
+    print(f"fingerprint  {bundle.fingerprint}")
+    megabytes = sum(file["bytes"] for file in manifest["files"].values()) / 1e6
+    print(f"files        {', '.join(manifest['files'])} ({megabytes:.1f} MB)")
+    metrics = manifest["metrics"]
+    for split in ("val", "test"):
+        if f"{split}/t2i_r@10" in metrics and f"{split}/i2t_r@10" in metrics:
+            print(
+                f"{split:<12} R@10 text→image {100 * metrics[f'{split}/t2i_r@10']:.1f} %, image→text "
+                f"{100 * metrics[f'{split}/i2t_r@10']:.1f} % of {metrics[f'{split}/num_images']:.0f} images"
+            )
+    if calibration := bundle.calibration:
+        print(
+            f"relevance    shown from {100 * calibration.min_relevance:.0f} % on, calibration error "
+            f"{100 * calibration.error:.1f} points; {100 * calibration.refused:.0f} % of queries without a match "
+            "in the gallery get no result"
+        )
+    for name, value in manifest["tags"].items():
+        print(f"{name:<12} {value}")
+
+
+def check(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[WHAT]...",
+            help="Bundles, runs and indexes; or settings, such as optim.lr=1e-3. None: the index as for search, or "
+            "the settings where there is none.",
+        ),
+    ] = None,
+) -> None:
+    """Check bundles and indexes (every file, and that they embed), or the settings of a run."""
+    from imtext.search import Index, default_index
+
+    if not targets:
+        targets = [str(default_index())] if Index.exists(default_index()) else []
+    settings = [target for target in targets if "=" in target and not Path(target).exists()]
+    for target in targets:
+        if target not in settings:
+            _check_folder(Path(target))
+    if settings or not targets:
+        with needs("train"):
+            from imtext.config.compose import check_overrides
+
+        check_overrides("train", settings)
+        print(f"ok: settings {' '.join(settings)}" if settings else "ok: settings as they are")
+
+
+def _check_folder(path: Path) -> None:
+    """Check one bundle or index: its files, one embedding of a text and of a picture, and the stored vectors."""
+    import numpy as np
+
+    from imtext.search import Encoder, Index, load_bundle
+
+    opened = Index(path) if Index.exists(path) else None
+    encoder = opened.encoder if opened else Encoder(load_bundle(path))
+    size = encoder.bundle.preprocess.image_size
+    encoder.encode_texts(["a"])
+    encoder.encode_images([np.zeros((size, size, 3), dtype=np.uint8)])
+    if opened:
+        print(f"ok: index {path.absolute()}, {opened.store.check():,} pictures")
+    else:
+        print(f"ok: bundle {encoder.bundle.path}")

@@ -1,0 +1,153 @@
+"""`imtext index` and `imtext index --status`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imtext.cli.options import BundleOption, IndexOption, find_bundle
+from imtext.cli.printing import one_line, print_first
+
+if TYPE_CHECKING:
+    from imtext.search import Index
+    from imtext.search.index.apply import Report
+    from imtext.search.index.changes import Changes
+
+INTERRUPTED = 130
+
+
+def index(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Folders, pictures, patterns in quotes, text files of paths, or - for a list on standard input. "
+            "None: everything that was indexed before."
+        ),
+    ] = None,
+    index: IndexOption = None,
+    bundle: BundleOption = None,
+    status: Annotated[bool, typer.Option("--status", help="Print what would change and why; change nothing.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Embed everything again; needed to switch to another --bundle.")
+    ] = False,
+    allow_empty: Annotated[
+        bool, typer.Option(help="Remove the pictures of a folder that is missing or has become empty.")
+    ] = False,
+) -> None:
+    """Add, update, rename and remove pictures, so that the index follows its folders.
+
+    Only new and changed pictures are embedded. An interrupted run keeps what it has committed; the next run continues.
+    """
+    from imtext.search import Index, default_index, load_bundle
+    from imtext.search.index import own_bundle
+
+    folder = index or default_index()
+    if status:
+        _print_status(folder, sources or [])
+        return
+    own = own_bundle(folder) if bundle is None else None
+    opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild)
+    try:
+        with _progress() as count:
+            report = opened.update(sources or [], count, allow_empty)
+    except KeyboardInterrupt:
+        print("Stopped; what was committed is kept.", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    _print_details(report, opened.store.sources())
+    print(f"{_summary(report)}. {len(opened):,} pictures in {folder}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on standard error; yields a function of files done, files in total and the current path."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("Indexing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def count(done: int, total: int, path: str) -> None:
+            bar.update(task, completed=done, total=total, rate=f"{bar.tasks[0].speed or 0:.0f}/s")
+
+        yield count
+
+
+def _print_details(report: Report, remembered: Sequence[str]) -> None:
+    """Print what was left out or renamed, a limited number of lines, to standard error."""
+    for path in report.without_pictures:
+        if path not in report.refused:
+            print(f"no pictures in {one_line(path)}", file=sys.stderr)
+    # Whole sources come first: they matter more than single files.
+    refused = sorted(report.refused.items(), key=lambda item: (item[0] not in remembered, item))
+    lines = [f"{one_line(path)}: {reason}" for path, reason in refused]
+    print_first(lines, 10, "left out", " (imtext index --status names all)", sys.stderr)
+    for before, after in report.renamed[:5]:
+        print(f"renamed: {one_line(before)} → {one_line(after)}", file=sys.stderr)
+
+
+def _summary(report: Report) -> str:
+    """The counts above zero, the seconds and the rate."""
+    counts = {
+        "added": report.added - report.updated,
+        "updated": report.updated,
+        "renamed": len(report.renamed),
+        "copies": report.copies,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+        "left out": len(report.refused),
+        "left out before": report.refused_before,
+    }
+    changes = ", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "nothing to do"
+    rate = f" ({report.added / report.seconds:.0f} pictures/s)" if report.added else ""
+    return f"{changes} in {report.seconds:.1f} s{rate}"
+
+
+def _print_status(folder: Path, sources: Sequence[str]) -> None:
+    """Print what indexing would change; without an index, what is found in the sources."""
+    from imtext.search import Index
+
+    opened = Index(folder) if Index.exists(folder) or not sources else None
+    changes = opened.compare(sources) if opened else _all_new(sources)
+    for label, paths, reason in (
+        ("new", [file.path for file in changes.new], "not in the index"),
+        ("changed", [file.path for file in changes.changed], "size or time of change differs, or not read yet"),
+        ("gone", changes.gone, "no longer in its folder"),
+    ):
+        print_first([f"{one_line(path)} ({reason})" for path in paths], 10, label)
+    known = {file.path: file.reason for file in opened.store.files() if file.reason} if opened else {}
+    for path, reason in (changes.refused | known).items():
+        print(f"left out: {one_line(path)}: {reason}")
+    print(f"{_describe(folder, opened)}; {_changes_summary(changes)}")
+
+
+def _all_new(sources: Sequence[str]) -> Changes:
+    from imtext.search.index.changes import Changes
+    from imtext.search.index.discovery import find
+
+    found = find(sources)
+    return Changes(new=list(found.files.values()), refused=found.refused)
+
+
+def _describe(folder: Path, opened: Index | None) -> str:
+    if opened is None:
+        return f"There is no index in {folder} yet"
+    return f"{len(opened):,} pictures of model {opened.bundle.manifest['name']} ({opened.bundle.fingerprint})"
+
+
+def _changes_summary(changes: Changes) -> str:
+    return (
+        f"{len(changes.new):,} new, {len(changes.changed):,} changed, {len(changes.gone):,} gone, "
+        f"{changes.unchanged:,} unchanged"
+    )

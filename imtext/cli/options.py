@@ -1,0 +1,53 @@
+"""Options that several verbs share, and the bundle that is used when none is named."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imtext.cli.printing import one_line
+from imtext.errors import BundleError
+
+IndexOption = Annotated[
+    Path | None,
+    typer.Option("--index", "-i", help="Folder of the index. Default: IMTEXT_INDEX, or one in your data folder."),
+]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option("--bundle", "-b", help="The model: a bundle, or a training run. Default: the newest below runs/."),
+]
+TopKOption = Annotated[int, typer.Option("--top-k", "-k", min=1, max=1000, help="Maximum number of results.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print a list of {path, score, relevance}.")]
+MinRelevanceOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Hide results below this relevance (0 … 1). Default: the bundle's own threshold; 0 shows all.",
+    ),
+]
+
+
+def find_bundle(named: Path | None, fallback: Path | None = None) -> Path:
+    """The bundle to use: the named one, else the newest below `runs/`, else `fallback`.
+
+    A bundle that was not named on the command line is printed to standard error.
+
+    Raises:
+        BundleError: none was named, there is none below `runs/`, and there is no `fallback`.
+    """
+    from imtext.search import newest_bundle, runs_dir
+
+    if named is not None:
+        return named
+    try:
+        chosen = newest_bundle(runs_dir())
+    except BundleError:
+        if fallback is None:
+            raise
+        chosen = fallback
+    print(f"Model: {one_line(str(chosen))}", file=sys.stderr)
+    return chosen

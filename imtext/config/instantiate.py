@@ -1,0 +1,83 @@
+"""From a configuration to objects, for trusted classes and functions only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from imtext.errors import ConfigError, ImtextError
+
+# What `_target_` may name. Configurations travel in checkpoints and bug reports, so they must not be able to call
+# arbitrary code. A package of your own is added with IMTEXT_TRUSTED_MODULES=mypackage,other.
+TRUSTED = ("imtext.", "lightning.pytorch.", "torch.nn.", "torch.optim.")
+
+
+def instantiate(config: Any, **extra: Any) -> Any:
+    """Build what a configuration describes, after checking every `_target_` in it.
+
+    Args:
+        config: with a `_target_`.
+        extra: further arguments, which may be objects; they replace the configuration's.
+
+    Raises:
+        ConfigError: a `_target_` outside `TRUSTED`, or a constructor that refuses its values.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate as hydra_instantiate
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    raw = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+    for path, node in target_nodes(raw):
+        locate(str(node["_target_"]), f"{path}._target_".lstrip("."))
+    try:
+        # Objects are passed by a call of their own: Hydra would take them for configurations.
+        return hydra_instantiate(config, _convert_="all", _partial_=True)(**extra)
+    except InstantiationException as error:  # Hydra wraps the error of a nested constructor
+        cause = error.__cause__
+        while cause is not None and not isinstance(cause, ImtextError) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise (cause if isinstance(cause, ImtextError) else ConfigError(str(cause or error))) from error
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise ConfigError(f"{config['_target_']}: {error}") from error
+
+
+def locate(target: str, path: str = "_target_") -> Any:
+    """The class or function a `_target_` names.
+
+    Raises:
+        ConfigError: the target is not trusted or does not exist.
+    """
+    extra = tuple(
+        f"{name.strip()}." for name in os.environ.get("IMTEXT_TRUSTED_MODULES", "").split(",") if name.strip()
+    )
+    if not target.startswith(TRUSTED + extra):
+        raise ConfigError(
+            f"{path}: {target} is outside of {', '.join(name + '*' for name in TRUSTED + extra)}. "
+            f"If it is yours, set IMTEXT_TRUSTED_MODULES={target.split('.')[0]}"
+        )
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{path}: there is no {target} ({error})") from error
+    # `imtext.config.compose.os.system` is reachable through imtext, but not defined in it.
+    home = f"{getattr(found, '__module__', '')}."
+    if not callable(found) or not home.startswith(TRUSTED + extra):
+        raise ConfigError(f"{path}: {target} is not defined in {module.split('.')[0]}, so it cannot be used here")
+    return found
+
+
+def target_nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every dictionary with a `_target_` in nested dictionaries and lists, with its path, such as `model.loss`."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield path, node
+        for key, value in node.items():
+            yield from target_nodes(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from target_nodes(value, f"{path}[{index}]")

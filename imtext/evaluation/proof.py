@@ -1,0 +1,39 @@
+"""Proof that an exported model equals the trained one: same embeddings and same ranking, apart from rounding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imtext.errors import BundleError
+
+Embeddings = npt.NDArray[np.floating[Any]]
+
+MIN_COSINE = 0.9999
+TOP_K = 10
+TIE = 1e-5  # scores closer than this may change places: both are roundings of the same number
+
+
+def check_embeddings(tower: str, exported: Embeddings, trained: Embeddings) -> None:
+    """Compare embeddings ``[n, D]`` of unit length, row by row.
+
+    Raises:
+        BundleError: a cosine is below `MIN_COSINE` or undefined.
+    """
+    cosine = float((exported * trained).sum(axis=1).min())
+    if not cosine >= MIN_COSINE:  # NaN is refused, too
+        raise BundleError(f"The exported {tower} graph differs from the trained model: lowest cosine {cosine:.6f}")
+
+
+def check_ranking(exported: Embeddings, trained: Embeddings) -> None:
+    """Compare the best `TOP_K` results of every query in two score matrices ``[N, B]``; ties may change places.
+
+    Raises:
+        BundleError: a query has other results, or the same ones in another order.
+    """
+    for ours, reference in zip(exported, trained, strict=True):
+        best, expected = (np.argsort(-scores, kind="stable")[:TOP_K] for scores in (ours, reference))
+        if (np.abs(reference[best] - reference[expected]) > TIE).any():
+            raise BundleError("The exported model ranks pictures in another order than the trained model")

@@ -1,0 +1,30 @@
+"""Text towers: tokens ``[N, L]`` → features ``[N, num_features]``."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from torch import Tensor
+
+from imtext.models.tower import Tower
+
+
+class TextEncoder(Tower):
+    """A text tower: blocks from the words up.
+
+    A subclass defines `num_features`, `blocks` and `forward`. Its constructor takes `vocabulary` as a keyword-only
+    argument (`imtext.tokenizer.Vocabulary`: size, special ids, maximum length), which the program supplies.
+    """
+
+    @abstractmethod
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """``[N, L]`` int64 and ``[N, L]`` bool (True on real tokens, which come first) → ``[N, num_features]``."""
+
+    @property
+    def wants_word_vectors(self) -> int | None:
+        """Size of the word vectors that `start_from` wants before training; None for no vectors."""
+        return None
+
+    def start_from(self, word_vectors: Tensor) -> None:
+        """Start from word vectors ``[vocabulary.size, wants_word_vectors]`` with a standard deviation of 1."""
+        raise NotImplementedError(f"{type(self).__name__} does not start from word vectors")

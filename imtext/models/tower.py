@@ -1,0 +1,72 @@
+"""What both towers share: blocks, of which the lower ones can be frozen."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+from torch import nn
+
+from imtext.errors import ConfigError
+
+
+class Tower(nn.Module, ABC):
+    """A network in blocks, from the input up. `freeze` stops the lower ones, layer-wise learning rates count them.
+
+    Every parameter belongs to one of the blocks, so that freezing all blocks freezes the tower. `blocks` may put
+    modules together in a new `nn.ModuleList`; as long as that list is not stored as an attribute, the names in the
+    state dict do not change.
+
+    Attributes:
+        num_features: size of the output ``[·, num_features]``.
+        num_frozen: number of blocks that are frozen at present.
+    """
+
+    num_features: int
+    num_frozen: int = 0
+
+    @property
+    @abstractmethod
+    def blocks(self) -> list[nn.Module]:
+        """All blocks, from the input up."""
+
+    def freeze(self, blocks: int) -> None:
+        """Freeze the first blocks and let the others learn.
+
+        A frozen block keeps its weights and stays in evaluation mode as a whole: its dropout is off and its batch
+        statistics do not change.
+
+        Args:
+            blocks: number of blocks to freeze, 0 for none.
+
+        Raises:
+            ValueError: the tower does not have as many blocks.
+        """
+        if not 0 <= blocks <= len(self.blocks):
+            raise ValueError(f"{type(self).__name__} has {len(self.blocks)} blocks, so {blocks} cannot be frozen")
+        self.num_frozen = blocks
+        for number, block in enumerate(self.blocks):
+            block.requires_grad_(number >= blocks)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, except for frozen blocks."""
+        super().train(mode)
+        for block in self.blocks[: self.num_frozen]:
+            block.eval()
+        return self
+
+
+def check_tower(tower: Tower) -> None:
+    """Refuse a tower that does not keep the contract.
+
+    Raises:
+        ConfigError: `num_features` is missing, or a parameter belongs to no block.
+    """
+    name = type(tower).__name__
+    if not isinstance(getattr(tower, "num_features", None), int):
+        raise ConfigError(f"{name} must have an integer `num_features`, the size of its output")
+    in_blocks = {id(parameter) for block in tower.blocks for parameter in block.parameters()}
+    outside = [key for key, parameter in tower.named_parameters() if id(parameter) not in in_blocks]
+    if outside:
+        raise ConfigError(f"{name}.blocks must contain every parameter; {', '.join(outside[:3])} is in none of them")

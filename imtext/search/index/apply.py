@@ -1,0 +1,144 @@
+"""Bringing a store up to date with what lies on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from imtext.preprocess import Pixels
+from imtext.search.encoder import BATCH, Encoder
+from imtext.search.index.changes import Changes
+from imtext.search.index.preparation import Preparer
+from imtext.search.store.protocol import UNREAD, File, Picture, Store
+
+COMMIT_SECONDS = 2.0  # of work that a killed update can lose
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass
+class Report:
+    """What an update did.
+
+    Attributes:
+        added: files that were embedded.
+        updated: of those, the ones that were indexed before with other content.
+        renamed: (before, after) of files whose content was known, under a name that is gone.
+        copies: new files whose content was known, under a name that still exists.
+        removed: files that are gone.
+        unchanged: files that needed nothing.
+        refused: path → why it was left out. Files that were refused earlier and have not changed are not repeated.
+        refused_before: number of those.
+        without_pictures: sources that are not remembered, since they hold no picture.
+        seconds: duration.
+    """
+
+    added: int = 0
+    updated: int = 0
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+    copies: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    refused_before: int = 0
+    without_pictures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def no_progress(done: int, total: int, path: str) -> None:
+    """Report nothing."""
+
+
+def apply_changes(store: Store, encoder: Encoder, changes: Changes, progress: Progress = no_progress) -> Report:
+    """Bring a store up to date, in commits of a few seconds' work.
+
+    Memory does not grow with the number of files. A file that cannot be read is reported and remembered, and does not
+    keep the next from being indexed.
+
+    Args:
+        store: written to by this process only.
+        encoder: of the index's own bundle.
+        changes: of `compare`.
+        progress: called with the number of files done, the number to do, and the path of the last one done.
+    """
+    return _Update(store, encoder, changes).run(progress)
+
+
+class _Update:
+    """The state of one update: what is waiting to be embedded, and what is waiting to be committed."""
+
+    def __init__(self, store: Store, encoder: Encoder, changes: Changes) -> None:
+        self.store, self.encoder, self.changes = store, encoder, changes
+        self.report = Report(
+            unchanged=changes.unchanged - changes.refused_before,
+            refused=dict(changes.refused),
+            refused_before=changes.refused_before,
+        )
+        affected = {file.path for file in changes.changed} | set(changes.gone)
+        self._content_before = {file.path: file.content for file in store.files() if file.path in affected}
+        # Content → the name it had. A new file with such content was renamed.
+        self._gone = {content: path for path in changes.gone if (content := self._content_before[path])}
+        self._to_embed: list[tuple[File, Pixels]] = []
+        self._files: list[File] = []
+        self._pictures: list[Picture] = []
+
+    def run(self, progress: Progress) -> Report:
+        started = committed = time.monotonic()
+        files = [*self.changes.new, *self.changes.changed]
+        prepared = Preparer(self.store, self.encoder.bundle.preprocess).prepare(files)
+        for done, item in enumerate(prepared, 1):
+            progress(done, len(files), item.file.path)
+            if item.file.reason:
+                self._refuse(item.file)
+            elif item.pixels is not None:
+                self._embed_later(item.file, item.pixels)
+            else:
+                self._take_known(item.file)
+            if time.monotonic() - committed > COMMIT_SECONDS:
+                # No sweep yet: a file read ahead may hold a picture that no other file has any more.
+                self._commit(sweep=False)
+                committed = time.monotonic()
+        # Old names are removed last: until then a renamed picture has both names, and its vector is never lost.
+        self._commit(self.changes.gone)
+        self.report.removed = len(self.changes.gone) - len(self.report.renamed)
+        self.report.seconds = time.monotonic() - started
+        return self.report
+
+    def _refuse(self, file: File) -> None:
+        self.report.refused[file.path] = file.reason
+        # A file that is indexed and cannot be read at the moment stays as it is.
+        if file.size != UNREAD or file.path not in self._content_before:
+            self._files.append(file)
+
+    def _embed_later(self, file: File, pixels: Pixels) -> None:
+        self.report.added += 1
+        self.report.updated += bool(self._content_before.get(file.path))
+        self._to_embed.append((file, pixels))
+        if len(self._to_embed) == BATCH:
+            self._embed()
+
+    def _take_known(self, file: File) -> None:
+        """A file whose content has a vector, or waits for one."""
+        if file.content == self._content_before.get(file.path):
+            self.report.unchanged += 1  # its time of change is new, its content is not
+        elif (before := self._gone.pop(file.content, None)) is not None:
+            self.report.renamed.append((before, file.path))
+        else:
+            self.report.copies += 1
+        if any(file.content == waiting.content for waiting, _ in self._to_embed):
+            self._embed()  # a file must not be committed before its picture
+        self._files.append(file)
+
+    def _embed(self) -> None:
+        if self._to_embed:
+            vectors = self.encoder.encode_images([pixels for _, pixels in self._to_embed])
+            for (file, _), vector in zip(self._to_embed, vectors, strict=True):
+                self._pictures.append(Picture(file.content, vector))
+                self._files.append(file)
+            self._to_embed.clear()
+
+    def _commit(self, gone: list[str] | None = None, sweep: bool = True) -> None:
+        self._embed()
+        self.store.commit(self._pictures, self._files, gone or [], sweep)
+        self._pictures, self._files = [], []

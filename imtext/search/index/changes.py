@@ -1,0 +1,84 @@
+"""The difference between what lies on disk and what a store knows."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+
+from imtext.search.index.discovery import Found
+from imtext.search.store.protocol import File, Store
+
+
+@dataclass
+class Changes:
+    """What an update would do.
+
+    Attributes:
+        new: files that are not in the index.
+        changed: files with another size or time of change than when they were indexed.
+        gone: paths in the index that no longer exist.
+        unchanged: number of files that need nothing.
+        refused_before: how many of those were refused earlier and have not changed since.
+        refused: paths that could not be looked at, and why.
+    """
+
+    new: list[File] = field(default_factory=list)
+    changed: list[File] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    refused_before: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def compare(store: Store, found: Found) -> Changes:
+    """What an update would do with what was found."""
+    found = replace(found, files=dict(found.files), refused=dict(found.refused))
+    before = {file.path: file for folder in found.folders for file in store.files(folder)}
+    if found.complete:
+        _follow_single_files(store, found, before)
+    outside = {path for path in found.files if path not in before}
+    if outside and has_files(store):
+        before |= {file.path: file for file in store.files() if file.path in outside}
+    changes = Changes(refused=found.refused)
+    for path, file in found.files.items():
+        known = before.get(path)
+        if known is None:
+            changes.new.append(file)
+        elif (known.size, known.mtime_ns) != (file.size, file.mtime_ns):
+            changes.changed.append(file)
+        else:
+            changes.unchanged += 1
+            changes.refused_before += bool(known.reason)
+    # A path that cannot be looked at is not gone, nor is anything below it.
+    refused = tuple(path + os.sep for path in found.refused)
+    changes.gone = [
+        path for path in before if not (path in found.files or path in found.refused or path.startswith(refused))
+    ]
+    return changes
+
+
+def has_files(store: Store, below: str | None = None) -> bool:
+    """Does the store know any file (below a folder)?"""
+    return any(True for _ in store.files(below))
+
+
+def _follow_single_files(store: Store, found: Found, before: dict[str, File]) -> None:
+    """Take up indexed files that lie in no folder of `found`: patterns, lists and single files named them once."""
+    for file in store.files():
+        if file.path in before or file.path in found.files:
+            continue
+        if file.path in found.folders or _is_deleted(file.path, found.trust_missing):
+            before[file.path] = file
+        elif os.path.isfile(file.path):  # from a list on standard input, which cannot be read again
+            found.add(file.path)
+
+
+def _is_deleted(path: str, trust_missing: bool) -> bool:
+    """Is a file gone from a folder that exists? Without the folder, its drive may not be mounted."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return trust_missing or os.path.isdir(os.path.dirname(path))
+    except OSError:  # cannot be looked at
+        pass
+    return False

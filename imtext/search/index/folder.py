@@ -1,0 +1,149 @@
+"""The folder of an index: its store, a copy of the bundle that embeds its pictures, and the lock of the only writer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from platformdirs import user_data_path
+
+from imtext.errors import SearchError
+from imtext.search.bundle import Bundle, copy_bundle, is_replaceable, load_bundle
+from imtext.search.leftovers import remove_leftovers
+from imtext.search.manifest import MANIFEST
+from imtext.search.store.location import (
+    belongs_to_store,
+    create_store,
+    link_store,
+    open_store,
+    rebuild_store,
+    store_exists,
+    store_url,
+)
+
+LOCK, BUNDLE = "writer.lock", "bundle"
+
+
+def default_index() -> Path:
+    """Where an index lies unless another folder is named: `IMTEXT_INDEX`, or the user's data folder."""
+    if named := os.environ.get("IMTEXT_INDEX"):
+        return Path(named).expanduser().absolute()
+    return user_data_path("imtext", appauthor=False) / "index"
+
+
+def is_index(folder: Path) -> bool:
+    """Is there an index in this folder?"""
+    return store_exists(folder)
+
+
+def own_bundle(folder: Path) -> Path | None:
+    """The folder of an index's own bundle, if it has one; a rebuild that was interrupted may have left none."""
+    bundle = folder / BUNDLE
+    return bundle if (bundle / MANIFEST).is_file() else None
+
+
+def create_index(folder: Path, bundle: Bundle, rebuild: bool = False, store: str | None = None) -> None:
+    """Make an index, or complete one whose making was interrupted.
+
+    Args:
+        folder: of the index.
+        bundle: embeds its pictures; the index keeps a copy, so that it needs nothing else.
+        rebuild: discard all vectors; sources and the names of files are kept.
+        store: URL of the store; None: the one the folder has, or SQLite in the folder.
+
+    Raises:
+        SearchError: it was made with another bundle or in another store, the folder holds other files, or another
+            process is writing.
+    """
+    if not is_index(folder):
+        _require_free(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    if rebuild or not is_index(folder):
+        with only_writer(folder):
+            if not is_index(folder):
+                copy_bundle(bundle, folder / BUNDLE)
+                _create_store(folder, bundle, store)
+            elif rebuild:
+                _rebuild(folder, bundle)
+    if store is not None and not _same_store(folder, store):
+        raise SearchError(
+            f"The index in {folder} has its store at {store_url(folder)}, not at {store}; choose another folder"
+        )
+    if (made_with := load_bundle(folder / BUNDLE).fingerprint) != bundle.fingerprint:
+        raise SearchError(
+            f"The index in {folder} was made with another model ({made_with}, not {bundle.fingerprint}): their "
+            "vectors cannot be compared. Omit --bundle to use the index's own model, add --rebuild to embed "
+            "everything again, or choose another --index"
+        )
+    create_store(folder, bundle.embed_dim).close()
+
+
+def _require_free(folder: Path) -> None:
+    """A folder for a new index may hold what a killed process left of one, and nothing else."""
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    if not all(name.startswith((LOCK, BUNDLE, ".")) or belongs_to_store(name) for name in names):
+        raise SearchError(f"{folder} holds other files; choose an empty or a new folder for the index")
+
+
+def _create_store(folder: Path, bundle: Bundle, url: str | None) -> None:
+    made = create_store(folder if url is None else url, bundle.embed_dim)
+    try:
+        if made.sources() or any(True for _ in made.files()):
+            raise SearchError(f"{made.location} already belongs to another index; choose another store")
+        if url is not None:
+            link_store(folder, made.location)
+    finally:
+        made.close()
+
+
+def _same_store(folder: Path, url: str) -> bool:
+    locations = set()
+    for location in (folder, url):
+        if not store_exists(location):
+            return False
+        opened = open_store(location)
+        locations.add(opened.location)
+        opened.close()
+    return len(locations) == 1
+
+
+def _rebuild(folder: Path, bundle: Bundle) -> None:
+    """First the store, then the bundle: killed in between, the index refuses to search until it is rebuilt again."""
+    rebuild_store(folder, bundle.embed_dim)
+    own = folder / BUNDLE
+    if own.resolve() != bundle.path.resolve():
+        if not is_replaceable(own):
+            shutil.rmtree(own, ignore_errors=True)  # a damaged bundle, which `copy_bundle` would not overwrite
+        copy_bundle(bundle, own)
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the index's lock.
+
+    Raises:
+        SearchError: another process holds it.
+    """
+    try:
+        with FileLock(folder / LOCK).acquire(timeout=0):
+            yield
+    except Timeout:
+        raise SearchError(f"Another process is indexing into {folder}; wait for it, then try again") from None
+
+
+def bundle_stamp(folder: Path) -> tuple[int, int] | None:
+    """Changes when another bundle takes the place of the index's own; None while there is none. Costs one `stat`."""
+    try:
+        state = (folder / BUNDLE / MANIFEST).stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_mtime_ns
+
+
+def tidy(folder: Path) -> None:
+    """Remove copies of bundles that killed processes left unfinished."""
+    remove_leftovers(folder, rf"\.{BUNDLE}\.(?:unfinished|old)")

@@ -1,0 +1,95 @@
+"""Files are read, hashed and decoded ahead by threads, while earlier ones are embedded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from imtext.preprocess import Pixels, Preprocess, open_image
+from imtext.search.store.protocol import File, Store, unread
+
+MAX_BYTES = 500_000_000  # of one file
+AHEAD = 64  # files read before they are needed, which bounds the memory
+NO_MEMORY = "too large for this machine's memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One file, ready to be recorded.
+
+    Attributes:
+        file: with its content's hash, or with the reason why it was refused.
+        pixels: to be embedded; None if the file was refused or its content is known.
+    """
+
+    file: File
+    pixels: Pixels | None = None
+
+
+class Preparer:
+    """Prepares files of one update; every content is decoded for embedding only once.
+
+    Args:
+        store: says which contents have a vector already.
+        preprocess: of the index's bundle.
+    """
+
+    def __init__(self, store: Store, preprocess: Preprocess) -> None:
+        self.store, self.preprocess = store, preprocess
+        self._given_out: set[bytes] = set()  # contents whose pixels were returned in this update
+
+    def prepare(self, files: Sequence[File]) -> Generator[Prepared, None, None]:
+        """The files in order."""
+        with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode") as pool:
+            ahead: deque[Future[Prepared]] = deque()
+            rest = iter(files)
+            try:
+                while True:
+                    while len(ahead) < AHEAD and (file := next(rest, None)) is not None:
+                        ahead.append(pool.submit(self._prepare, file))
+                    if not ahead:
+                        return
+                    yield self._once(ahead.popleft().result())
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def _once(self, prepared: Prepared) -> Prepared:
+        """Without pixels if the same content was returned before."""
+        if prepared.pixels is None or prepared.file.content in self._given_out:
+            return Prepared(prepared.file)
+        self._given_out.add(prepared.file.content)
+        return prepared
+
+    def _prepare(self, file: File) -> Prepared:
+        """Runs in a thread of the pool."""
+        file, content = _read(file)
+        # `_given_out` can be a moment behind: the same content is then decoded twice, and embedded once.
+        if file.reason or file.content in self._given_out or self.store.known([file.content]):
+            return Prepared(file)
+        try:
+            return Prepared(file, self.preprocess.pixels(open_image(content, self.preprocess.image_size)))
+        except ValueError as error:
+            return Prepared(file.refuse(str(error)))
+        except MemoryError:
+            return Prepared(unread(file.path, NO_MEMORY))
+
+
+def _read(file: File) -> tuple[File, bytes]:
+    """The file with its content's hash, and the content; or refused."""
+    if file.size > MAX_BYTES:
+        return file.refuse(f"{file.size:,} bytes, more than the limit of {MAX_BYTES:,}"), b""
+    try:
+        content = Path(file.path).read_bytes()
+    except OSError as error:
+        return unread(file.path, error.strerror or str(error)), b""
+    except MemoryError:
+        return unread(file.path, NO_MEMORY), b""
+    except ValueError as error:  # a path that no file can have
+        return file.refuse(str(error)), b""
+    return File(file.path, file.size, file.mtime_ns, hashlib.blake2b(content, digest_size=16).digest()), content

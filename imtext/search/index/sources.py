@@ -1,0 +1,74 @@
+"""Where an update looks: in the sources that are named, or in all that are remembered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from imtext.errors import SearchError
+from imtext.search.index.changes import has_files
+from imtext.search.index.discovery import Found, find
+from imtext.search.store.protocol import Store
+
+EMPTIED = "no longer has pictures; --allow-empty removes those that are indexed"
+
+
+def look(store: Store, sources: Sequence[str], files: Sequence[str] = ()) -> Found:
+    """What lies in the sources and files that are named; none: in all remembered sources.
+
+    Raises:
+        SearchError: a source that is named does not exist, or none is remembered.
+    """
+    if sources or files:
+        return find(sources, files=files)
+    remembered = store.sources()
+    if not remembered and not has_files(store):
+        raise SearchError("Nothing has been indexed yet. Name a folder: imtext index ~/Pictures")
+    found = find(remembered, remembered=True)
+    found.complete = True
+    return found
+
+
+def emptied_folders(store: Store, found: Found) -> list[str]:
+    """Folders that hold no picture although the index knows some of them; not those that cannot be listed.
+
+    An empty folder is often the mount point of a drive that is not mounted.
+    """
+    return [
+        folder
+        for folder in found.folders
+        if folder not in found.refused
+        and not any(path.startswith(folder.rstrip(os.sep) + os.sep) for path in found.files)
+        and has_files(store, folder)
+    ]
+
+
+def refuse_emptied(store: Store, found: Found) -> None:
+    """Keep the pictures of folders that are suddenly empty, and still follow all others."""
+    found.refused |= dict.fromkeys(emptied_folders(store, found), EMPTIED)
+
+
+def require_pictures(store: Store, found: Found) -> None:
+    """Like `refuse_emptied`; a folder that was named by the user is an error.
+
+    Raises:
+        SearchError: a named folder is suddenly empty.
+    """
+    if not found.complete and (emptied := emptied_folders(store, found)):
+        raise SearchError(
+            f"{emptied[0]} no longer has pictures, but the index knows some of it. Is a drive not mounted? To remove "
+            "them, add --allow-empty"
+        )
+    refuse_emptied(store, found)
+
+
+def remember(store: Store, sources: Sequence[str], found: Found, forget_missing: bool) -> list[str]:
+    """Remember named sources for later updates; returns those left out, since neither they nor the index have pictures.
+
+    Paths are made absolute, so that they mean the same from any folder. A list on standard input cannot be read again.
+    """
+    without_pictures = [path for path in found.without_pictures if not has_files(store, path)]
+    absolute = [os.path.abspath(os.path.expanduser(source)) for source in sources if source != "-"]
+    kept = [path for path in absolute if path not in without_pictures]
+    store.remember(kept, forget=found.missing if forget_missing else [])
+    return without_pictures

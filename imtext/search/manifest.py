@@ -1,0 +1,91 @@
+"""The manifest of a bundle: what it says, the hash that seals it, and how an older one is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from imtext.errors import BundleError
+from imtext.tokenizer import load_tokenizer
+
+SCHEMA = 2
+MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
+EXPORT_AGAIN = "Export it again: imtext export <run>"
+
+
+def make_manifest(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+    """A sealed manifest.
+
+    Args:
+        facts: what is known of the model; at least `preprocess`.
+        files: name → content, of everything else in the bundle.
+    """
+    hashes = {name: {"sha256": sha256(content), "bytes": len(content)} for name, content in files.items()}
+    manifest = {**facts, "schema": SCHEMA, "fingerprint": _fingerprint(hashes, facts["preprocess"]), "files": hashes}
+    return seal(manifest)
+
+
+def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The same manifest with the hash of all other entries in `sha256`."""
+    return {**manifest, "sha256": _seal(manifest)}
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a bundle as it is on disk.
+
+    Raises:
+        BundleError: it is missing, not readable, of a newer schema, or altered.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. {EXPORT_AGAIN}") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read ({error}). {EXPORT_AGAIN}") from error
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if schema not in range(1, SCHEMA + 1):
+        raise BundleError(
+            f"{folder} is a bundle of schema {schema}, and this imtext reads up to {SCHEMA}: update imtext. "
+            f"{EXPORT_AGAIN}"
+        )
+    if manifest.get("sha256") != _seal(manifest):
+        raise BundleError(f"{path} was altered, or written by an older imtext: its hash differs. {EXPORT_AGAIN}")
+    return dict(manifest)
+
+
+def upgrade(manifest: Mapping[str, Any], tokenizer: bytes) -> dict[str, Any]:
+    """What a manifest of any schema says, in the terms of the present one.
+
+    Bundles of schema 1 have two graphs and a vocabulary that was learnt from captions.
+
+    Args:
+        manifest: of `read_manifest`.
+        tokenizer: content of the bundle's `tokenizer.json`.
+
+    Raises:
+        ConfigError: the content is not a tokenizer.
+    """
+    if manifest["schema"] == SCHEMA:
+        return dict(manifest)
+    vocabulary = load_tokenizer(tokenizer, "words").vocabulary.to_dict()
+    return {**manifest, "graphs": {"image": "image.onnx", "text": "text.onnx"}, "tokenizer": vocabulary}
+
+
+def sha256(content: bytes) -> str:
+    """The hash of a file's content, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    entries = {name: value for name, value in manifest.items() if name != "sha256"}
+    return sha256(json.dumps(entries, sort_keys=True).encode())
+
+
+def _fingerprint(hashes: Mapping[str, Any], preprocess: Mapping[str, Any]) -> str:
+    """Names the embedding space: two bundles with the same one give the same vectors."""
+    named = {name: hashes[name]["sha256"] for name in sorted(hashes)}
+    return sha256(json.dumps([named, preprocess], sort_keys=True).encode())[:16]

@@ -1,0 +1,34 @@
+"""Limits of the server: size, time and queues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that one request, and all requests together, may use.
+
+    Attributes:
+        json_bytes: of a body with text.
+        image_bytes: of an uploaded picture.
+        image_pixels: of an uploaded picture, read from its header.
+        seconds: from the end of a request's headers to the last byte of its response.
+        download_seconds: the same for downloads of pictures, which take long on a slow connection.
+        batch: text queries that are embedded and searched together.
+        waiting: text queries that may wait for the next batch.
+        workers: requests that read, decode or rank pictures at the same time.
+        workers_waiting: requests that may wait for one of these workers.
+        body_bytes: of all request bodies together, by their Content-Length; they are held in memory.
+    """
+
+    json_bytes: int = 1_000_000
+    image_bytes: int = 20_000_000
+    image_pixels: int = 50_000_000
+    seconds: float = 10.0
+    download_seconds: float = 120.0
+    batch: int = 8
+    waiting: int = 8
+    workers: int = 2
+    workers_waiting: int = 256
+    body_bytes: int = 200_000_000

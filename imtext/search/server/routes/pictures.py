@@ -1,0 +1,71 @@
+"""The pictures themselves: lists, files and thumbnails, by id only."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from fastapi import Path as PathParameter
+from fastapi.responses import FileResponse, Response
+
+from imtext.search.index import MAX_TOP_K
+from imtext.search.server.messages import BINARY, MISSING, Id, Results, responses
+from imtext.search.server.service import Service
+
+FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}  # an id names a content
+IMAGE_TYPES = {
+    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif",
+    ".bmp": "image/bmp", ".tif": "image/tiff", ".tiff": "image/tiff",
+}  # fmt: skip
+FILE_RESPONSES = {
+    200: {"description": "The file.", "content": {"image/*": BINARY}},
+    206: {"description": "A part of it.", "content": {"image/*": {}}},
+    416: {"description": "The file has no such part.", "content": {"text/plain": {}}},
+    **responses(MISSING),
+    400: {"description": "The Range header is not valid.", "content": {"text/plain": {}}},
+}
+THUMBNAIL_RESPONSES = {
+    200: {"description": "JPEG.", "content": {"image/jpeg": BINARY}},
+    **responses(MISSING),
+}
+
+
+def picture_routes(service: Service) -> APIRouter:
+    """`/images`, `/images/{id}` and `/thumbnails/{id}`."""
+    router = APIRouter(tags=["pictures"])
+
+    @router.get("/images", summary="The pictures of the index, in the order in which they were added")
+    async def images(
+        offset: Annotated[int, Query(ge=0, le=2**53)] = 0, limit: Annotated[int, Query(ge=1, le=MAX_TOP_K)] = 60
+    ) -> Results:
+        started = time.perf_counter()
+        page = service.results(await service.run(service.list_pictures, offset, limit), started)
+        for result in page.results:
+            result.score = None
+        return page
+
+    @router.get(
+        "/images/{id}",
+        summary="The file of a picture; supports range requests",
+        response_class=FileResponse,
+        responses=FILE_RESPONSES,
+    )
+    async def image(id: Annotated[Id, PathParameter()]) -> FileResponse:
+        path, state = await service.run(service.file, id)
+        # The type never follows a name such as a.html: the page's own origin must not run what a folder contains.
+        kind = IMAGE_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
+        return FileResponse(path, media_type=kind, stat_result=state, headers=FOR_EVER)
+
+    @router.get(
+        "/thumbnails/{id}", summary="A picture as a small JPEG", response_class=Response, responses=THUMBNAIL_RESPONSES
+    )
+    async def thumbnail(
+        id: Annotated[Id, PathParameter()],
+        size: Annotated[Literal["320", "1600"], Query(description="Pixels of the longer side.")] = "320",
+    ) -> Response:
+        content = await service.run(service.thumbnail, id, int(size))
+        return Response(content, media_type="image/jpeg", headers=FOR_EVER)
+
+    return router

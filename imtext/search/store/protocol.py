@@ -1,0 +1,206 @@
+"""What a store of pictures and vectors offers. SQLite in the index folder is the default implementation.
+
+A store is the single source of truth of an index. Every commit is atomic, survives a killed process and gets a new
+version. Pictures are stored by content: the same picture under two names is one picture with two files, and a renamed
+file keeps its picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+
+UNREAD = -1  # the size of a file that was not read; no file has it, so the next comparison finds the file changed
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was when it was indexed.
+
+    Attributes:
+        path: absolute.
+        size: in bytes.
+        mtime_ns: time of its last change.
+        content: hash of its content; empty if the file was refused.
+        reason: why the file was refused; empty if it is in the index.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    content: bytes = b""
+    reason: str = ""
+
+    def refuse(self, reason: str) -> File:
+        """The same file, refused for a reason that holds until the file changes."""
+        return File(self.path, self.size, self.mtime_ns, b"", " ".join(reason.split())[:300] or "unreadable")
+
+
+def unread(path: str, reason: str) -> File:
+    """A file that was not read for a reason that may pass: it counts as changed until it has been read."""
+    return File(path, UNREAD, 0).refuse(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One content and its embedding.
+
+    Attributes:
+        content: hash of the file's bytes.
+        vector: ``[embed_dim]`` of unit length.
+    """
+
+    content: bytes
+    vector: Vectors
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The pictures nearest to each of Q queries.
+
+    Attributes:
+        version: of the pictures that were searched.
+        ids: ``[Q, k]``, nearest first; k is at most the number of pictures.
+        scores: ``[Q, k]``, cosine similarities.
+        mean: ``[embed_dim]``, mean of all vectors: a query's mean score over the gallery is one product with it.
+        size: number of pictures that were searched.
+    """
+
+    version: int
+    ids: Ids
+    scores: Vectors
+    mean: Vectors
+    size: int
+
+
+class Store(Protocol):
+    """Everything an index needs of a store. All methods may be called from several threads at once.
+
+    Rows are read as of the last commit. `nearest`, `vector_of`, `ids` and `size` see the pictures as of the last
+    `refresh`, so that one search sees one state; the first call of any of them refreshes by itself.
+
+    Attributes:
+        location: URL that opens this store again.
+        embed_dim: length of the vectors.
+    """
+
+    location: str
+    embed_dim: int
+
+    # ---- life: called by the functions of `imtext.search.store.location`
+
+    @classmethod
+    def open(cls, location: str) -> Self:
+        """Open the store at a URL.
+
+        Raises:
+            SearchError: there is none, or it cannot be read.
+        """
+
+    @classmethod
+    def create(cls, location: str, embed_dim: int) -> Self:
+        """Open the store at a URL, made first if there is none, and completed if a killed process left it half made."""
+
+    @classmethod
+    def exists(cls, location: str) -> bool:
+        """Is there a store at this URL?"""
+
+    @classmethod
+    def rebuild(cls, location: str, embed_dim: int) -> None:
+        """Replace a store by one without pictures, in one atomic step, for vectors of another length or model.
+
+        Sources are kept, and every file as `unread`: paths that came over standard input are recorded nowhere else.
+        Stores that are open on the old one keep it and report `replaced`.
+        """
+
+    def close(self) -> None:
+        """Release files and connections."""
+
+    def replaced(self) -> bool:
+        """Has another store taken the place of this one, or can this one no longer see new commits? Must be cheap."""
+
+    def tidy(self) -> None:
+        """Remove unfinished files of processes that no longer run; called by the only writer."""
+
+    def check(self) -> int:
+        """Verify all vectors; returns the number of pictures.
+
+        Raises:
+            SearchError: a vector is not of unit length, or what `nearest` searches differs from what was committed.
+        """
+
+    # ---- searching, as of the last refresh
+
+    def refresh(self) -> bool:
+        """Take up what was committed since the last refresh; True if there was something new."""
+
+    @property
+    def size(self) -> int:
+        """Number of pictures that `nearest` searches."""
+
+    def nearest(self, queries: Vectors, top_k: int) -> Neighbors:
+        """The pictures nearest to each of ``[Q, embed_dim]`` query vectors of unit length.
+
+        Of equal scores the picture that was indexed first comes first, so that a query always has the same result.
+        """
+
+    def vector_of(self, id: int) -> Vectors | None:
+        """The vector ``[embed_dim]`` of one picture; None if no file has this picture."""
+
+    def ids(self, offset: int = 0, limit: int | None = None) -> list[int]:
+        """A page of the ids of all pictures, in the order in which they were indexed."""
+
+    # ---- rows, as of the last commit
+
+    def version(self) -> int:
+        """Of the rows: a number drawn anew by every commit that changes pictures or files."""
+
+    def count(self) -> int:
+        """Number of different pictures that at least one file has."""
+
+    def files(self, below: str | None = None) -> Iterator[File]:
+        """Every file known, or those below a folder, in order of path; refused files included."""
+
+    def known(self, contents: Sequence[bytes]) -> set[bytes]:
+        """Those of the contents that have a vector already."""
+
+    def held(self, ids: Sequence[int]) -> dict[int, list[File]]:
+        """Id → the files that have this picture, in alphabetical order; ids without files are left out."""
+
+    def find(self, content: bytes) -> tuple[int, list[File]] | None:
+        """The id of the picture with this content, and the files that have it; None if there is none."""
+
+    def sources(self) -> list[str]:
+        """Folders, patterns and lists that were indexed, in order of name."""
+
+    # ---- writing: one process at a time, which is the caller's to ensure
+
+    def commit(
+        self,
+        pictures: Iterable[Picture] = (),
+        files: Iterable[File] = (),
+        gone: Iterable[str] = (),
+        sweep: bool = True,
+    ) -> None:
+        """Add pictures, add or update files, forget files; all or nothing.
+
+        Args:
+            pictures: new contents; one that is known already is left as it is.
+            files: added, or updated if the path is known.
+            gone: paths to forget.
+            sweep: also forget pictures that no file has any more. Only the last commit of an update does: before it,
+                a file that is still to come may have such a picture.
+
+        Raises:
+            StoreError: it could not be written; nothing has changed.
+        """
+
+    def remember(self, sources: Iterable[str], forget: Iterable[str] = ()) -> None:
+        """Add to the sources, and remove some."""

@@ -1,0 +1,254 @@
+"""The rows of an index in one SQLite file: pictures, files and sources."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imtext.errors import SearchError, StoreError
+from imtext.search.store.protocol import File, Ids, Picture, Vectors
+
+SCHEMA = 1
+BLOCK = 4096  # vectors read at once
+
+
+class Rows:
+    """One SQLite file in write-ahead mode: one writer, any number of readers that never wait for it.
+
+    Args:
+        path: of the file.
+
+    Attributes:
+        frozen: SQLite can write nothing beside the file, as on a read-only mount. The file is read as it is, and later
+            commits of other processes are not seen.
+        embed_dim: length of the vectors.
+
+    Raises:
+        SearchError: there is no such file, or it is not an index that this imtext can read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise SearchError(f"There is no index in {path.parent}. Make one with: imtext index <folder of pictures>")
+        self.path, self.frozen = path, False
+        self._address, self._lock = path.absolute().as_uri(), threading.RLock()
+        try:
+            if os.access(path.parent, os.W_OK):
+                self._address += "?mode=rw"  # never make a file: one that was deleted stays so
+                self._db = _connect(self._address)
+                self._db.execute("PRAGMA journal_mode = WAL")
+            else:
+                self._db = self._connect_to_read()
+            self._db.execute("PRAGMA synchronous = NORMAL")  # whole after a kill; after a power cut, older but whole
+            self._db.execute("PRAGMA foreign_keys = ON")
+            facts = dict(self._db.execute("SELECT name, value FROM facts"))
+        except sqlite3.OperationalError as error:  # locked, or a full disk: deleting the index would not help
+            raise SearchError(f"{path} cannot be opened: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise SearchError(
+                f"{path} cannot be read as an index ({error}). Delete the folder and index again"
+            ) from error
+        if facts["schema"] != SCHEMA:
+            raise SearchError(
+                f"{path} is an index of schema {facts['schema']}, and this imtext reads {SCHEMA}. "
+                "Delete the folder and index again"
+            )
+        self.embed_dim = int(facts["embed_dim"])
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        self._address += "?mode=ro"
+        try:
+            connection = _connect(self._address)
+            connection.execute("PRAGMA schema_version")  # connecting alone reads nothing
+        except sqlite3.OperationalError:
+            # In write-ahead mode even a reader needs files beside the rows, unless a writer has made them already.
+            self._address, self.frozen = f"{self._address}&immutable=1", True
+            connection = _connect(self._address)
+        return connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock, self._errors("written"):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk ends it by itself
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock, self._errors("read"):
+            return self._db.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _errors(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path} cannot be {verb}: {error}") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def version(self) -> int:
+        """Of the rows: a number drawn anew by every commit that changes pictures or files."""
+        return int(self._query("SELECT value FROM facts WHERE name = 'version'")[0][0])
+
+    def count(self) -> int:
+        """Number of different pictures that at least one file has."""
+        return int(self._query("SELECT count(DISTINCT picture) FROM files")[0][0])
+
+    def files(self, below: str | None = None) -> Iterator[File]:
+        """Every file known, or those below a folder, in order of path; refused files included."""
+        where: str = ""
+        values: tuple[bytes, ...] = ()
+        if below is not None:
+            # Everything that begins with the folder and a separator: a range of the index, whatever is in the name.
+            prefix = os.fsencode(below.rstrip(os.sep) + os.sep)
+            where, values = "WHERE path >= ? AND path < ?", (prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
+        rows = self._query(
+            "SELECT path, size, mtime_ns, content, reason FROM files "
+            f"LEFT JOIN pictures ON pictures.id = files.picture {where} ORDER BY path",
+            values,
+        )
+        for path, size, mtime_ns, content, reason in rows:
+            yield File(os.fsdecode(path), size, mtime_ns, content or b"", reason)
+
+    def known(self, contents: Sequence[bytes]) -> set[bytes]:
+        """Those of the contents that have a vector already."""
+        found: set[bytes] = set()
+        for content in contents:
+            found |= {row[0] for row in self._query("SELECT content FROM pictures WHERE content = ?", (content,))}
+        return found
+
+    def commit(
+        self,
+        pictures: Iterable[Picture] = (),
+        files: Iterable[File] = (),
+        gone: Iterable[str] = (),
+        sweep: bool = True,
+    ) -> None:
+        """Add pictures, add or update files, forget files; all or nothing. `sweep`: forget pictures without files.
+
+        Raises:
+            StoreError: it could not be written; nothing has changed.
+        """
+        with self._transaction():
+            before = self._db.total_changes
+            self._db.executemany(
+                "INSERT OR IGNORE INTO pictures (content, vector) VALUES (?, ?)",
+                ((picture.content, np.ascontiguousarray(picture.vector, "<f4").tobytes()) for picture in pictures),
+            )
+            self._db.executemany(
+                "INSERT INTO files (path, size, mtime_ns, picture, reason) "
+                "VALUES (?, ?, ?, (SELECT id FROM pictures WHERE content = ?), ?) ON CONFLICT (path) DO UPDATE SET "
+                "size = excluded.size, mtime_ns = excluded.mtime_ns, picture = excluded.picture, "
+                "reason = excluded.reason",
+                ((os.fsencode(file.path), file.size, file.mtime_ns, file.content, file.reason) for file in files),
+            )
+            self._db.executemany("DELETE FROM files WHERE path = ?", ((os.fsencode(path),) for path in gone))
+            if sweep:
+                self._db.execute(
+                    "DELETE FROM pictures WHERE NOT EXISTS (SELECT 1 FROM files WHERE picture = pictures.id)"
+                )
+            if self._db.total_changes != before:
+                # Not a counter: after a backup was restored, a counter would give other rows a version already used.
+                self._db.execute("UPDATE facts SET value = random() WHERE name = 'version'")
+
+    def vectors(self) -> tuple[int, Ids, Iterator[Vectors]]:
+        """The version, the ids of pictures that a file has, ascending, and their vectors in that order, in blocks.
+
+        All come from one snapshot, whatever is committed while the blocks are read.
+        """
+        with self._errors("read"):
+            reader = _connect(self._address)
+            reader.execute("BEGIN")
+            version = int(reader.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()[0])
+            held = reader.execute("SELECT DISTINCT picture FROM files WHERE picture IS NOT NULL ORDER BY picture")
+            ids = np.array([row[0] for row in held], dtype=np.int64)
+
+        def blocks() -> Iterator[Vectors]:
+            with self._errors("read"), closing(reader):
+                rows = reader.execute("SELECT vector FROM pictures WHERE id IN (SELECT picture FROM files) ORDER BY id")
+                while block := rows.fetchmany(BLOCK):
+                    yield np.frombuffer(b"".join(row[0] for row in block), "<f4").reshape(len(block), self.embed_dim)
+
+        return version, ids, blocks()
+
+    def held(self, ids: Sequence[int]) -> dict[int, list[File]]:
+        """Id → the files that have this picture, in alphabetical order; ids without files are left out."""
+        found: dict[int, list[File]] = {}
+        wanted = list(dict.fromkeys(ids))
+        for start in range(0, len(wanted), 1_000):
+            some = wanted[start : start + 1_000]
+            rows = self._query(
+                "SELECT picture, path, size, mtime_ns, content, reason FROM files "
+                f"JOIN pictures ON pictures.id = files.picture WHERE picture IN ({','.join('?' * len(some))}) "
+                "ORDER BY path",
+                tuple(some),
+            )
+            for number, path, *rest in rows:
+                found.setdefault(number, []).append(File(os.fsdecode(path), *rest))
+        return found
+
+    def find(self, content: bytes) -> tuple[int, list[File]] | None:
+        """The id of the picture with this content, and the files that have it; None if there is none."""
+        for (number,) in self._query("SELECT id FROM pictures WHERE content = ?", (content,)):
+            if files := self.held([number]).get(number):
+                return number, files
+        return None
+
+    def sources(self) -> list[str]:
+        """Folders, patterns and lists that were indexed, in order of name."""
+        return [os.fsdecode(row[0]) for row in self._query("SELECT path FROM sources ORDER BY path")]
+
+    def remember(self, sources: Iterable[str], forget: Iterable[str] = ()) -> None:
+        """Add to the sources, and remove some."""
+        with self._transaction():
+            rows = ((os.fsencode(source),) for source in sources)
+            self._db.executemany("INSERT OR IGNORE INTO sources VALUES (?)", rows)
+            self._db.executemany("DELETE FROM sources WHERE path = ?", ((os.fsencode(source),) for source in forget))
+
+
+def create_rows(path: Path, embed_dim: int) -> None:
+    """Make the file, or complete one whose making was interrupted."""
+    facts = {"schema": SCHEMA, "embed_dim": embed_dim, "version": 0}
+    try:
+        with closing(_connect(path.absolute().as_uri())) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _TABLES:
+                connection.execute(statement)
+            connection.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.items())
+            connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        raise SearchError(f"{path} cannot be opened: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise SearchError(f"{path} cannot be read as an index ({error}). Delete the folder and index again") from error
+
+
+def _connect(address: str) -> sqlite3.Connection:
+    return sqlite3.connect(address, timeout=30, isolation_level=None, check_same_thread=False, uri=True)
+
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    # AUTOINCREMENT: an id is never used twice, so that clients may keep it.
+    "CREATE TABLE IF NOT EXISTS pictures (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, "
+    "vector BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, "
+    "picture INTEGER REFERENCES pictures (id), reason TEXT NOT NULL, CHECK (picture IS NOT NULL OR reason <> '')) "
+    "WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS sources (path BLOB PRIMARY KEY) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS files_by_picture ON files (picture)",
+)

@@ -1,0 +1,60 @@
+// Everything that starts a search: typing, the form, files that are chosen, pasted or dropped, and the slider.
+
+import { render, showCount } from "./grid.js";
+import { focusFirstWhenLoaded, searchFile, searchWords, showAll, watchEnd } from "./search.js";
+import { $, MOST, like, query, slider, state } from "./state.js";
+
+const PAUSE = 130; // milliseconds without a key before a search starts
+const dropZone = $("#drop");
+const isPicture = (file) => file.type.startsWith("image/");
+
+let pause;
+query.addEventListener("input", () => {
+  focusFirstWhenLoaded(false);
+  clearTimeout(pause);
+  pause = setTimeout(searchWords, PAUSE);
+});
+$("#form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  clearTimeout(pause);
+  searchWords();
+  focusFirstWhenLoaded();
+});
+$("button", like).addEventListener("click", showAll);
+$("#file").addEventListener("change", (event) => {
+  searchFile(event.target.files[0]);
+  event.target.value = "";
+});
+addEventListener("paste", (event) => searchFile([...event.clipboardData.files].find(isPicture)));
+
+let depth = 0; // of nested elements below a dragged file
+addEventListener("dragenter", (event) => {
+  if (event.dataTransfer.types.includes("Files")) dropZone.hidden = (depth += 1) < 1;
+});
+addEventListener("dragleave", () => {
+  depth = Math.max(0, depth - 1);
+  dropZone.hidden = depth < 1;
+});
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  depth = 0;
+  dropZone.hidden = true;
+  searchFile([...event.dataTransfer.files].find(isPicture));
+});
+
+export function setLevel(value) {
+  slider.value = value;
+  $("#level").textContent = `${slider.value} %`;
+}
+slider.addEventListener("input", () => {
+  setLevel(slider.value);
+  state.complete = state.found.length >= MOST;
+  render(null, false);
+  watchEnd();
+  showCount();
+});
+$("#anyway").addEventListener("click", () => {
+  setLevel(0);
+  slider.dispatchEvent(new Event("input"));
+});

@@ -1,0 +1,69 @@
+"""Several processes that train one model: gather their batches, and let one of them write files.
+
+A run uses one device at present (see `imtext.training.devices`): there is one process, and `gather` changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world_size() -> int:
+    """Number of processes that train together; 1 outside of a process group."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def is_rank_zero() -> bool:
+    """Whether this process is the one that writes files and prints results."""
+    return rank() == 0
+
+
+def gather(tensor: Tensor) -> Tensor:
+    """Concatenate a tensor's rows over all processes, in the order of their ranks.
+
+    A contrastive loss needs the embeddings of every process as negatives. Each process computes the loss of the whole
+    batch from the gathered rows. In the backward pass the gradients of all processes are summed for the rows of each
+    process; together with the mean over processes that DistributedDataParallel takes, the parameters get the gradient
+    that a single process would compute on the whole batch.
+
+    Args:
+        tensor: ``[n, …]``; n may differ between processes, the other dimensions and the type may not.
+
+    Returns:
+        ``[sum of n, …]``, with gradient if `tensor` has one. With a single process it is `tensor` itself.
+    """
+    if world_size() == 1:
+        return tensor
+    gathered: Tensor = _Gather.apply(tensor)
+    return gathered
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        own = torch.tensor([len(tensor)], device=tensor.device)
+        counts = [torch.zeros_like(own) for _ in range(world_size())]
+        dist.all_gather(counts, own)
+        sizes = [int(count) for count in counts]
+        ctx.rows = slice(sum(sizes[: rank()]), sum(sizes[: rank() + 1]))
+        # Collectives need equal shapes, so shorter tensors are padded and cut again.
+        padded = tensor.new_zeros(max(sizes), *tensor.shape[1:])
+        padded[: len(tensor)] = tensor
+        parts = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total[ctx.rows]

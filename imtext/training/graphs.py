@@ -1,0 +1,89 @@
+"""The towers of a dual encoder as ONNX graphs."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from imtext.models import DualEncoder
+from imtext.preprocess import Preprocess
+
+OPSET = 20
+EXPORTER_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
+
+
+class ImageGraph(nn.Module):
+    """``[B, S, S, 3]`` uint8 → ``[B, embed_dim]``: scaling and normalising are part of the graph."""
+
+    def __init__(self, model: DualEncoder, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.model = model
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(preprocess.image_mean) * 255)
+        self.register_buffer("std", torch.tensor(preprocess.image_std) * 255)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Embed pictures."""
+        normalized = (image.to(torch.float32) - self.mean) / self.std
+        return self.model.encode_image(normalized.permute(0, 3, 1, 2))
+
+
+class TextGraph(nn.Module):
+    """Token ids and mask ``[N, L]`` → ``[N, embed_dim]``."""
+
+    def __init__(self, model: DualEncoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Embed texts."""
+        return self.model.encode_text(input_ids, attention_mask)
+
+
+def trace_image_graph(model: DualEncoder, preprocess: Preprocess) -> bytes:
+    """ONNX graph `image` ``[batch, S, S, 3]`` uint8 → `image_embeddings` ``[batch, embed_dim]``."""
+    size = preprocess.image_size
+    inputs = {"image": torch.zeros(2, size, size, 3, dtype=torch.uint8)}
+    return _trace(ImageGraph(model, preprocess), inputs, {"image": ("batch",)}, "image_embeddings")
+
+
+def trace_text_graph(model: DualEncoder) -> bytes:
+    """ONNX graph `input_ids`, `attention_mask` ``[batch, length]`` → `text_embeddings` ``[batch, embed_dim]``."""
+    inputs = {"input_ids": torch.ones(2, 5, dtype=torch.long), "attention_mask": torch.ones(2, 5, dtype=torch.bool)}
+    return _trace(TextGraph(model), inputs, dict.fromkeys(inputs, ("batch", "length")), "text_embeddings")
+
+
+def _trace(module: nn.Module, inputs: dict[str, Tensor], dynamic: dict[str, tuple[str, ...]], output: str) -> bytes:
+    """Trace a module; the leading dimensions named in `dynamic` may take any size."""
+    sizes = {name: torch.export.Dim(name) for names in dynamic.values() for name in names}
+    shapes = {name: {place: sizes[size] for place, size in enumerate(names)} for name, names in dynamic.items()}
+    with _quiet_exporter():
+        program: Any = torch.onnx.export(
+            module.eval(), args=(), kwargs=inputs, dynamo=True, dynamic_shapes=shapes, opset_version=OPSET,
+            input_names=list(inputs), output_names=[output], verbose=False,
+        )  # fmt: skip
+    return bytes(program.model_proto.SerializeToString())
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Hide what the exporter prints, logs and warns about its own internals."""
+    loggers = [logging.getLogger(name) for name in EXPORTER_LOGGERS]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,56 @@
+"""The figures of a finished run."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+
+from imtext.data import RetrievalDataModule
+from imtext.training.callbacks import EpochSummary
+from imtext.training.checkpoints import read_checkpoint
+from imtext.training.module import RetrievalModule
+
+log = logging.getLogger(__name__)
+
+
+def summary_of(trainer: Trainer) -> EpochSummary | None:
+    """The callback that keeps the history of a run; None if it was switched off."""
+    return next((each for each in trainer.callbacks if isinstance(each, EpochSummary)), None)  # type: ignore[attr-defined]
+
+
+def measure(
+    trainer: Trainer, module: RetrievalModule, data: RetrievalDataModule
+) -> tuple[dict[str, float], Path | None]:
+    """Load the best checkpoint and measure it on the validation and test splits.
+
+    Returns:
+        Figures of the last epoch's training and of the best checkpoint, and that checkpoint's file; None if none was
+        kept. After `fast_dev_run`, figures of its batches alone.
+    """
+    metrics = _of_last_epoch(trainer)
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return metrics, None
+    kept = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""  # type: ignore[attr-defined]
+    if kept:
+        # The weights alone: the trainer would return callbacks to their state of that epoch as well.
+        content = read_checkpoint(Path(kept))
+        module.load_state_dict(content["state_dict"])
+        metrics["best_epoch"] = float(content["epoch"] + 1)
+    measured = trainer.validate(module, data, verbose=False)
+    if len(data.rows["test"]) > 1:
+        measured += trainer.test(module, data, verbose=False)
+    else:
+        log.info("The data has no test split; the figures are of validation.")
+    for figures in measured:
+        metrics |= figures
+    return metrics, Path(kept) if kept else None
+
+
+def _of_last_epoch(trainer: Trainer) -> dict[str, float]:
+    summary = summary_of(trainer)
+    # Lightning has no figures of a run that was resumed after its last epoch; its history has.
+    last = summary.history[-1] if summary is not None and summary.history else {}
+    found = {**last, **{name: float(value) for name, value in trainer.callback_metrics.items()}}
+    return {name: value for name, value in found.items() if not name.endswith("_step") and name != "epoch"}

@@ -1,0 +1,91 @@
+"""The objects of one run, built from its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from imtext.config.instantiate import instantiate
+from imtext.data import RetrievalDataModule
+from imtext.models import build_model
+from imtext.training.module import RetrievalModule
+from imtext.training.resume import ResumePoint, find_resume_point
+from imtext.training.stages import Plan
+from imtext.training.trainer import build_each, build_trainer
+
+
+@dataclass(frozen=True)
+class Run:
+    """The objects of one run.
+
+    Attributes:
+        config: resolved, as plain values.
+        data: read and split.
+        module: model, loss and optimizer.
+        trainer: with callbacks and logger.
+        resumed: the checkpoint that the run goes on from; None for a new run.
+    """
+
+    config: dict[str, Any]
+    data: RetrievalDataModule
+    module: RetrievalModule
+    trainer: Trainer
+    resumed: ResumePoint | None
+
+    @property
+    def output_dir(self) -> Path:
+        """Folder of the run."""
+        return Path(self.config["paths"]["output_dir"])
+
+    @property
+    def is_smoke_test(self) -> bool:
+        """Whether the run takes one step only (`debug=fdr`): no baseline, no cached features, no checkpoints."""
+        return bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Where the data, the results and the checkpoint of the run are."""
+        return {
+            "data_fingerprint": self.data.fingerprint,
+            "data_source": self.data.source,
+            "output_dir": str(self.output_dir),
+            "checkpoint": str(self.output_dir / "checkpoints" / "last.ckpt"),
+        }
+
+
+def build_run(config: DictConfig) -> Run:
+    """Build everything, in an order in which mistakes in the settings are found before the data is read.
+
+    The image tower comes before the data, which needs its preprocessing. Then come the text tower, for the vocabulary
+    of the data, and the projections. This order also fixes the random numbers that each of them starts from.
+
+    Args:
+        config: checked, with a device that exists.
+
+    Raises:
+        ImtextError: a setting, the data or the checkpoint to go on from is at fault.
+    """
+    resumed = find_resume_point(config)
+    trainer = build_trainer(config)
+    loss, optim, stages = instantiate(config.loss), instantiate(config.optim), build_each(config.get("stages"))
+    data: RetrievalDataModule = instantiate(config.data)
+    image_encoder = instantiate(config.model.image_encoder)
+    data.use_model(preprocess=image_encoder.preprocess)
+    data.setup()
+    data.require("train", "val")
+    model = build_model(config.model, image_encoder, data.tokenizer.vocabulary)
+    if (dim := model.text_encoder.wants_word_vectors) is not None:
+        model.text_encoder.start_from(data.word_vectors(dim))
+    plan = Plan(stages, len(model.image_encoder.blocks), len(model.text_encoder.blocks))
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    module = RetrievalModule(model, loss, optim, data.tokenizer, data.preprocess, plan, config=plain, seed=config.seed)
+    if HydraConfig.initialized():
+        module.overrides = list(HydraConfig.get().overrides.task)
+    if resumed is not None:
+        resumed.restore(module)
+    return Run(plain, data, module, trainer, resumed)

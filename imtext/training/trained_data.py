@@ -1,0 +1,39 @@
+"""The data of a checkpoint: that of its run, with changes, or another data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from imtext.config.instantiate import instantiate
+from imtext.config.schema import check_config
+from imtext.data import RetrievalDataModule
+from imtext.training.checkpoints import TrainedModel
+
+
+def build_data(settings: DictConfig, trained: TrainedModel) -> RetrievalDataModule:
+    """Build and set up data for a trained model, with its tokenizer and preprocessing.
+
+    Args:
+        settings: with a `_target_`, another data set; otherwise changes to the data settings of the run, where null
+            changes nothing.
+        trained: the model.
+
+    Raises:
+        ImtextError: a setting or the data is at fault.
+    """
+    wanted = data_settings(settings, trained.config)
+    check_config(OmegaConf.create({"data": wanted}), "evaluate")
+    data: RetrievalDataModule = instantiate(wanted)
+    data.use_model(preprocess=trained.preprocess, tokenizer=trained.tokenizer)
+    data.setup()
+    return data
+
+
+def data_settings(settings: DictConfig, config: dict[str, Any]) -> DictConfig:
+    """The data settings of a run's `config` with changes, or those of another data set."""
+    if "_target_" in settings:
+        return settings
+    changes = {key: value for key, value in settings.items() if value is not None}
+    return OmegaConf.merge(OmegaConf.create(config["data"]), changes)  # type: ignore[return-value]

@@ -1,0 +1,117 @@
+"""Lightning's trainer with its callbacks and logger, and checks of what it would accept and then fail on."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers.logger import DummyLogger
+from omegaconf import DictConfig
+
+from imtext.config.instantiate import instantiate
+from imtext.config.suggestions import did_you_mean
+from imtext.errors import ConfigError
+from imtext.evaluation.figures import figure_names
+
+log = logging.getLogger(__name__)
+
+# Warnings of Lightning about what is intended here.
+EXPECTED_WARNINGS = (
+    ".*LeafSpec.*",  # a deprecation between Lightning and torch
+    "Checkpoint directory .* exists and is not empty",  # always, when resuming
+    r"Found \d+ module\(s\) in eval mode",  # frozen blocks
+    "`ModelCheckpoint.* could not find the monitored key",  # in epochs without validation
+    "The number of training batches .* is smaller than the logging interval",
+)
+
+
+def hide_expected_warnings() -> None:
+    """Filter Lightning's warnings about what is intended here."""
+    for message in EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def check_trainer(settings: DictConfig) -> None:
+    """Refuse settings that Lightning accepts and then fails on.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    if not isinstance(settings.max_epochs, int) or settings.max_epochs < 1:
+        raise ConfigError(
+            f"trainer.max_epochs={settings.max_epochs}: max_epochs must be above zero, because the learning rate is "
+            "planned for all steps"
+        )
+    for name in ("check_val_every_n_epoch", "accumulate_grad_batches", "log_every_n_steps"):
+        if (value := settings.get(name)) is not None and value < 1:
+            raise ConfigError(f"trainer.{name}={value}: it must be at least 1")
+    if settings.get("overfit_batches"):
+        raise ConfigError("trainer.overfit_batches is not supported: use debug=overfit")
+
+
+def check_monitors(callbacks: Mapping[str, Any], measured: bool) -> None:
+    """Refuse callbacks that wait for a validation metric that is never measured.
+
+    Args:
+        callbacks: by their names in the configuration.
+        measured: whether the run validates at all.
+
+    Raises:
+        ConfigError: names the callback, and the metric that was probably meant.
+    """
+    known = [f"val/{name}" for name in (*figure_names(), "loss")]
+    for name, callback in callbacks.items():
+        monitor = str(getattr(callback, "monitor", None) or "")
+        if monitor.startswith("val/") and not measured:
+            raise ConfigError(
+                f"callbacks.{name} waits for {monitor}, which trainer.limit_val_batches=0 never measures: "
+                f"add callbacks.{name}=null"
+            )
+        if monitor and monitor not in known and not monitor.startswith("train/"):
+            raise ConfigError(f"callbacks.{name}.monitor={monitor} is not measured.{did_you_mean(monitor, known)}")
+
+
+def build_trainer(config: DictConfig) -> Trainer:
+    """Build callbacks, logger and trainer.
+
+    Args:
+        config: composed from `conf/train.yaml`, with a device that exists.
+
+    Raises:
+        ConfigError: a setting is refused, or a callback waits for a metric that is never measured.
+    """
+    callbacks = build_each(config.get("callbacks"))
+    logger = instantiate(config.logger) if config.get("logger") else DummyLogger()
+    check_monitors(callbacks, measured=config.trainer.get("limit_val_batches") != 0)
+    trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger)
+    return trainer
+
+
+def build_each(group: DictConfig | None) -> dict[str, Any]:
+    """Build the entries of a group by name, without those that are null."""
+    return {str(name): instantiate(node) for name, node in (group or {}).items() if node is not None}
+
+
+@contextmanager
+def explain_stop(output_dir: Path) -> Iterator[None]:
+    """Translate how Lightning ends a run early.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, with the command to go on in the log.
+        ConfigError: a setting that the data shows to be wrong, such as a share of less than one batch.
+    """
+    try:
+        yield
+    except SystemExit:  # Lightning exits on Ctrl-C
+        last = output_dir / "checkpoints" / "last.ckpt"
+        shown = last if last.is_file() else "<none was saved yet>"
+        log.info("Go on with: python -m imtext.train ckpt_path=%s", shown)
+        raise KeyboardInterrupt from None
+    except MisconfigurationException as error:
+        raise ConfigError(str(error)) from error

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from imtext.errors import StoreError
+from imtext.search import Index
+from imtext.search.index import index as index_module
+from tests.cli.conftest import imtext
+from tests.conftest import picture
+
+
+def test_useless_sources_are_not_remembered(index: Path, tmp_path: Path) -> None:
+    copy, empty = shutil.copytree(index, tmp_path / "index"), tmp_path / "empty"
+    empty.mkdir()
+    done = imtext("index", empty, "--index", copy)
+    assert (done.returncode, done.stderr.strip()) == (0, f"no pictures in {empty}")
+    assert str(empty) not in imtext("info", copy).stdout
+
+
+def test_left_out_files_are_listed_up_to_a_limit(index: Path, tmp_path: Path) -> None:
+    copy, bad, gone = shutil.copytree(index, tmp_path / "index"), tmp_path / "bad", tmp_path / "gone"
+    for folder in (bad, gone):
+        folder.mkdir()
+    picture(gone / "a.png", 50)
+    imtext("index", gone, bad, "--index", copy)
+    shutil.rmtree(gone)
+    for number in range(12):
+        (bad / f"{number:02}.png").write_text(f"no picture {number}")
+    assert imtext("index", bad, "--index", copy).stderr.count("left out: ") == 11
+    for path in bad.iterdir():
+        path.write_text("nor is this")
+    lines = imtext("index", "--index", copy).stderr.strip().splitlines()
+    assert len(lines) == 11
+    assert lines[0].startswith(f"left out: {gone}: no longer exists")
+    assert lines[-1] == "left out: … and 3 more (imtext index --status names all)"
+    assert imtext("index", "--status", "--index", copy).stdout.count("left out: ") == 13
+
+
+def test_status_changes_nothing(index: Path) -> None:
+    added = picture(index.parent / "late.png", 77)
+    printed = imtext("index", "--status", "--index", index).stdout
+    added.unlink()
+    assert f"new: {added} (not in the index)" in printed
+    assert "1 new, 0 changed, 0 gone, 12 unchanged" in printed
+    assert len(Index(index)) == 12
+
+
+def test_status_names_missing_sources(index: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(index, tmp_path / "index")
+    (tmp_path / "more").mkdir()
+    picture(tmp_path / "more" / "a.png", 50)
+    assert imtext("index", tmp_path / "more", "--index", copy).returncode == 0
+    (tmp_path / "more" / "a.png").unlink()
+    (tmp_path / "more").rmdir()
+    printed = imtext("index", "--status", "--index", copy).stdout
+    assert f"left out: {tmp_path / 'more'}: no longer exists; --allow-empty forgets it" in printed
+    assert "0 new, 0 changed, 0 gone" in printed
+
+
+def test_status_without_an_index(index: Path, tmp_path: Path) -> None:
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "nothing")
+    added = picture(tmp_path / "a.png", 50)
+    printed = imtext("index", tmp_path, "--status", "--index", tmp_path / "index").stdout
+    assert f"new: {added} (not in the index)" in printed
+    assert f"left out: {tmp_path / 'dangling.png'}: No such file or directory" in printed
+    assert "There is no index in" in printed
+    assert "1 new" in printed
+    assert not (tmp_path / "index").exists()
+    assert "There is no index in" in imtext("index", "--status", "--index", tmp_path / "index").stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "Stopped; what was committed is kept."),
+        (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device"),
+        (StoreError("disk I/O error"), 2, "error: disk I/O error"),
+    ],
+)
+def test_indexing_that_fails(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, message: str
+) -> None:
+    def fail(*args: object) -> None:
+        raise error
+
+    picture(tmp_path / "new.png", 99)
+    monkeypatch.setattr(index_module, "apply_changes", fail)
+    done = imtext("index", tmp_path, "--index", index)
+    assert (done.returncode, done.stderr.strip()) == (code, message)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imtext.cli.options import find_bundle
+from imtext.errors import BundleError
+from imtext.search import Bundle
+from tests.cli.conftest import imtext
+
+
+def test_the_default_model_is_named(index: Path, bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to(bundle.path.parent)
+    message = f"Model: {tmp_path / 'runs' / 'bundle'}\n"
+    photo = index.parent / "00.png"
+    made = tmp_path / "index"
+    for args in (("index", photo, "--index", made), ("rank", "red", photo), ("demo", tmp_path / "demo")):
+        assert message in imtext(*args, IMTEXT_ROOT=str(tmp_path)).stderr
+    assert "Model" not in imtext("index", "--index", made, IMTEXT_ROOT=str(tmp_path)).stderr, "it has its own"
+    assert "Model" not in imtext("rank", "red", photo, "--bundle", bundle.path, IMTEXT_ROOT=str(tmp_path)).stderr
+
+
+def test_find_bundle(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IMTEXT_ROOT", str(tmp_path))
+    assert find_bundle(Path("named")) == Path("named")
+    assert capsys.readouterr().err == ""
+    assert find_bundle(None, fallback=bundle.path) == bundle.path
+    assert capsys.readouterr().err == f"Model: {bundle.path}\n"
+    with pytest.raises(BundleError, match="There is no bundle below"):
+        find_bundle(None)

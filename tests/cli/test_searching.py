@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imtext.search import Bundle
+from tests.cli.conftest import imtext
+
+
+def test_search_json(index: Path) -> None:
+    done = imtext("search", "a red circle", "--index", index, "--json", "--top-k", "3", "--min-relevance", "0")
+    rows = json.loads(done.stdout)
+    assert [sorted(row) for row in rows] == [["path", "relevance", "score"]] * 3
+    assert rows[0]["score"] >= rows[1]["score"]
+
+
+def test_search_from_the_environment_for_pipes(index: Path) -> None:
+    done = imtext("search", index.parent / "03.png", "--paths-only", "-k", "2", IMTEXT_INDEX=str(index))
+    assert done.stdout.splitlines()[0] == str(index.parent / "03.png")
+    done = imtext("search", index.parent / "03.png", "-p", "-0", "-k", "1", IMTEXT_INDEX=str(index))
+    assert done.stdout == f"{index.parent / '03.png'}\0"
+
+
+def test_several_queries(index: Path, tmp_path: Path) -> None:
+    every = ("--index", index, "--min-relevance", "0")
+    done = imtext("search", "--queries", "-", "--json", *every, stdin="red\n\nblue\n")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["query"] for row in rows] == ["red", "blue"]
+    assert len(rows[0]["results"]) == 10
+    (tmp_path / "queries.txt").write_text("red\nblue\n")
+    printed = imtext("search", "--queries", tmp_path / "queries.txt", *every).stdout.splitlines()
+    assert (printed[0], printed[11]) == ("# red", "# blue")
+
+
+def test_no_good_match(index: Path) -> None:
+    done = imtext("search", "zebra", "--index", index, "--min-relevance", "1")
+    assert done.returncode == 1
+    assert "No good match. --min-relevance 0 shows the nearest anyway." in done.stdout
+    assert "not in the model's vocabulary: zebra" in done.stderr
+
+
+def test_no_word_is_known(index: Path) -> None:
+    done = imtext("search", "Xyzzy! + 2:plugh", "--index", index)
+    assert (done.returncode, "No good match" in done.stdout) == (1, True)
+    assert "  0 %" in imtext("search", "xyzzy", "--index", index, "--min-relevance", "0").stdout
+
+
+def test_sheet(index: Path, tmp_path: Path) -> None:
+    done = imtext("search", "<b>red & blue", "--index", index, "--min-relevance", "0", "--sheet", tmp_path / "s.html")
+    assert done.returncode == 0
+    page = (tmp_path / "s.html").read_text()
+    assert page.count("data:image/jpeg") == 10
+    assert "&lt;b&gt;red &amp; blue" in page
+    odd = shutil.copy(index.parent / "03.png", os.fsdecode(os.fsencode(tmp_path) + b"/not utf-8 \xff.png"))
+    done = imtext("search", odd, "--index", index, "--sheet", tmp_path / "s.html")
+    assert done.returncode == 0, done.stderr
+    assert "not utf-8 ?.png" in (tmp_path / "s.html").read_text()
+
+
+def test_a_query_may_begin_with_a_sign(index: Path) -> None:
+    done = imtext("search", "- red", "-p", "--index", index, "--min-relevance", "0")
+    assert done.returncode == 0, done.stderr
+    assert "No such option: --jsno" in imtext("search", "red", "--jsno", "--index", index).stderr
+
+
+@pytest.mark.parametrize("option", ["--paths-only", "--json", "--top-k=5"])
+def test_a_reader_that_closes_the_pipe(index: Path, option: str) -> None:
+    command = [sys.executable, "-m", "imtext", "search", "red", option, "--index", str(index), "--min-relevance", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as search:
+        assert search.stdout is not None
+        assert search.stderr is not None
+        search.stdout.close()
+        assert search.stderr.read() == b""
+    assert search.returncode == -signal.SIGPIPE
+
+
+def test_rank(index: Path, bundle: Bundle) -> None:
+    pictures = sorted(index.parent.glob("*.png"))[:3]
+    done = imtext("rank", "red", *pictures, "--bundle", bundle.path, "--json")
+    assert sorted(row["path"] for row in json.loads(done.stdout)) == [str(path) for path in pictures]
+    done = imtext("rank", "--texts", pictures[0], "red", "blue", "--bundle", bundle.path)
+    assert len(done.stdout.splitlines()) == 2
+    done = imtext("rank", "--texts", pictures[0], "red", "blue", "--bundle", bundle.path, "--json", "-k", "1")
+    assert [sorted(row) for row in json.loads(done.stdout)] == [["relevance", "score", "text"]]

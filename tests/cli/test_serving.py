@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import imtext
+
+
+def test_serve_announces_the_address(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    settings: list[Any] = []
+
+    def serve(folder: Path, *args: Any) -> None:
+        settings.extend([folder, *args[:-1]])
+        args[-1]("http://127.0.0.1:8000", 1234)
+
+    monkeypatch.setattr("imtext.search.server.serve", serve)
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    done = imtext("serve", index, "--open", "--token", "secret", "--name", "example.org")
+    assert done.stdout.startswith("1,234 pictures at http://127.0.0.1:8000 (API: http://127.0.0.1:8000/openapi.json).")
+    assert opened == ["http://127.0.0.1:8000/?token=secret"]
+    assert settings == [index, "127.0.0.1", 8000, "secret", False, [], ["example.org"]]
+    imtext("serve", "--index", index, "--open", "--port", "0", IMTEXT_TOKEN="")
+    assert opened[1] == "http://127.0.0.1:8000"

@@ -1,0 +1,37 @@
+"""An export that differs from the model is noticed, rounding is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imtext.errors import BundleError
+from imtext.evaluation.proof import check_embeddings, check_ranking
+
+
+def unit(rows: int, seed: int = 0) -> np.ndarray:
+    found = np.random.default_rng(seed).normal(size=(rows, 8))
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))
+
+
+def test_rounding_is_accepted() -> None:
+    embeddings = unit(5)
+    check_embeddings("image", embeddings, embeddings.astype(np.float32))
+    scores = embeddings @ unit(30, 1).T
+    check_ranking(scores, scores.astype(np.float32))
+
+
+@pytest.mark.parametrize("changed", [-1.0, np.nan])
+def test_one_wrong_row_is_refused(changed: float) -> None:
+    embeddings = unit(5)
+    other = embeddings.copy()
+    other[3] *= changed
+    with pytest.raises(BundleError, match="image graph differs from the trained model: lowest cosine"):
+        check_embeddings("image", embeddings, other)
+
+
+def test_ties_may_change_places_but_results_may_not() -> None:
+    trained = np.array([[0.5, 0.4, 0.4, 0.1]])
+    check_ranking(np.array([[0.5, 0.4, 0.400001, 0.1]]), trained)
+    with pytest.raises(BundleError, match="another order"):
+        check_ranking(np.array([[0.4, 0.5, 0.4, 0.1]]), trained)

@@ -1,0 +1,36 @@
+"""An empty index, in every store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imtext.search import Bundle, Index, SearchResult, parse_query
+from imtext.search.store import register_store
+from tests.search.store.memory import SCHEME, MemoryStore
+
+register_store(SCHEME, MemoryStore)
+
+
+@pytest.fixture
+def in_folder(bundle: Bundle, tmp_path: Path) -> Index:
+    """With its store in its folder, which is the default."""
+    return Index.create(tmp_path / "index", bundle)
+
+
+@pytest.fixture(params=["folder", "memory"])
+def index(request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path) -> Index:
+    """With its store in its folder, or in memory."""
+    store = f"memory://{tmp_path}" if request.param == "memory" else None
+    return Index.create(tmp_path / "index", bundle, store=store)
+
+
+def names(index: Index) -> list[str]:
+    """Of all files in the index, in order of path."""
+    return [Path(file.path).name for file in index.store.files() if not file.reason]
+
+
+def similar(index: Index, path: Path) -> SearchResult:
+    """The picture most like a picture."""
+    return index.search(parse_query(str(path)), 1)[0]

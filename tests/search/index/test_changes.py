@@ -1,0 +1,80 @@
+"""What an update would do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imtext.search.index.changes import compare, has_files
+from imtext.search.index.discovery import Found, find
+from imtext.search.store import File, Picture, Store, create_store
+from imtext.search.store.protocol import unread
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return create_store(f"memory://{tmp_path}", 2)
+
+
+def know(store: Store, *files: File) -> None:
+    store.commit([Picture(file.content, np.ones(2, np.float32)) for file in files if not file.reason], files)
+
+
+def paths(*files: str) -> Found:
+    return Found(files={path: File(path, 1, 1) for path in files}, folders=["/pictures"])
+
+
+def test_new_changed_gone(store: Store) -> None:
+    assert not has_files(store)
+    know(store, *(File(f"/pictures/{name}", 1, 1, name.encode()) for name in "abc"), File("/pictures2/d", 1, 1, b"d"))
+    found = paths("/pictures/a", "/pictures/b", "/pictures/e")
+    found.files["/pictures/b"] = File("/pictures/b", 1, 2)
+    changes = compare(store, found)
+    assert ([file.path for file in changes.new], changes.gone) == (["/pictures/e"], ["/pictures/c"])
+    assert ([file.path for file in changes.changed], changes.unchanged) == (["/pictures/b"], 1)
+    assert has_files(store, "/pictures2")
+    assert not has_files(store, "/pict")
+
+
+def test_refused_files_are_tried_again_only_when_they_change(store: Store) -> None:
+    know(store, File("/pictures/bad", 1, 1).refuse("not a picture"), unread("/pictures/later", "Input/output error"))
+    changes = compare(store, paths("/pictures/bad", "/pictures/later"))
+    assert [file.path for file in changes.changed] == ["/pictures/later"], "it could not be read"
+    assert (changes.unchanged, changes.refused_before) == (1, 1)
+
+
+def test_what_cannot_be_looked_at_is_not_gone(store: Store) -> None:
+    know(store, File("/pictures/a", 1, 1, b"a"), File("/pictures/locked/b", 1, 1, b"b"))
+    found = paths()
+    found.refused = {"/pictures/locked": "cannot be listed"}
+    changes = compare(store, found)
+    assert (changes.gone, changes.refused) == (["/pictures/a"], found.refused)
+
+
+def test_files_outside_of_folders_are_followed_when_all_sources_are_searched(store: Store, gallery: Path) -> None:
+    for path in (gallery / "00.png", gallery / "01.png", Path("/drive/not mounted/x.png")):
+        know(store, File(str(path), 1, 1, str(path).encode()))
+    (gallery / "01.png").unlink()
+    found = Found(complete=True)
+    changes = compare(store, found)
+    assert ([file.path for file in changes.changed], changes.gone) == (
+        [str(gallery / "00.png")],
+        [str(gallery / "01.png")],
+    )
+    assert found.files == {}, "what was found is not altered"
+    assert compare(store, Found()).gone == []
+    assert set(compare(store, Found(complete=True, trust_missing=True)).gone) == {
+        str(gallery / "01.png"),
+        "/drive/not mounted/x.png",
+    }
+
+
+def test_another_time_is_a_change(store: Store, gallery: Path) -> None:
+    found = find([str(gallery)])
+    know(store, *(File(file.path, file.size, file.mtime_ns, file.path.encode()) for file in found.files.values()))
+    os.utime(gallery / "03.png", (1, 1))
+    changes = compare(store, find([str(gallery)]))
+    assert ([file.path for file in changes.changed], changes.unchanged) == ([str(gallery / "03.png")], 11)

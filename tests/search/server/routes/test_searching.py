@@ -1,0 +1,88 @@
+"""Search and ranking over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imtext.search import parse_query
+from tests.search.server.conftest import Server, bomb, raw
+
+pytestmark = pytest.mark.slow
+
+
+def test_search_is_that_of_the_index(server: Server) -> None:
+    query = "a red circle + 2:star"
+    expected = server.index.search(parse_query(query), 5)
+    for answer in (
+        server.get("/search", params={"q": query, "top_k": 5}),
+        server.post("/search", json={"query": query, "top_k": 5}),
+    ):
+        assert answer.status_code == 200
+        found = answer.json()
+        assert [one["id"] for one in found["results"]] == [one.id for one in expected]
+        assert [one["name"] for one in found["results"]] == [Path(one.path).name for one in expected]
+        np.testing.assert_allclose(
+            [one["score"] for one in found["results"]], [one.score for one in expected], atol=1e-5
+        )
+        assert found["total"] == 30
+    all_relevance = server.get("/search", params={"q": query, "top_k": 30}).json()["results"]
+    middle = all_relevance[10]["relevance"]
+    cut = server.get("/search", params={"q": query, "top_k": 30, "min_relevance": middle}).json()["results"]
+    assert cut == [one for one in all_relevance if one["relevance"] >= middle]
+    assert server.get("/search", params={"q": "a zorkmid"}).json()["unknown_words"] == ["zorkmid"]
+    assert server.get("/search", params={"q": "zorkmid", "min_relevance": 1e-9}).json()["results"] == []
+
+
+def test_a_picture_finds_itself(server: Server) -> None:
+    path = server.pictures / "07.png"
+    uploaded = server.post("/search/image?top_k=3", data=path.read_bytes()).json()["results"]
+    assert (uploaded[0]["name"], round(uploaded[0]["score"], 4), uploaded[0]["relevance"]) == ("07.png", 1, None)
+    assert server.get("/search", params={"like": uploaded[0]["id"], "top_k": 3}).json()["results"] == uploaded
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "🐕🌊", "كلب على الشاطئ", "a\x00b\x1b[31m\x7f", "x" * 2000, "/etc/passwd.jpg", "../../secret.png", "-", "%s %n",
+        "' OR 1=1 --",
+    ],
+)  # fmt: skip
+def test_strange_queries_are_words(server: Server, query: str) -> None:
+    answer = server.get("/search", params={"q": query})
+    assert answer.status_code in (200, 422)  # a lone sign is nothing to look for
+    assert "cannot be read" not in answer.text  # nobody tried to open anything
+
+
+def test_a_path_of_a_picture_is_words(server: Server) -> None:
+    answer = server.get("/search", params={"q": str(server.pictures / "00.png")})
+    assert answer.ok
+    assert all(one["relevance"] is not None for one in answer.json()["results"]), "as if a picture had been asked for"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"q": ""}, "at least 1 character"), ({"q": "  "}, "empty"), ({"q": "x" * 2001}, "at most 2000"),
+        ({}, "either q=<words> or like=<id"), ({"q": "a", "top_k": 0}, "greater than or equal to 1"),
+        ({"q": "a", "top_k": 10**9}, "less than or equal to 1000"), ({"q": "a", "top_k": "many"}, "valid integer"),
+        ({"q": "a", "min_relevance": "nan"}, "finite"), ({"q": "a", "min_relevance": -1}, "greater than"),
+        ({"q": "red - red"}, "cancel"), ({"q": "1000:dog"}, "weight"), ({"like": "../../etc/passwd"}, "pattern"),
+    ],
+)  # fmt: skip
+def test_bad_queries(server: Server, options: dict[str, object], said: str) -> None:
+    answer = server.get("/search", params=options)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert said in answer.json()["detail"]
+
+
+def test_bad_uploads(server: Server) -> None:
+    assert "no picture" in server.post("/search/image").json()["detail"]
+    for content in (b"a letter", bomb(), (server.pictures / "00.png").read_bytes()[:200]):
+        answer = server.post("/search/image", data=content)
+        assert answer.status_code == 422
+        assert "cannot be read" in answer.json()["detail"]
+    assert "limit" in server.post("/embed/image", data=bomb()).json()["detail"]
+    assert raw(server, "POST /search/image", "Content-Length: 20000001").startswith(b"HTTP/1.1 413")

@@ -1,0 +1,21 @@
+"""Errors as RFC 9457 responses."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.search.server.conftest import Server
+
+pytestmark = pytest.mark.slow
+
+
+def test_bad_bodies(server: Server) -> None:
+    def post(**options: object) -> tuple[int, str]:
+        answer = server.post("/search", **options)
+        return answer.status_code, answer.json()["detail"]
+
+    assert post(data=b"{", headers={"content-type": "application/json"})[0] == 400
+    assert post(json={"query": "a", "topk": 3})[0] == 422
+    assert post(data=b'{"query": "\\ud800"}', headers={"content-type": "application/json"})[0] in (200, 422)
+    assert post(data=b" " * 1_000_001)[0] == 413
+    assert server.post("/rank", json={"query": "a", "ids": ["f" * 32]}).status_code == 404

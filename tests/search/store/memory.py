@@ -1,0 +1,191 @@
+"""A store in memory: the second implementation of the protocol. Shared by all who open the same URL in one process."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+
+from imtext.errors import SearchError
+from imtext.search.store import exact
+from imtext.search.store.protocol import File, Ids, Neighbors, Picture, Vectors, unread
+
+SCHEME = "memory"
+
+
+@dataclass
+class Content:
+    """What everybody who opens the same URL shares."""
+
+    embed_dim: int
+    pictures: dict[bytes, tuple[int, Vectors]] = field(default_factory=dict)
+    files: dict[str, File] = field(default_factory=dict)
+    sources: set[str] = field(default_factory=set)
+    version: int = 0
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is searched."""
+
+    version: int
+    ids: Ids
+    vectors: Vectors
+
+
+_CONTENTS: dict[str, Content] = {}
+
+
+class MemoryStore:
+    """A `Store` that lives as long as the process."""
+
+    def __init__(self, location: str, content: Content) -> None:
+        self.location, self.embed_dim = location, content.embed_dim
+        self._content = content
+        self._snapshot: Snapshot | None = None
+
+    @classmethod
+    def open(cls, location: str) -> Self:
+        if location not in _CONTENTS:
+            raise SearchError(f"There is no index in {location}")
+        return cls(location, _CONTENTS[location])
+
+    @classmethod
+    def create(cls, location: str, embed_dim: int) -> Self:
+        return cls(location, _CONTENTS.setdefault(location, Content(embed_dim)))
+
+    @classmethod
+    def exists(cls, location: str) -> bool:
+        return location in _CONTENTS
+
+    @classmethod
+    def rebuild(cls, location: str, embed_dim: int) -> None:
+        old = _CONTENTS[location]
+        files = {path: unread(path, "not embedded anew yet") for path in old.files}
+        _CONTENTS[location] = Content(embed_dim, files=files, sources=set(old.sources), version=random.getrandbits(62))
+
+    def close(self) -> None:
+        pass
+
+    def replaced(self) -> bool:
+        return _CONTENTS.get(self.location) is not self._content
+
+    def tidy(self) -> None:
+        pass
+
+    def check(self) -> int:
+        snapshot = self._current()
+        if not np.allclose(np.linalg.norm(snapshot.vectors, axis=1), 1, atol=1e-3):
+            raise SearchError(f"{self.location} holds vectors that are not of unit length")
+        return len(snapshot.ids)
+
+    # ---- searching
+
+    def refresh(self) -> bool:
+        with self._content.lock:
+            if self._snapshot is not None and self._snapshot.version == self._content.version:
+                return False
+            numbers = {number: vector for number, vector in self._content.pictures.values() if self.held([number])}
+            ids = np.array(sorted(numbers), dtype=np.int64)
+            vectors = np.array([numbers[number] for number in ids.tolist()], dtype=np.float32)
+            self._snapshot = Snapshot(self._content.version, ids, vectors.reshape(len(ids), self.embed_dim))
+            return True
+
+    def _current(self) -> Snapshot:
+        if self._snapshot is None:
+            self.refresh()
+        assert self._snapshot is not None
+        return self._snapshot
+
+    @property
+    def size(self) -> int:
+        return len(self._current().ids)
+
+    def nearest(self, queries: Vectors, top_k: int) -> Neighbors:
+        found = self._current()
+        places, scores = exact.top_k(found.vectors, queries, top_k)
+        mean = found.vectors.mean(axis=0) if len(found.ids) else np.zeros(self.embed_dim, np.float32)
+        return Neighbors(found.version, found.ids[places], scores, mean, len(found.ids))
+
+    def vector_of(self, id: int) -> Vectors | None:
+        found = self._current()
+        rows = np.flatnonzero(found.ids == id)
+        return found.vectors[rows[0]] if len(rows) else None
+
+    def ids(self, offset: int = 0, limit: int | None = None) -> list[int]:
+        return [int(number) for number in self._current().ids[offset:][:limit]]
+
+    # ---- rows
+
+    def version(self) -> int:
+        return self._content.version
+
+    def count(self) -> int:
+        return len({file.content for file in self._content.files.values() if not file.reason})
+
+    def files(self, below: str | None = None) -> Iterator[File]:
+        prefix = "" if below is None else below.rstrip(os.sep) + os.sep
+        with self._content.lock:
+            found = [file for path, file in self._content.files.items() if path.startswith(prefix)]
+        yield from sorted(found, key=lambda file: os.fsencode(file.path))
+
+    def known(self, contents: Sequence[bytes]) -> set[bytes]:
+        return set(contents) & self._content.pictures.keys()
+
+    def held(self, ids: Sequence[int]) -> dict[int, list[File]]:
+        numbers = {content: number for content, (number, _) in self._content.pictures.items() if number in ids}
+        found: dict[int, list[File]] = {}
+        for file in self.files():
+            if file.content in numbers:
+                found.setdefault(numbers[file.content], []).append(file)
+        return found
+
+    def find(self, content: bytes) -> tuple[int, list[File]] | None:
+        if content not in self._content.pictures:
+            return None
+        number = self._content.pictures[content][0]
+        files = self.held([number]).get(number)
+        return (number, files) if files else None
+
+    def sources(self) -> list[str]:
+        return sorted(self._content.sources)
+
+    # ---- writing
+
+    def commit(
+        self,
+        pictures: Iterable[Picture] = (),
+        files: Iterable[File] = (),
+        gone: Iterable[str] = (),
+        sweep: bool = True,
+    ) -> None:
+        with self._content.lock:
+            content = self._content
+            new_pictures, new_files = dict(content.pictures), dict(content.files)
+            for picture in pictures:
+                if picture.content not in new_pictures:
+                    new_pictures[picture.content] = next(content.numbers), np.array(picture.vector, np.float32)
+            for file in files:
+                if not file.reason and file.content not in new_pictures:
+                    raise ValueError(f"{file.path} has no picture")
+                new_files[file.path] = replace(file)
+            for path in gone:
+                new_files.pop(path, None)
+            if sweep:
+                kept = {file.content for file in new_files.values()}
+                new_pictures = {name: picture for name, picture in new_pictures.items() if name in kept}
+            if (new_pictures.keys(), new_files) != (content.pictures.keys(), content.files):
+                content.version = random.getrandbits(62)
+            content.pictures, content.files = new_pictures, new_files
+
+    def remember(self, sources: Iterable[str], forget: Iterable[str] = ()) -> None:
+        with self._content.lock:
+            self._content.sources = (self._content.sources | set(sources)) - set(forget)

@@ -1,0 +1,54 @@
+"""Evaluation repeats the figures of training, and measures on other data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from imtext.errors import ConfigError
+from imtext.evaluate import evaluate
+from imtext.train import train
+from tests.conftest import Compose
+from tests.runs import QUICK
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def run(compose: Compose, tmp_path: Path) -> Path:
+    train(compose(*QUICK, "trainer.max_epochs=2", "optim.lr=1e-3"))
+    return tmp_path / "runs" / "run"
+
+
+def test_evaluate_agrees_with_training(run: Path, compose: Compose) -> None:
+    trained = json.loads((run / "metrics.json").read_text())
+    for split in ("val", "test"):
+        config = compose(f"ckpt_path={run}", f"split={split}", "trainer=cpu", name="evaluate", output="evaluated")
+        figures, _ = evaluate(config)
+        for name in ("t2i_r@10", "i2t_mrr", "rsum", "positive_similarity"):
+            assert figures[f"{split}/{name}"] == pytest.approx(trained[f"{split}/{name}"], abs=1e-5)
+    folder = run.parent / "evaluated"
+    assert json.loads((folder / "metrics.json").read_text()) == pytest.approx(figures)
+    lines = [json.loads(line) for line in (folder / "ranks.jsonl").read_text().splitlines()]
+    ranks = [line["rank"] for line in lines if line["direction"] == "t2i"]
+    assert len(ranks) == figures["test/num_captions"]
+    assert len(lines) - len(ranks) == figures["test/num_images"]
+    assert sum(rank <= 1 for rank in ranks) / len(ranks) == pytest.approx(figures["test/t2i_r@1"])
+
+
+def test_evaluate_on_other_data(run: Path, compose: Compose, pictures: Path) -> None:
+    config = compose(
+        f"ckpt_path={run}", "trainer=cpu", "data=table", f"data.path={pictures / 'captions.txt'}",
+        f"data.image_root={pictures / 'Images'}", "data.ratios=[0,0,1]", name="evaluate",
+    )  # fmt: skip
+    figures, objects = evaluate(config)
+    assert len(objects["datamodule"].rows["test"]) == 12
+    assert objects["datamodule"].preprocess == objects["model"].preprocess  # the model's, not the default of the data
+    assert 0 <= figures["test/rsum"] <= 6
+
+
+def test_an_unknown_split_is_refused(run: Path, compose: Compose) -> None:
+    with pytest.raises(ConfigError, match="train, val, test, not 'all'"):
+        evaluate(compose(f"ckpt_path={run}", "split=all", name="evaluate"))

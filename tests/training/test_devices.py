@@ -1,0 +1,70 @@
+"""Which device and which precision a run gets."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from imtext.errors import ConfigError
+from imtext.training.devices import keep_freed_memory, resolve_accelerator, resolve_precision, settle_device
+
+
+@pytest.fixture
+def available(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The accelerators that this machine pretends to have."""
+    names: set[str] = set()
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in names)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in names)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("here", "wanted", "found"),
+    [
+        ((), "auto", "cpu"),
+        (("cuda",), "auto", "cuda"),
+        (("mps",), "auto", "mps"),
+        (("cuda",), "gpu", "cuda"),
+        (("cuda",), "cpu", "cpu"),
+    ],
+)
+def test_the_best_accelerator_is_chosen(available: set[str], here: tuple[str, ...], wanted: str, found: str) -> None:
+    available.update(here)
+    assert resolve_accelerator(wanted) == found
+
+
+@pytest.mark.parametrize("wanted", ["mps", "cuda", "gpu"])
+def test_a_missing_accelerator_is_a_warning(available: set[str], wanted: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert not available
+    assert resolve_accelerator(wanted) == "cpu"
+    assert f"trainer.accelerator={wanted}" in caplog.text
+
+
+def test_an_unknown_accelerator_is_refused() -> None:
+    with pytest.raises(ConfigError, match="auto, cpu, gpu, cuda or mps, not 'tpu'"):
+        resolve_accelerator("tpu")
+
+
+def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_precision("auto", "cpu") == resolve_precision("auto", "mps") == "32-true"
+    assert resolve_precision("16-mixed", "cuda") == "16-mixed"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert resolve_precision("auto", "cuda") == "bf16-mixed"
+
+
+def test_settings_are_settled(available: set[str]) -> None:
+    settings = OmegaConf.create({"accelerator": "auto", "precision": "auto", "devices": 1})
+    settle_device(settings)
+    assert settings == {"accelerator": "cpu", "precision": "32-true", "devices": 1}
+
+
+@pytest.mark.parametrize("devices", [2, -1, "2"])
+def test_several_devices_are_refused(devices: int | str) -> None:
+    with pytest.raises(ConfigError, match="one device"):
+        settle_device(OmegaConf.create({"accelerator": "cpu", "precision": "auto", "devices": devices}))
+
+
+def test_keeping_freed_memory_is_harmless() -> None:
+    keep_freed_memory()
+    assert torch.ones(1_000_000).sum() == 1_000_000
