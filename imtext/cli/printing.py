@@ -54,7 +54,7 @@ def print_rows(rows: Iterable[tuple[str, float, float | None, str]]) -> None:
     Args:
         rows: (name, score, relevance, note) of each result.
     """
-    from imtext.search.sheet import percent
+    from imtext.search.results import percent
 
     for name, score, relevance, note in rows:
         print(f"{percent(relevance):>5}  {score:6.3f}  {one_line(name)}{note}")
@@ -80,10 +80,10 @@ def print_results(results: Sequence[SearchResult], index_size: int, preview: boo
 
 
 def _print_preview(paths: Sequence[str]) -> None:
-    from imtext.search import sheet
+    from imtext.search.preview import can_preview, preview
 
-    if sheet.can_preview():
-        print(sheet.preview(paths))
+    if can_preview():
+        print(preview(paths))
     else:
         print("note: this terminal shows no 24-bit colours (COLORTERM=truecolor); try --open", file=sys.stderr)
 

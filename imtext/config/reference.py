@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from omegaconf import OmegaConf
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from imtext.config.compose import compose_config, groups
 from imtext.config.instantiate import locate, target_nodes
@@ -213,16 +214,15 @@ def _head(path: Path) -> str:
 def _default(value: Any) -> str:
     if isinstance(value, str):
         return f"`{value}`"
-    return "" if type(value).__name__ == "PydanticUndefinedType" else f"`{json.dumps(value, default=str)}`"
+    # The text of an object may hold its address in memory.
+    return "" if value is PydanticUndefined else f"`{json.dumps(value, default=lambda each: type(each).__name__)}`"
 
 
 def _sentence(text: str) -> str:
     return (text[:1].upper() + text[1:]).replace("``", "`")
 
 
-def _table(
-    rows: Iterable[tuple[str, ...]], head: tuple[str, ...] = ("Setting", "Type", "Default", "Description")
-) -> str:
+def _table(rows: Iterable[tuple[str, ...]], head: tuple[str, ...] = COLUMNS) -> str:
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     lines += [f"| `{name}` | " + " | ".join(each.replace("|", "\\|") for each in rest) + " |" for name, *rest in rows]
     return "\n".join(lines) + "\n"

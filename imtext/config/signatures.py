@@ -28,7 +28,7 @@ class Settings(BaseModel):
         use_attribute_docstrings=True,
         protected_namespaces=(),
     )
-    # Parameters that the program passes in; they are no settings.
+    # Parameters that the program passes in; they are not settings.
     supplied: ClassVar[frozenset[str]] = frozenset()
 
 
@@ -95,7 +95,7 @@ def parameters_of(found: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
     The parameters of a subclass that takes `**kwargs` include those of its parents.
     """
     parameters: dict[str, Parameter] = {}
-    takes_any = False
+    takes_any = inspect.isclass(found) and found.__new__ is not object.__new__  # unless there is an __init__
     for owner in inspect.getmro(found)[:-1] if inspect.isclass(found) else (found,):  # without `object`
         function = owner.__dict__.get("__init__") if inspect.isclass(owner) else owner
         if function is None:

@@ -1,4 +1,4 @@
-"""Everything behind the bundle: searching, without torch, Lightning or Hydra."""
+"""Search with a bundle. Nothing here imports torch, Lightning or Hydra."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`create_app` when it is asked for: the command line never waits for FastAPI."""
+    """Import `create_app` when it is first used: the command line does not wait for FastAPI."""
     if name == "create_app":
         from imtext.search.server import create_app
 

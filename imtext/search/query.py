@@ -1,4 +1,4 @@
-"""Query arithmetic: ``dog + beach - person``, ``2:dog + photo.jpg``."""
+"""Queries: parsing arithmetic such as ``dog + beach - person`` or ``2:dog + photo.jpg``, and embedding them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PICTURE = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Term:
-    """One part of a query: a text or a picture, and how much it counts; below zero it is to be avoided."""
+    """One part of a query: a text or a picture, and its weight. A negative weight means: unlike this part."""
 
     text: str | None
     picture: Path | None
@@ -34,14 +34,14 @@ class Term:
 def parse_query(query: str, pictures: bool = True) -> list[Term]:
     """Split a query at ``+`` and ``-`` that stand between blanks; ``t-shirt`` is one word.
 
-    A query that is the name of a picture's file, with or without signs, is that picture.
+    A query that is the path of a picture, with or without signs in its name, is that picture.
 
     Args:
         query: as typed.
-        pictures: may a term that looks like a picture's file name be opened? Never where strangers ask.
+        pictures: whether a term may be the path of a picture. A server passes False: clients must not open its files.
 
     Raises:
-        SearchError: nothing in it, too long, or a picture that is not there.
+        SearchError: the query is empty or too long, or a picture does not exist.
     """
     if len(query) > MAX_LENGTH:
         raise SearchError(f"The query has {len(query):,} characters; the limit is {MAX_LENGTH:,}")
@@ -49,7 +49,7 @@ def parse_query(query: str, pictures: bool = True) -> list[Term]:
     if pictures and (picture := picture_file(query)):  # whatever signs are in its name
         return [Term(None, picture, 1)]
     parts = re.split(r"(?:^|(?<=\s))([+-])(?=\s|$)", query)
-    # Without a sign in front the first part counts as added.
+    # A first part without a sign is added.
     signs, bodies = ["+", *parts[1::2]], parts[0::2]
     terms = [
         _term(body.strip(), -1 if sign == "-" else 1, pictures)
@@ -67,21 +67,21 @@ def _term(body: str, sign: int, pictures: bool) -> Term:
     weighted = re.match(r"(\d+(?:\.\d+)?|\.\d+):\s*(?=\S)", body)
     weight = float(weighted[1]) if weighted else 1.0
     if not 0 < weight <= MAX_WEIGHT:
-        raise SearchError(f"{body!r}: a weight lies above 0 and is at most {MAX_WEIGHT}")
+        raise SearchError(f"{body!r}: the weight must be above 0 and at most {MAX_WEIGHT}")
     body = body[weighted.end() :] if weighted else body
     if pictures and PICTURE.search(body):
         if not (picture := picture_file(body)):
-            raise SearchError(f"There is no picture {body}. To search for the words, leave the ending away")
+            raise SearchError(f"There is no picture {body}. To search for the words, leave out the ending")
         return Term(None, picture, sign * weight)
     return Term(body, None, sign * weight)
 
 
 def picture_file(name: str) -> Path | None:
-    """The picture file of this name, if there is one."""
+    """The picture at this path, if there is one."""
     try:
         path = Path(name).expanduser()
         return path if PICTURE.search(name) and path.is_file() else None
-    except (OSError, RuntimeError):  # longer than a name can be, or below the home of somebody unknown
+    except (OSError, RuntimeError):  # the name is too long, or it starts with ~ and an unknown user
         return None
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from imtext.config.compose import compose_config, groups
 from imtext.config.paths import CONFIG_DIR
-from imtext.config.reference import comments_of, main, reference, type_name
+from imtext.config.reference import _composed, comments_of, main, reference, type_name
 from imtext.config.suggestions import flat_keys
 
 
@@ -47,6 +47,7 @@ def test_a_setting_has_type_default_and_descriptions(text: str) -> None:
 def test_the_reference_depends_on_nothing_but_the_package(
     text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    _composed.cache_clear()
     monkeypatch.setenv("IMTEXT_ROOT", "/elsewhere")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["reference", str(tmp_path / "docs" / "reference.md")])

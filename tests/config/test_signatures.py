@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import pytest
@@ -97,6 +98,7 @@ def test_an_object_that_takes_anything_is_open() -> None:
     settings_of(Open).model_validate_json('{"whatever": 3}')
     with pytest.raises(ValidationError):
         settings_of(Open).model_validate_json('{"size": "x"}')
+    settings_of(Fraction).model_validate_json('{"numerator": 1}')  # has __new__ instead of __init__
 
 
 def test_functions_and_dataclasses_have_models_too() -> None:

@@ -1,4 +1,4 @@
-"""A bundle that is not whole, not ours or not safe is refused with a reason."""
+"""Bundles are written whole, and refused with a reason when they are damaged or not safe."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_round_trip(bundle: Bundle) -> None:
         (lambda m: m["tokenizer"].pop("pad_id"), r"not as imtext writes it.*pad_id"),
     ],
 )
-def test_manifest_that_does_not_fit(damaged: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
+def test_manifest_with_wrong_entries(damaged: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
     edit(damaged, change, sealed=True)
     with pytest.raises(BundleError, match=message):
         load_bundle(damaged)
@@ -95,7 +95,7 @@ def test_file_altered_or_missing(damaged: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("location", ["../secret", "secret"])
-def test_external_data(
+def test_graph_with_external_data(
     damaged: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
 ) -> None:
     """A graph may say that its weights lie in another file of the machine; right hashes do not make that safe."""

@@ -1,4 +1,4 @@
-"""The Python API, as its readers know it."""
+"""The Python API."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_rank_images(predictor: Predictor, gallery: Path) -> None:
     assert len(ranked) == 3
     assert ranked[0].score >= ranked[1].score >= ranked[2].score
     everything = predictor.rank_images("a red circle", paths)
-    assert sorted(one.path for one in everything) == [str(path) for path in paths]
+    assert sorted(item.path for item in everything) == [str(path) for path in paths]
     by_hand = float(predictor.encode_text("a red circle") @ predictor.encode_image(ranked[0].path))
     assert ranked[0].score == pytest.approx(by_hand, abs=1e-5)
     assert ranked[0].relevance is not None
@@ -47,8 +47,8 @@ def test_rank_images(predictor: Predictor, gallery: Path) -> None:
 def test_rank_texts(predictor: Predictor, gallery: Path) -> None:
     texts = ["a red circle", "two stars", "a ring"]
     ranked = predictor.rank_texts(gallery / "00.png", texts)
-    assert sorted(one.text for one in ranked) == sorted(texts)
-    assert [texts[one.position] for one in ranked] == [one.text for one in ranked]
+    assert sorted(item.text for item in ranked) == sorted(texts)
+    assert [texts[item.position] for item in ranked] == [item.text for item in ranked]
     assert len(predictor.rank_texts(gallery / "00.png", texts, top_k=1)) == 1
 
 
@@ -62,13 +62,13 @@ def test_database(predictor: Predictor, gallery: Path) -> None:
     results = predictor.search_database("red", top_k=5)
     assert len(results) == 5
     batch = predictor.search_database_batch(["red", "blue"], top_k=5)
-    assert [one.path for one in batch[0]] == [one.path for one in results]
-    assert {one.relevance for one in predictor.search_database("xyzzy")} == {0.0}, "no word of it is known"
+    assert [item.path for item in batch[0]] == [item.path for item in results]
+    assert {item.relevance for item in predictor.search_database("xyzzy")} == {0.0}, "no word of it is known"
     assert predictor.search_database("xyzzy", min_relevance=1e-9) == []
     assert predictor.search_similar(gallery / "03.png")[0].path == str(gallery / "03.png")
 
 
-def test_database_that_stays(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:
+def test_database_in_a_folder(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:
     imtext.create_predictor(bundle.path, tmp_path / "index").build_image_database(gallery)
     assert len(imtext.create_predictor(bundle.path, tmp_path / "index").search_database("red", top_k=50)) == 12
 
@@ -88,7 +88,7 @@ def test_query_notes(predictor: Predictor) -> None:
 
 def test_any_kind_of_picture(predictor: Predictor, gallery: Path) -> None:
     path = gallery / "00.png"
-    embeddings = [predictor.encode_image(one) for one in (path, str(path), path.read_bytes(), Image.open(path))]
+    embeddings = [predictor.encode_image(item) for item in (path, str(path), path.read_bytes(), Image.open(path))]
     for other in embeddings[1:]:
         np.testing.assert_allclose(other, embeddings[0], atol=1e-6)
     with pytest.raises(SearchError, match=r"gone\.png cannot be read"):
@@ -103,7 +103,7 @@ def test_threads(predictor: Predictor, gallery: Path) -> None:
             assert results == alone
 
 
-def test_an_open_picture_is_turned_like_its_file(predictor: Predictor, gallery: Path, tmp_path: Path) -> None:
+def test_open_pictures_are_rotated_like_files(predictor: Predictor, gallery: Path, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = tmp_path / "turned.png"

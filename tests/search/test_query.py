@@ -1,4 +1,4 @@
-"""What people type."""
+"""Queries as users type them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_parse(query: str, expected: list[tuple[str, float]]) -> None:
     assert [(term.text, term.weight) for term in parse_query(query)] == expected
 
 
-def test_blanks_take_no_time() -> None:
+def test_many_blanks_are_split_quickly() -> None:
     query, started = "a" + " " * 1990 + "b", time.perf_counter()
     for _ in range(200):
         assert parse_query(query)[0].text == query
@@ -43,7 +43,7 @@ def test_blanks_take_no_time() -> None:
     [
         ("", "empty"),
         ("  + - ", "empty"),
-        ("0:dog", "weight lies above 0"),
+        ("0:dog", "weight must be above 0"),
         ("1000:dog", "at most 100"),
         ("x" * 3000, "3,000 characters; the limit is 2,000"),
         (" + ".join("abcdefghijklmnopqrstuvwxyz"), "26 parts; the limit is 16"),
@@ -57,13 +57,13 @@ def test_refused(query: str, message: str) -> None:
         parse_query(query)
 
 
-def test_strangers_cannot_open_files(tmp_path: Path) -> None:
+def test_clients_cannot_open_files(tmp_path: Path) -> None:
     path = str(picture(tmp_path / "secret.png", 0))
     assert parse_query(path)[0].picture is not None
     assert parse_query(path, pictures=False) == [Term(path, None, 1)]
 
 
-def test_signs_in_a_name(tmp_path: Path) -> None:
+def test_signs_in_a_file_name(tmp_path: Path) -> None:
     path = picture(tmp_path / "photo - Copy + 2.png", 0)
     assert parse_query(f" {path} ") == [Term(None, path, 1)]
     assert len(parse_query(str(path), pictures=False)) == 3

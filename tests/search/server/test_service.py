@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ import requests
 
 from imtext.search import Bundle, Index
 from imtext.search.server import Limits, service
-from tests.conftest import picture
+from tests.conftest import changed_bundle, picture
 from tests.search.server.conftest import Server, Start, wait_until
 
 pytestmark = pytest.mark.slow
@@ -56,14 +55,8 @@ def test_new_pictures_are_found_while_all_go_on(start: Start) -> None:
 
 def test_a_rebuilt_index_is_taken_up(start: Start, bundle: Bundle, tmp_path: Path) -> None:
     server = start()
-    other = json.loads((bundle.path / "manifest.json").read_text())
-    from imtext.search.bundle import GRAPHS_AND_WORDS, write_bundle
-
-    facts = {key: value for key, value in other.items() if key not in ("schema", "fingerprint", "files")}
-    facts["preprocess"] = {**facts["preprocess"], "resize": "crop"}
-    changed = write_bundle(
-        tmp_path / "other", {name: (bundle.path / name).read_bytes() for name in GRAPHS_AND_WORDS}, facts
-    )
+    crop = {**bundle.manifest["preprocess"], "resize": "crop"}
+    changed = changed_bundle(bundle, tmp_path / "other", preprocess=crop)
     Index.create(server.index.folder, changed, rebuild=True).update()
     wait_until(lambda: server.get("/info").json()["fingerprint"] == changed.fingerprint)
     wait_until(lambda: server.get("/info").json()["pictures"] == 30)
