@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from imtext.errors import ConfigError
 from imtext.extras import needs
 
 with needs("train", exits=__name__ == "__main__"):
@@ -46,8 +45,6 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     started = time.monotonic()
     check_config(config, "evaluate")
     split: Split = config.split
-    if split not in get_args(Split):
-        raise ConfigError(f"split must be one of {', '.join(get_args(Split))}, not {split!r}")
     checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir))
     trained = load_model(checkpoint)
     device = torch.device(resolve_accelerator(str(config.trainer.accelerator)))
