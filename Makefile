@@ -43,11 +43,14 @@ format: setup  ## Fix what can be fixed, and format the code
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-docs: setup  ## Build the documentation, strictly
-	@echo "There is no documentation to build yet"
+docs: setup  ## Build the documentation into site/, strictly
+	@mkdir -p docs/reference
+	$(RUN) python -m imtext.config.reference docs/reference/configuration.md
+	$(RUN) python scripts/draw_architecture.py
+	$(RUN) zensical build --strict
 
 clean:  ## Remove caches and builds; keep runs/
-	rm -rf .import_linter_cache .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf .cache .import_linter_cache .pytest_cache .mypy_cache .ruff_cache dist site
 	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +
 
 .venv/.ready: pyproject.toml | $(UV)

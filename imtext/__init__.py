@@ -11,18 +11,22 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Predictor": "imtext.search",
-    "create_predictor": "imtext.search",
-    "load_bundle": "imtext.search",
-    "TrainedModel": "imtext.training.checkpoints",
-    "load_model": "imtext.training.checkpoints",
-}
+_SEARCH = ("Predictor", "create_predictor", "load_bundle")
+_TRAINING = ("TrainedModel", "load_model")
 __all__ = ["Predictor", "TrainedModel", "__version__", "create_predictor", "load_bundle", "load_model"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load a part only when it is asked for: searching never waits for torch."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    """Import a part when it is first used: searching never waits for torch.
+
+    Raises:
+        MissingExtraError: a name of the training side, without the extra `train`.
+    """
+    if name in _SEARCH:
+        return getattr(import_module("imtext.search"), name)
+    if name in _TRAINING:
+        from imtext.extras import needs
+
+        with needs("train"):
+            return getattr(import_module("imtext.training.checkpoints"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 from typing import Any, get_args
 
-from omegaconf import DictConfig
-
-from imtext.config.launch import launch
-from imtext.config.schema import check_config
 from imtext.errors import ConfigError
+from imtext.extras import needs
+
+with needs("train", exits=__name__ == "__main__"):
+    from omegaconf import DictConfig
+
+    from imtext.config.launch import launch
+    from imtext.config.schema import check_config
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +38,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
 
     from imtext.data.captions import Split
     from imtext.evaluation.embed import embed_split
-    from imtext.evaluation.ranks import write_ranks
-    from imtext.evaluation.report import print_results, write_metrics
+    from imtext.evaluation.report import print_results, write_metrics, write_ranks
     from imtext.training.checkpoints import find_checkpoint, load_model
     from imtext.training.devices import resolve_accelerator
     from imtext.training.trained_data import build_data

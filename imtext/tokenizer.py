@@ -118,7 +118,7 @@ class JsonTokenizer:
 
     def unknown_words(self, text: str) -> list[str]:
         """Words that are not in the vocabulary, in order; none if the tokenizer can spell any word."""
-        return [word for word, number in self._words(text) if number == self._vocabulary.unk_id]
+        return [word for word, _, number in self._words(text) if number == self._vocabulary.unk_id]
 
     def cut_words(self, text: str) -> list[str]:
         """Words beyond the maximum length, which the model does not read; a word that is cut inside counts."""
@@ -133,18 +133,22 @@ class JsonTokenizer:
 
     def knows(self, text: str) -> bool:
         """Whether any word of the text is in the vocabulary; punctuation marks do not count."""
-        return any(number != self._vocabulary.unk_id and _has_letters(word) for word, number in self._words(text))
+        # The token is looked at as well because some tokenizers put a lone space marker in front of an unknown word.
+        return any(
+            number != self._vocabulary.unk_id and _has_letters(word) and _has_letters(token)
+            for word, token, number in self._words(text)
+        )
 
     def to_json(self) -> str:
         """The content of a `tokenizer.json`."""
         return str(self._backend.to_str())
 
-    def _words(self, text: str) -> list[tuple[str, int]]:
-        """The tokens of a text with their ids, special tokens left out."""
+    def _words(self, text: str) -> list[tuple[str, str, int]]:
+        """The parts of a text with their tokens and ids, special tokens left out."""
         clean = _clean(text)
         encoding = self._backend.encode(clean)
-        spans = zip(encoding.offsets, encoding.ids, strict=True)
-        return [(clean[start:end], number) for (start, end), number in spans if end > start]
+        parts = zip(encoding.offsets, encoding.tokens, encoding.ids, strict=True)
+        return [(clean[start:end], token, number) for (start, end), token, number in parts if end > start]
 
 
 def load_tokenizer(content: str | bytes, kind: str = "pretrained", max_length: int | None = None) -> JsonTokenizer:

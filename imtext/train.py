@@ -10,11 +10,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
-from imtext.config.launch import launch
-from imtext.config.schema import check_config
 from imtext.errors import BundleError, ConfigError, ImtextError
+from imtext.extras import needs
+
+with needs("train", exits=__name__ == "__main__"):
+    from omegaconf import DictConfig
+
+    from imtext.config.launch import launch
+    from imtext.config.schema import check_config
 
 if TYPE_CHECKING:
     from imtext.training.run import Run

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from imtext.errors import ConfigError
-from imtext.preprocess import MAX_PIXELS, Preprocess, open_image
+from imtext.preprocess import MAX_PIXELS, Interpolation, Preprocess, open_image
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -23,13 +24,13 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def test_squash_keeps_everything_and_crop_keeps_the_shape() -> None:
+def test_squash_keeps_the_whole_picture_and_crop_keeps_the_aspect_ratio() -> None:
     image = Image.new("RGB", (300, 100), "blue")
     image.paste("red", (0, 0, 100, 100))
     squashed, cropped = Preprocess(64).pixels(image), Preprocess(64, resize="crop").pixels(image)
     assert squashed.shape == cropped.shape == (64, 64, 3)
-    assert squashed[32, 5, 0] > 200  # red is still there
-    assert cropped[32, 5, 2] > 200  # it was cut off
+    assert squashed[32, 5, 0] > 200  # the red part is still there
+    assert cropped[32, 5, 2] > 200  # the red part was cut off
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1", "I;16"])
@@ -52,9 +53,9 @@ def test_sixteen_bits_and_transparency_keep_their_meaning() -> None:
     assert open_image(encoded(palette, "PNG", transparency=0)).getpixel((1, 1)) == (255, 255, 255)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports peak memory")
 def test_transparency_takes_little_memory(tmp_path: Path) -> None:
-    """Files of a few kilobytes can have millions of pixels."""
+    """A file of a few kilobytes can hold millions of pixels."""
     Image.new("P", (5000, 4000)).save(tmp_path / "20 megapixels.png", transparency=0)
     program = (
         "import re, sys; from pathlib import Path; from imtext.preprocess import open_image\n"
@@ -64,10 +65,10 @@ def test_transparency_takes_little_memory(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program, tmp_path / "20 megapixels.png"], capture_output=True, text=True, check=True
     )
-    assert float(done.stdout) < 190, "in megabytes: the palette, its colours with alpha, and the result"
+    assert float(done.stdout) < 190, "megabytes, for the palette picture, its colours with alpha, and the result"
 
 
-def test_pictures_stand_upright() -> None:
+def test_pictures_are_rotated_as_exif_says() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
     assert open_image(encoded(Image.new("RGB", (80, 40)), "JPEG", exif=exif)).size == (40, 80)
@@ -79,7 +80,7 @@ def test_large_jpegs_are_decoded_small() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture at all", b"\xff\xd8\xff"])
-def test_broken_pictures_say_so(tmp_path: Path, content: bytes) -> None:
+def test_broken_pictures_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.jpg").write_bytes(content)
     for source in (content, tmp_path / "x.jpg"):
         with pytest.raises(ValueError, match="not a picture of these formats"):
@@ -95,13 +96,40 @@ def test_too_many_pixels_are_refused_before_decoding() -> None:
         open_image(bomb)
 
 
-def test_settings_travel_as_plain_values() -> None:
-    settings = Preprocess(96, (0.1, 0.2, 0.3), (1, 2, 3), "crop")
+def test_plain_values_and_back() -> None:
+    settings = Preprocess(96, (0.1, 0.2, 0.3), (1, 2, 3), "crop", "lanczos")
     assert Preprocess.from_dict(settings.to_dict()) == settings
     assert np.array(settings.to_dict()["image_mean"]).shape == (3,)
 
 
-@pytest.mark.parametrize("options", [{"image_size": 16}, {"resize": "stretch"}, {"image_std": (1, 0, 1)}])
+def test_older_plain_values_mean_bicubic() -> None:
+    values = Preprocess(96).to_dict()
+    del values["interpolation"]
+    assert Preprocess.from_dict(values) == Preprocess(96, interpolation="bicubic")
+
+
+def test_override() -> None:
+    settings = Preprocess(96, (0.1, 0.2, 0.3), (1, 2, 3), "crop", "lanczos")
+    assert settings.override(image_size=None, image_mean=None) == settings
+    changed = settings.override(image_size=64, image_mean=[0, 0, 0], interpolation="nearest", resize=None)
+    assert changed == Preprocess(64, (0, 0, 0), (1, 2, 3), "crop", "nearest")
+    with pytest.raises(ConfigError, match="image_size"):
+        settings.override(image_size=8)
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+def test_interpolation(resize: Literal["squash", "crop"]) -> None:
+    image = Image.effect_noise((100, 100), 80).convert("RGB")
+    results = {
+        name: Preprocess(64, resize=resize, interpolation=name).pixels(image) for name in get_args(Interpolation)
+    }
+    assert len({pixels.tobytes() for pixels in results.values()}) == len(results)
+    assert (results["bicubic"] == Preprocess(64, resize=resize).pixels(image)).all()
+
+
+@pytest.mark.parametrize(
+    "options", [{"image_size": 16}, {"resize": "stretch"}, {"image_std": (1, 0, 1)}, {"interpolation": "cubic"}]
+)
 def test_bad_values(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         Preprocess(**options)  # type: ignore[arg-type]

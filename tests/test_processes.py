@@ -41,7 +41,7 @@ def stop_in_epoch(root: Path, how: signal.Signals, epoch: int) -> int:
     arguments, environment = command(root, SHORT)
     process = subprocess.Popen(
         arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # scripts start background processes with SIGINT ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # scripts ignore it with &
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
@@ -115,7 +115,7 @@ def test_sweep(tmp_path: Path) -> None:
         (lr, size) for lr in ("0.0001", "0.0003") for size in ("16", "32")
     }
     assert len({trial.info.run_name for trial in trials}) == 4
-    assert all(trial.info.status == "FINISHED" and "test/rsum" in trial.data.metrics for trial in trials)
+    assert all(trial.info.status == "FINISHED" and "3_test/rsum" in trial.data.metrics for trial in trials)
     assert len(list(tmp_path.rglob("*.db"))) == 1
 
 

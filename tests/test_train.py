@@ -17,6 +17,7 @@ from imtext.training.checkpoints import load_model, read_checkpoint
 from tests.conftest import TINY, TINY_SHAPES, Compose
 from tests.runs import QUICK, same, weights, without_time
 
+STAGES = ("stages=gradual", "stages.top.after_epochs=1", "stages.whole.after_epochs=2")
 FOLDER = CONFIG_DIR / "experiment"
 EXPERIMENTS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.yaml"))
 
@@ -34,6 +35,7 @@ def test_every_experiment_runs_a_step(compose: Compose, pictures: Path, experime
     assert metrics["train/loss_epoch"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", ["fdr", "overfit", "limit", "profiler"])
 def test_every_debug_mode_runs(compose: Compose, debug: str) -> None:
     config = compose(*QUICK, f"debug={debug}", "data.num_images=100")
@@ -73,13 +75,7 @@ def test_learns_eight_pairs_by_heart(compose: Compose) -> None:
 
 @pytest.mark.slow
 def test_same_seed_same_bits(compose: Compose, tmp_path: Path) -> None:
-    config = (
-        *QUICK,
-        "trainer.max_epochs=3",
-        "stages=gradual",
-        "stages.top.after_epochs=1",
-        "stages.whole.after_epochs=2",
-    )
+    config = (*QUICK, *STAGES, "trainer.max_epochs=3")
     first, _ = train(compose(*config, output="first"))
     second, _ = train(compose(*config, output="second"))
     assert without_time(first) == without_time(second)
@@ -102,12 +98,14 @@ def test_the_last_checkpoint_is_that_of_the_last_epoch(compose: Compose, tmp_pat
     assert load_model(checkpoints / "best.ckpt").preprocess.image_size == 32
 
 
+@pytest.mark.slow
 def test_csv_logger(compose: Compose, tmp_path: Path) -> None:
     train(compose(*TINY_SHAPES, "logger=csv", "trainer.max_epochs=2", "trainer.log_every_n_steps=1"))
     header = (tmp_path / "runs/run/csv/version_0/metrics.csv").read_text().splitlines()[0]
     assert {"val/t2i_r@10", "train/loss_epoch", "test/rsum"} <= set(header.split(","))
 
 
+@pytest.mark.slow
 def test_pictures_curves_and_metrics_are_written(compose: Compose, tmp_path: Path, capsys: Any) -> None:
     train(compose(*TINY_SHAPES, "logger=none", "trainer.max_epochs=2", "callbacks.examples.every_n_epochs=1"))
     folder = tmp_path / "runs" / "run"
@@ -135,7 +133,7 @@ def test_pictures_curves_and_metrics_are_written(compose: Compose, tmp_path: Pat
             "+callbacks.examples={_target_:imtext.training.callbacks.RetrievalExamples,output_dir:x,every_n_epochs:0}",
             "counts from 1",
         ),
-        ("data.num_workers=-1", "a number from 0"),
+        ("data.num_workers=-1", "at least 0"),
         ("optim.betas=[0.9]", "two numbers"),
     ],
 )
@@ -144,6 +142,7 @@ def test_bad_values_are_messages(compose: Compose, override: str, message: str) 
         train(compose(*(each for each in QUICK if "examples" not in each), override))
 
 
+@pytest.mark.slow
 def test_the_last_epoch_is_always_measured(compose: Compose, tmp_path: Path) -> None:
     _, objects = train(compose(*QUICK, "trainer.max_epochs=5", "trainer.check_val_every_n_epoch=3"))
     assert (tmp_path / "runs/run/checkpoints/best.ckpt").is_file()
@@ -156,9 +155,8 @@ def test_without_stages_everything_learns(compose: Compose) -> None:
     assert objects["module"].plan.frozen_blocks(0) == 0
 
 
-def test_results_are_safe_when_the_export_fails(
-    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.slow
+def test_results_survive_a_failing_export(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise BundleError("the disk is full.")
 
@@ -169,11 +167,13 @@ def test_results_are_safe_when_the_export_fails(
     assert (tmp_path / "runs/run/curves.png").is_file()
 
 
+@pytest.mark.slow
 def test_without_a_logger(compose: Compose) -> None:
     metrics, _ = train(compose(*TINY_SHAPES, "~logger", "callbacks.examples=null", "trainer.max_epochs=1"))
     assert "test/rsum" in metrics
 
 
+@pytest.mark.slow
 def test_no_validation_batches(compose: Compose) -> None:
     metrics, _ = train(
         compose(*QUICK, "trainer.limit_val_batches=0", "trainer.max_epochs=1", "callbacks.best=null",
@@ -183,11 +183,13 @@ def test_no_validation_batches(compose: Compose) -> None:
     assert "val/rsum" not in metrics
 
 
+@pytest.mark.slow
 def test_mixed_precision(compose: Compose) -> None:
     metrics, _ = train(compose(*QUICK, "trainer.precision=bf16-mixed", "trainer.max_epochs=1"))
     assert metrics["train/loss_epoch"] < 100
 
 
+@pytest.mark.slow
 def test_the_average_is_measured_and_saved(compose: Compose, tmp_path: Path) -> None:
     average = ["+callbacks.average._target_=imtext.training.callbacks.AverageWeights", "+callbacks.average.decay=0.9"]
     metrics, objects = train(compose(*QUICK, "trainer.max_epochs=3", "optim.lr=1e-3", *average))
@@ -201,10 +203,10 @@ def test_the_average_is_measured_and_saved(compose: Compose, tmp_path: Path) -> 
     assert metrics["val/rsum"] == pytest.approx(float(best_epoch), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_stages_are_announced(compose: Compose, caplog: pytest.LogCaptureFixture) -> None:
-    stages = ["stages=gradual", "stages.top.after_epochs=1", "stages.whole.after_epochs=2", "trainer.max_epochs=3"]
     caplog.set_level("INFO", "imtext")
-    train(compose(*QUICK, *stages))
+    train(compose(*QUICK, *STAGES, "trainer.max_epochs=3"))
     for text in (
         "epoch 1/3 heads",
         "epoch 2/3 top",

@@ -1,1 +1,1 @@
-"""Speed and memory, measured: ``python -m imtext.benchmark train | search | index``."""
+"""Measure speed and memory: ``python -m imtext.benchmark train | search | index``."""

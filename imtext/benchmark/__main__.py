@@ -12,28 +12,35 @@ from typing import Any
 
 import imtext.benchmark
 from imtext.errors import ImtextError
+from imtext.extras import needs
 
 
 def main() -> None:
-    """Measure, print, and write every figure to a file if asked to."""
+    """Measure, print the result, and write it to a file with `--json`."""
     parser = argparse.ArgumentParser(prog="python -m imtext.benchmark", description=imtext.benchmark.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="steps of each stage of a training, beside a plain loop")
+    train = commands.add_parser("train", help="training steps of each stage, compared with a plain loop")
     train.add_argument("overrides", nargs="*", help="settings as for imtext.train: experiment=… data.path=…")
-    train.add_argument("--steps", type=int, default=20, help="to measure of each (default: %(default)s)")
+    train.add_argument("--steps", type=int, default=20, help="number to measure of each (default: %(default)s)")
     train.add_argument(
-        "--reach", type=int, default=0, metavar="EPOCHS", help="also train until as good as so many epochs of the loop"
+        "--reach",
+        type=int,
+        default=0,
+        metavar="EPOCHS",
+        help="also train until the recipe is as good as this many epochs of the plain loop",
     )
-    search = commands.add_parser("search", help="text query → top 10, beside FAISS and USearch")
+    search = commands.add_parser("search", help="text query → top 10, compared with FAISS and USearch")
     search.add_argument(
-        "--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000], help="of galleries"
+        "--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000], help="sizes of the galleries"
     )
-    search.add_argument("--queries", type=int, default=300, help="of each size (default: %(default)s)")
-    index = commands.add_parser("index", help="pictures a second, beside a plain torch loop")
-    index.add_argument("--pictures", type=Path, help="a folder of photos; without it some are made up")
-    index.add_argument("--count", type=int, default=1_000, help="how many to make up (default: %(default)s)")
+    search.add_argument(
+        "--queries", type=int, default=300, help="number of queries for each size (default: %(default)s)"
+    )
+    index = commands.add_parser("index", help="pictures per second, compared with a plain torch loop")
+    index.add_argument("--pictures", type=Path, help="folder of photos (default: generate some)")
+    index.add_argument("--count", type=int, default=1_000, help="number of pictures to generate (default: %(default)s)")
     for command in (search, index):
-        command.add_argument("--bundle", type=Path, help="the model (default: the newest below runs/)")
+        command.add_argument("--bundle", type=Path, help="the model (default: the newest bundle in runs/)")
     for command in (train, search, index):
         command.add_argument("--json", type=Path, help="write every figure to this file")
     args = parser.parse_args()
@@ -49,13 +56,15 @@ def main() -> None:
 
 
 def _plain(value: object) -> object:
-    """What JSON can hold."""
+    """Convert what JSON does not know."""
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """The functions that measure and print what the command names."""
     if args.command == "train":
-        from imtext.benchmark.training import benchmark_training, print_training
+        with needs("train"):
+            from imtext.benchmark.training import benchmark_training, print_training
 
         return lambda: benchmark_training(args.overrides, args.steps, args.reach), print_training
     from imtext.search import load_bundle, newest_bundle, runs_dir

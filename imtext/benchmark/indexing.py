@@ -1,9 +1,7 @@
-"""How many pictures are indexed a second, beside what one would write first."""
+"""The speed of indexing, compared with a plain loop in torch."""
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from imtext.benchmark.speed import peak_memory
 from imtext.search import Bundle, Index
 from imtext.search.index.discovery import find
 
@@ -23,14 +22,24 @@ ROUNDS = 3
 def benchmark_index(bundle: Bundle, pictures: Path | None, count: int, seed: int = 0) -> dict[str, Any]:
     """Index pictures, index them again unchanged, and do the same work in a plain torch loop.
 
-    Both take turns, and the medians are kept. The plain loop opens, resizes and embeds one picture after the other with
-    the same network.
+    Index and plain loop take turns, and the medians are kept. The plain loop opens, resizes and embeds one picture
+    after the other with the same network.
+
+    Args:
+        bundle: the model.
+        pictures: folder of photos; None generates some.
+        count: of generated pictures.
+        seed: of generated pictures.
+
+    Returns:
+        `images_per_second`, `plain_per_second` and their `ratio`; `unchanged_seconds` for that many `unchanged`
+        files; peak `memory` in bytes.
     """
     with TemporaryDirectory(prefix="imtext-benchmark-") as name:
         folder = Path(name)
         if pictures is None:
             pictures = folder / "pictures"
-            _make_up(pictures, count, seed)
+            _generate(pictures, count, seed)
         files = [Path(path) for path in find([str(pictures)]).files]
         ours, theirs = [], []
         for number in range(ROUNDS):
@@ -45,19 +54,18 @@ def benchmark_index(bundle: Bundle, pictures: Path | None, count: int, seed: int
             (links / f"{number}.jpg").symlink_to(files[number % len(files)].absolute())
         index.update([str(links)])
         started = time.perf_counter()
-        again = index.update([str(links)])
+        second = index.update([str(links)])
         unchanged = time.perf_counter() - started
-        assert again.unchanged == UNCHANGED
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        assert second.unchanged == UNCHANGED
     return {
         "pictures": len(files), "images_per_second": float(np.median(ours)),
         "plain_per_second": float(np.median(theirs)), "ratio": float(np.median(np.divide(ours, theirs))),
-        "unchanged": UNCHANGED, "unchanged_seconds": unchanged, "memory": peak,
+        "unchanged": UNCHANGED, "unchanged_seconds": unchanged, "memory": peak_memory(),
     }  # fmt: skip
 
 
 def _plain_loop(files: list[Path], bundle: Bundle) -> float:
-    """Pictures a second, one after the other."""
+    """Pictures per second."""
     import torch
 
     from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
@@ -67,7 +75,7 @@ def _plain_loop(files: list[Path], bundle: Bundle) -> float:
     mean, std = (
         torch.tensor(values)[:, None, None] for values in (bundle.preprocess.image_mean, bundle.preprocess.image_std)
     )
-    # The weights do not matter for the time.
+    # Random weights take the same time.
     text_encoder = LSTMEncoder(vocabulary=Vocabulary("words", size=10, pad_id=0, unk_id=1, max_length=64))
     model = DualEncoder(
         MobileNetV3Small(weights=None), text_encoder, bundle.embed_dim, mirror=bundle.manifest["mirror"]
@@ -81,8 +89,8 @@ def _plain_loop(files: list[Path], bundle: Bundle) -> float:
     return len(files) / (time.perf_counter() - started)
 
 
-def _make_up(folder: Path, count: int, seed: int) -> None:
-    """Pictures as large as photos, in pixels and in bytes: soft shapes under a little noise."""
+def _generate(folder: Path, count: int, seed: int) -> None:
+    """Generate pictures with as many pixels and bytes as photos: soft shapes with some noise."""
     folder.mkdir()
     rng = np.random.default_rng(seed)
     for number in range(count):
@@ -94,7 +102,7 @@ def _make_up(folder: Path, count: int, seed: int) -> None:
 
 
 def print_index(found: dict[str, Any]) -> None:
-    """Lines for people."""
+    """Print the result of `benchmark_index`."""
     print(
         f"{found['pictures']:,} pictures: {found['images_per_second']:.0f} pictures/s; plain torch loop "
         f"{found['plain_per_second']:.0f} pictures/s; {found['ratio']:.1f} × as fast (medians of {ROUNDS})\n"

@@ -1,4 +1,4 @@
-"""How long a query takes, and how near that is to what the machine's memory allows."""
+"""The time of a query, compared with other exact libraries and with the speed of memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
+from imtext.benchmark.speed import peak_memory
 from imtext.errors import ImtextError
 from imtext.search.bundle import Bundle
 from imtext.search.encoder import Encoder
@@ -35,15 +39,21 @@ QUERY = "a brown dog runs along the beach with a ball in its mouth"
 def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int = 0) -> dict[str, Any]:
     """Measure exact search over random vectors of the bundle's size, one query at a time.
 
-    Every method answers the same query before the next one comes, so that a disturbance of the machine meets all of
-    them alike.
+    All methods answer one query before the next one, so that disturbances of the machine affect them equally.
+
+    Args:
+        bundle: the model.
+        sizes: of the galleries.
+        queries: number for each size; a quarter of it above 100,000 vectors.
+        seed: of the random vectors.
 
     Returns:
-        `bandwidth` of memory in bytes a second, `encoding` (milliseconds), `sizes` (for each method and size the
-        median and the 99th percentile in milliseconds, and the share of bandwidth), `cold` (a fresh process).
+        `bandwidth` of memory in bytes per second, `encoding` of a text in milliseconds, `sizes` (for each method and
+        size the median and the 99th percentile in milliseconds, and the share of bandwidth) and `cold` (a new
+        process).
     """
     rng = np.random.default_rng(seed)
-    # First, while this process is small: the system counts what a new process shares with it at its birth as its own.
+    # First, while this process is small: its memory at the start of a child counts as the child's.
     cold = _cold_start(bundle, rng)
     encoder = Encoder(bundle)
     found: dict[str, Any] = {
@@ -74,7 +84,7 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
 
 
 def _filled_index(path: Path, bundle: Bundle, vectors: Floats) -> Index:
-    """With pictures that nobody has, for the vectors given."""
+    """An index with the given vectors, of pictures that do not exist."""
     index = Index.create(path, bundle)
     names = [(b"%d" % number, f"/pictures/{number}.jpg") for number in range(len(vectors))]
     index.store.commit(
@@ -85,7 +95,7 @@ def _filled_index(path: Path, bundle: Bundle, vectors: Floats) -> Index:
 
 
 def _others(vectors: Floats) -> dict[str, Callable[[Floats], object]]:
-    """Exact search by those libraries that are here."""
+    """Exact search by FAISS and USearch, if they are installed."""
     methods: dict[str, Callable[[Floats], object]] = {}
     try:
         logging.getLogger("faiss").setLevel(logging.WARNING)
@@ -106,7 +116,7 @@ def _others(vectors: Floats) -> dict[str, Callable[[Floats], object]]:
 
 
 def _cold_start(bundle: Bundle, rng: np.random.Generator) -> dict[str, Any]:
-    """`imtext search` in fresh processes, on an index whose files are in the system's cache."""
+    """The time of `imtext search` in a new process, with the index in the system's file cache."""
     with TemporaryDirectory(prefix="imtext-benchmark-") as folder:
         path = Path(folder) / "index"
         _filled_index(path, bundle, _random_unit(rng, COLD_SIZE, bundle.embed_dim)).store.close()
@@ -130,12 +140,12 @@ def _cold_start(bundle: Bundle, rng: np.random.Generator) -> dict[str, Any]:
 
         run()
         seconds = [_timed(run) / 1000 for _ in range(COLD_STARTS)]
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"size": COLD_SIZE, "seconds": float(np.median(seconds)), "slowest": max(seconds), "memory": peak}
+    memory = peak_memory(resource.RUSAGE_CHILDREN)
+    return {"size": COLD_SIZE, "seconds": float(np.median(seconds)), "slowest": max(seconds), "memory": memory}
 
 
 def _bandwidth(size: int = 512 * 2**20, repeats: int = 5) -> float:
-    """Bytes a second that all cores together read from memory, at best."""
+    """The bytes per second that all cores together read from memory, the best of several attempts."""
     block = np.ones(size // 8, dtype=np.int64)
     parts = np.array_split(block, os.cpu_count() or 1)
     with ThreadPoolExecutor(len(parts)) as pool:
@@ -150,7 +160,7 @@ def _random_unit(rng: np.random.Generator, count: int, dim: int) -> Floats:
 
 
 def _timed(work: Callable[[], object]) -> float:
-    """Milliseconds."""
+    """The milliseconds that some work takes."""
     started = time.perf_counter()
     work()
     return 1000 * (time.perf_counter() - started)
@@ -161,11 +171,7 @@ def _percentiles(milliseconds: list[float]) -> dict[str, float]:
 
 
 def print_search(found: dict[str, Any]) -> None:
-    """A table for people."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
+    """Print the result of `benchmark_search` as a table."""
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"One query, top {TOP_K}, exact, {found['embed_dim']} dimensions",
@@ -184,6 +190,6 @@ def print_search(found: dict[str, Any]) -> None:
         f"Encoding a text: {encoding['p50']:.1f} ms (p99 {encoding['p99']:.1f})."
     )
     console.print(
-        f"imtext search in a fresh process, {cold['size']:,} pictures: {cold['seconds']:.2f} s "
+        f"imtext search in a new process, {cold['size']:,} pictures: {cold['seconds']:.2f} s "
         f"(slowest {cold['slowest']:.2f}), {cold['memory'] / 1e6:.0f} MB."
     )

@@ -90,7 +90,7 @@ def check(
             _check_folder(Path(target))
     if settings or not targets:
         with needs("train"):
-            from imtext.config.launch import check_overrides
+            from imtext.config.compose import check_overrides
 
         check_overrides("train", settings)
         print(f"ok: settings {' '.join(settings)}" if settings else "ok: settings as they are")

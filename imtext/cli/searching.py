@@ -60,8 +60,7 @@ def search(
     parsed = [parse_query(text) for text in texts]
     found = list(zip(texts, opened.search_batch(parsed, top_k, threshold), strict=True))
     for terms in parsed:
-        for note in query_notes(terms, opened.encoder.tokenizer):
-            print(f"note: {note}", file=sys.stderr)
+        _print_notes(query_notes(terms, opened.encoder.tokenizer))
     if as_json:
         _print_json(found, batch=queries is not None)
     elif paths_only:
@@ -91,6 +90,12 @@ def _read_queries(words: Sequence[str] | None, file: Path | None) -> list[str]:
     if not lines:
         raise SearchError(f"--queries {file} contains no query")
     return lines
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    """Tell the user, beside the results, what the model does not read of a query."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _print_json(found: Sequence[tuple[str, Sequence[SearchResult]]], batch: bool) -> None:
@@ -130,6 +135,7 @@ def rank(
         rows = [(text.text, text.score, text.relevance) for text in ranked]
     else:
         pictures = predictor.rank_images(query, candidates, top_k)
+        _print_notes(predictor.query_notes(query))
         rows = [(picture.path, picture.score, picture.relevance) for picture in pictures]
     if as_json:
         print(json.dumps([json_row("text" if texts else "path", *row) for row in rows], indent=2))

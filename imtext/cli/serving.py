@@ -10,7 +10,6 @@ import typer
 
 from imtext.cli.options import IndexOption
 from imtext.errors import SearchError
-from imtext.extras import needs
 
 
 def serve(
@@ -36,11 +35,10 @@ def serve(
 ) -> None:
     """Serve a search page and an API until Ctrl-C."""
     from imtext.search import default_index
+    from imtext.search.server import serve as run_server
 
     if folder and index:
         raise SearchError(f"Name one index: either {folder} or --index {index}")
-    with needs("serve"):
-        from imtext.search.server import serve as run_server
 
     def announce(url: str, pictures: int) -> None:
         print(f"{pictures:,} pictures at {url} (API: {url}/openapi.json). Ctrl-C stops.", flush=True)

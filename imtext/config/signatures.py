@@ -28,7 +28,7 @@ class Settings(BaseModel):
         use_attribute_docstrings=True,
         protected_namespaces=(),
     )
-    # Parameters that the program passes in; they are no settings.
+    # Parameters that the program passes in; they are not settings.
     supplied: ClassVar[frozenset[str]] = frozenset()
 
 
@@ -95,7 +95,7 @@ def parameters_of(found: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
     The parameters of a subclass that takes `**kwargs` include those of its parents.
     """
     parameters: dict[str, Parameter] = {}
-    takes_any = False
+    takes_any = inspect.isclass(found) and found.__new__ is not object.__new__  # unless there is an __init__
     for owner in inspect.getmro(found)[:-1] if inspect.isclass(found) else (found,):  # without `object`
         function = owner.__dict__.get("__init__") if inspect.isclass(owner) else owner
         if function is None:
@@ -106,7 +106,7 @@ def parameters_of(found: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
             hints = typing.get_type_hints(function, include_extras=True)
         except (NameError, TypeError):  # names that exist only for type checkers
             hints = {}
-        described = describe_args(owner.__doc__ or "")
+        described = {} if owner.__module__.startswith(LIBRARIES) else describe_args(owner.__doc__ or "")
         for each in signature[1:] if inspect.isclass(owner) else signature:
             if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL) and each.name not in parameters:
                 hint, text = hints.get(each.name, Any), described.get(each.name, "")

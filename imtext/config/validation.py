@@ -61,7 +61,7 @@ def value_at(node: Any, path: Iterable[str]) -> Any:
 
 def _errors(model: type[Settings], node: dict[str, Any]) -> Iterator[tuple[list[str], list[ErrorDetails]]]:
     """Errors by the path of the setting; several for one path where no member of a union fits."""
-    settings = {key: value for key, value in node.items() if key not in SPECIAL}
+    settings = {key: value for key, value in node.items() if key not in SPECIAL | model.supplied}
     try:
         # JSON has the types of YAML: a list may become a tuple, but `no` never becomes a bool.
         model.model_validate_json(json.dumps(_checkable(settings), default=str))

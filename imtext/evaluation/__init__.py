@@ -1,1 +1,1 @@
-"""How good a model is: figures, tables, pictures."""
+"""How good a model is: metrics, tables, panels and curves."""

@@ -56,6 +56,6 @@ def embed_captions(model: DualEncoder, tokenizer: Tokenizer, captions: Sequence[
     """N captions → ``[N, embed_dim]``."""
     parts = []
     for start in range(0, len(captions), BATCH):
-        tokens = tokenizer(captions[start : start + BATCH])
-        parts.append(model.encode_text(*map(torch.from_numpy, tokens)))
+        ids, mask = tokenizer(captions[start : start + BATCH])
+        parts.append(model.encode_text(torch.from_numpy(ids), torch.from_numpy(mask)))
     return np.asarray(torch.cat(parts).numpy())

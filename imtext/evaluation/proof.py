@@ -1,4 +1,4 @@
-"""Proof that an exported model is the one that was trained: the same embeddings and the same ranking, but for rounding."""
+"""Proof that an exported model equals the trained one: same embeddings and same ranking, apart from rounding."""
 
 from __future__ import annotations
 

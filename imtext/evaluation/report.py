@@ -1,21 +1,24 @@
-"""Results for people (a table) and for scripts (metrics.json)."""
+"""Results for people (a table) and for scripts (`metrics.json`, `ranks.jsonl`)."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-DIRECTIONS = {"t2i": "text→image", "i2t": "image→text"}
+from imtext.evaluation.metrics import RetrievalMetrics
+from imtext.evaluation.ranks import retrieval_ranks
+
+TITLES = {"t2i": "text→image", "i2t": "image→text"}
 
 
 def print_results(metrics: Mapping[str, float], title: str) -> None:
-    """Print recalls per cent, both directions of every split that was measured.
+    """Print a table of both directions of every split that was measured, with recalls in per cent.
 
     Args:
         metrics: by name, such as `test/t2i_r@10`, as fractions.
@@ -33,26 +36,50 @@ def print_results(metrics: Mapping[str, float], title: str) -> None:
     for column in ("split", "direction", "gallery", "R@1", "R@5", "R@10", "MRR", "median"):
         table.add_column(column, justify="left" if column in ("split", "direction") else "right", no_wrap=True)
     for split in ("train", "val", "test"):
-        for direction, name in DIRECTIONS.items():
+        for direction, name in TITLES.items():
             if f"{split}/{direction}_r@1" not in metrics:
                 continue
             images, captions = (round(metrics[f"{split}/num_{items}"]) for items in ("images", "captions"))
-            figures = [_recall(metrics, f"{split}/{direction}_r@{k}") for k in (1, 5, 10)]
+            recalls = [_recall(metrics, f"{split}/{direction}_r@{k}") for k in (1, 5, 10)]
             gallery = f"{images if direction == 't2i' else captions:,}"
             mrr, median = metrics[f"{split}/{direction}_mrr"], metrics[f"{split}/{direction}_median_rank"]
-            table.add_row(split, name, gallery, *figures, f"{mrr:.3f}", f"{median:.0f}")
+            table.add_row(split, name, gallery, *recalls, f"{mrr:.3f}", f"{median:.0f}")
     Console().print(table)
 
 
 def _recall(metrics: Mapping[str, float], name: str) -> str:
-    spread = (metrics.get(f"{name}_high", 0) - metrics.get(f"{name}_low", 0)) / 2
-    return f"{100 * metrics[name]:.1f}" + (f" ±{100 * spread:.1f}" if spread else "")
+    """A recall in per cent, with half the width of its interval if there is one."""
+    half = (metrics.get(f"{name}_high", 0) - metrics.get(f"{name}_low", 0)) / 2
+    return f"{100 * metrics[name]:.1f}" + (f" ±{100 * half:.1f}" if half else "")
 
 
 def write_metrics(metrics: Mapping[str, float], folder: Path) -> Path:
-    """Write `metrics.json` into a folder and return its absolute path; what is not a number becomes null."""
+    """Write `metrics.json` into a folder; infinite and undefined values become null.
+
+    Returns:
+        The absolute path of the file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = (folder / "metrics.json").absolute()
     finite = {name: value if math.isfinite(value) else None for name, value in sorted(metrics.items())}
     path.write_text(json.dumps(finite, indent=2) + "\n")
     return path
+
+
+def write_ranks(path: Path, metrics: RetrievalMetrics, captions: Sequence[Sequence[str]], names: Sequence[str]) -> None:
+    """Write one line of JSON per query: its direction, its image and the rank of its first correct result.
+
+    Args:
+        path: of the file.
+        metrics: holds the embeddings of a split.
+        captions: of every image of the data set; `image_id` counts in it.
+        names: of every image of the data set.
+    """
+    images, texts, image_id, caption_image_id = metrics.gathered()
+    ranks = {name: rank.tolist() for name, rank in retrieval_ranks(images, texts, image_id, caption_image_id).items()}
+    queries = [text for row in image_id.tolist() for text in captions[row]]
+    with path.open("w") as file:
+        for query, row, rank in zip(queries, caption_image_id.tolist(), ranks["t2i"], strict=True):
+            file.write(json.dumps({"direction": "t2i", "image": names[row], "query": query, "rank": rank}) + "\n")
+        for row, rank in zip(image_id.tolist(), ranks["i2t"], strict=True):
+            file.write(json.dumps({"direction": "i2t", "image": names[row], "rank": rank}) + "\n")

@@ -57,6 +57,9 @@ class Loss(nn.Module, ABC):
         )
         return total_loss(terms)
 
+    def clamp(self) -> None:
+        """Bring the parameters back into their bounds; called after every optimizer step. There are none by default."""
+
 
 def total_loss(terms: Mapping[str, Tensor]) -> Tensor:
     """The sum of all terms, which training minimises."""

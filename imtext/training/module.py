@@ -111,8 +111,9 @@ class RetrievalModule(LightningModule):
         }
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Keep the temperature in bounds."""
+        """Keep the temperature and the parameters of the loss in bounds."""
         self.model.clamp_logit_scale()
+        self.loss.clamp()
 
     def configure_optimizers(self) -> Any:
         """The recipe, with its schedule spread over all steps of the run."""

@@ -47,7 +47,7 @@ class ResumePoint:
         return dict(self.content["imtext"]["run_ids"])
 
     def restore(self, module: RetrievalModule) -> None:
-        """Load the weights before training starts: cached features are those of the weights that are frozen.
+        """Load the weights before training starts, because features are cached with them, and keep the run's ids.
 
         Raises:
             CheckpointError: the checkpoint has another vocabulary.
@@ -55,6 +55,7 @@ class ResumePoint:
         module.on_load_checkpoint(self.content)
         # With an average of the weights, `state_dict` holds the average and this entry the weights that learn.
         module.load_state_dict(self.content.get("current_model_state", self.content["state_dict"]))
+        module.run_ids |= self.run_ids
 
 
 def find_resume_point(config: DictConfig) -> ResumePoint | None:

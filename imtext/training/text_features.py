@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from imtext.data.captions import fingerprint
 from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.rows import CachedRows, only_writer, write_rows
 from imtext.models import TextEncoder
+from imtext.tokenizer import Tokenizer
 from imtext.training.features import digest_weights
 from imtext.training.stages import Plan
 
@@ -95,13 +95,15 @@ def _settings(encoder: nn.Module) -> str:
 
 
 @torch.no_grad()  # not inference_mode: parameters moved to another device in it cannot learn afterwards
-def _compute(encoder: TextEncoder, captions: Sequence[str], tokenizer: Any, device: torch.device, path: Path) -> None:
+def _compute(
+    encoder: TextEncoder, captions: Sequence[str], tokenizer: Tokenizer, device: torch.device, path: Path
+) -> None:
     training = encoder.training
     encoder.eval().to(device)
 
     def batches() -> Iterator[npt.NDArray[np.float16]]:
         for start in track(range(0, len(captions), BATCH), description="Text features", transient=True):
-            ids, mask = (torch.as_tensor(each).to(device) for each in tokenizer(captions[start : start + BATCH]))
+            ids, mask = (torch.from_numpy(each).to(device) for each in tokenizer(captions[start : start + BATCH]))
             yield encoder(ids, mask).half().cpu().numpy()
 
     shape = (len(captions), encoder.num_features)

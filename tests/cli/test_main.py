@@ -42,10 +42,8 @@ def test_no_verb_of_searching_imports_a_heavy_package(index: Path, bundle: Bundl
     assert heavy == ["[]"] * len(commands)
 
 
-@pytest.mark.parametrize("start", [["-m", "imtext"], ["-c", "from imtext.cli.main import main; main()"]])
-def test_version(start: list[str]) -> None:
-    done = subprocess.run([sys.executable, *start, "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("imtext 0.")
+def test_version() -> None:
+    assert imtext("--version").stdout.startswith("imtext 0.")
 
 
 def test_help() -> None:

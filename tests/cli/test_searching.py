@@ -46,6 +46,14 @@ def test_no_good_match(index: Path) -> None:
     assert "not in the model's vocabulary: zebra" in done.stderr
 
 
+def test_words_beyond_the_maximum_length_are_named(index: Path) -> None:
+    words = "a small red circle left of a big blue star on a white background " * 4
+    done = imtext("search", words + "ring", "--index", index, "--min-relevance", "0")
+    (note,) = done.stderr.splitlines()
+    assert note.startswith("note: The query is longer than the model reads (")
+    assert note.endswith(" ring")
+
+
 def test_no_word_is_known(index: Path) -> None:
     done = imtext("search", "Xyzzy! + 2:plugh", "--index", index)
     assert (done.returncode, "No good match" in done.stdout) == (1, True)
@@ -89,3 +97,5 @@ def test_rank(index: Path, bundle: Bundle) -> None:
     assert len(done.stdout.splitlines()) == 2
     done = imtext("rank", "--texts", pictures[0], "red", "blue", "--bundle", bundle.path, "--json", "-k", "1")
     assert [sorted(row) for row in json.loads(done.stdout)] == [["relevance", "score", "text"]]
+    done = imtext("rank", "a red zebra", *pictures, "--bundle", bundle.path)
+    assert done.stderr == "note: Words not in the model's vocabulary: zebra\n"

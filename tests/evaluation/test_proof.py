@@ -11,7 +11,7 @@ from imtext.evaluation.proof import check_embeddings, check_ranking
 
 def unit(rows: int, seed: int = 0) -> np.ndarray:
     found = np.random.default_rng(seed).normal(size=(rows, 8))
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))
 
 
 def test_rounding_is_accepted() -> None:

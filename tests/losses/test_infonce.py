@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from imtext.losses.infonce import InfoNCE, chance_loss, spread
+from imtext.losses import InfoNCE
 
 SCALE = torch.tensor(math.log(1 / 0.07))
 
@@ -61,7 +61,7 @@ def test_no_siblings_no_text_loss() -> None:
     assert float(InfoNCE(text_weight=1)(unit(4, 8), unit(4, 8, seed=1), ids, ids, SCALE)["text_loss"]) == 0
 
 
-def test_repeated_image_is_no_negative() -> None:
+def test_a_repeated_image_is_not_a_negative() -> None:
     """The same image twice in a batch: its captions belong to both."""
     images = unit(3, 8)[[0, 0, 1]]
     loss = InfoNCE()(images, images, torch.tensor([4, 4, 9]), torch.tensor([4, 4, 9]), torch.tensor(math.log(100.0)))
@@ -70,8 +70,8 @@ def test_repeated_image_is_no_negative() -> None:
 
 def test_chance() -> None:
     ids = torch.arange(32)
-    assert float(chance_loss(InfoNCE(), ids, ids)) == pytest.approx(math.log(32))
-    five = float(chance_loss(InfoNCE(), ids, ids.repeat_interleave(5)))
+    assert float(InfoNCE().chance(ids, ids)) == pytest.approx(math.log(32))
+    five = float(InfoNCE().chance(ids, ids.repeat_interleave(5)))
     assert five == pytest.approx((math.log(32) + math.log(1 + 31 * 5)) / 2)
 
 
@@ -82,8 +82,3 @@ def test_gradients_are_finite_without_negatives() -> None:
     assert float(loss) == 0
     assert images.grad is not None
     assert images.grad.isfinite().all()
-
-
-def test_spread() -> None:
-    assert float(spread(unit(1, 8).expand(5, 8))) == pytest.approx(0, abs=1e-6)
-    assert float(spread(torch.cat([torch.eye(4), -torch.eye(4)]))) == pytest.approx(1)

@@ -18,7 +18,8 @@ def test_text_graph_takes_any_size(untrained: Untrained, encoder: Encoder, batch
     trained, _ = untrained
     texts = [" ".join(["red circle"] * length)[: 3 + 7 * row * length] for row in range(batch)]
     with torch.inference_mode():
-        expected = trained.model.encode_text(*map(torch.from_numpy, trained.tokenizer(texts))).numpy()
+        ids, mask = map(torch.from_numpy, trained.tokenizer(texts))
+        expected = trained.model.encode_text(ids, mask).numpy()
     np.testing.assert_allclose(encoder.encode_texts(texts), expected, atol=1e-5)
 
 

@@ -48,7 +48,7 @@ def test_embeddings_have_unit_length(module: RetrievalModule, batch: Batch) -> N
 @torch.inference_mode()
 def test_cached_text_features_take_the_place_of_the_text_tower(module: RetrievalModule, batch: Batch) -> None:
     features = module.model.text_encoder(batch["input_ids"], batch["attention_mask"])
-    cached: Batch = {**batch, "text_features": features, "input_ids": torch.zeros_like(batch["input_ids"])}  # type: ignore[typeddict-unknown-key]
+    cached: Batch = {**batch, "text_features": features, "input_ids": torch.zeros_like(batch["input_ids"])}
     assert module.embed(cached)[1].equal(module.embed(batch)[1])
 
 
@@ -64,6 +64,7 @@ def test_what_is_saved_is_plain_and_complete(module: RetrievalModule) -> None:
         module.on_load_checkpoint({"imtext": {**facts, "tokenizer": "{}"}})
 
 
+@pytest.mark.slow
 def test_a_loss_may_have_parameters(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are optimised, saved and resumed, and every term that the loss returns counts."""
     interrupt_at(monkeypatch, epoch=1, batch=1)

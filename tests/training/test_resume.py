@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 from imtext.errors import CheckpointError
 from imtext.train import train
 from imtext.training.checkpoints import FORMAT, read_checkpoint, strip
-from imtext.training.resume import check_resume, continue_run, epochs_done
+from imtext.training.resume import ResumePoint, check_resume, continue_run, epochs_done
 from tests.conftest import Compose
 from tests.runs import INTERRUPT, QUICK, interrupt_at, same, weights, without_time
 
@@ -69,6 +70,18 @@ class TestCheckResume:
         with pytest.raises(CheckpointError, match=message) as refused:
             check_resume(content, config)
         assert "\n" not in str(refused.value)
+
+
+def test_restoring_takes_the_weights_that_learn_and_the_ids_of_the_run() -> None:
+    """With an average of the weights, a checkpoint holds both."""
+    module = SimpleNamespace(run_ids={}, on_load_checkpoint=lambda _: None, loaded=None)
+    module.load_state_dict = lambda state: setattr(module, "loaded", state)
+    content = {"imtext": {"run_ids": {"mlflow": "abc"}}, "state_dict": "average"}
+    ResumePoint(Path("last.ckpt"), content).restore(module)  # type: ignore[arg-type]
+    assert module.loaded == "average"
+    ResumePoint(Path("last.ckpt"), {**content, "current_model_state": "learning"}).restore(module)  # type: ignore[arg-type]
+    assert module.loaded == "learning"
+    assert module.run_ids == {"mlflow": "abc"}
 
 
 class TestContinueRun:

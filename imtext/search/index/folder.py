@@ -135,12 +135,13 @@ def only_writer(folder: Path) -> Iterator[None]:
         raise SearchError(f"Another process is indexing into {folder}; wait for it, then try again") from None
 
 
-def bundle_stamp(folder: Path) -> int | None:
-    """A number that changes when another bundle takes the place of the index's own; None while there is none."""
+def bundle_stamp(folder: Path) -> tuple[int, int] | None:
+    """Changes when another bundle takes the place of the index's own; None while there is none. Costs one `stat`."""
     try:
-        return (folder / BUNDLE / MANIFEST).stat().st_ino
+        state = (folder / BUNDLE / MANIFEST).stat()
     except OSError:
         return None
+    return state.st_ino, state.st_mtime_ns
 
 
 def tidy(folder: Path) -> None:

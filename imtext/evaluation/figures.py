@@ -1,0 +1,88 @@
+"""The figures of a retrieval evaluation: their names, and how each follows from ranks or embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from imtext.evaluation.spread import spread
+
+DIRECTIONS = ("t2i", "i2t")
+RECALL_AT = (1, 5, 10)
+
+
+def recall_at(ranks: Tensor, k: int) -> float:
+    """Share of the ranks ``[Q]`` that are at most k."""
+    return (ranks <= k).float().mean().item()
+
+
+# Of the ranks of one direction.
+RANK_FIGURES: dict[str, Callable[[Tensor], float]] = {
+    **{f"r@{k}": partial(recall_at, k=k) for k in RECALL_AT},
+    "mrr": lambda ranks: (1 / ranks).mean().item(),
+    "median_rank": lambda ranks: ranks.float().median().item(),
+    "mean_rank": lambda ranks: ranks.float().mean().item(),
+}
+# Of both directions, and of the embeddings.
+COMMON_FIGURES = (
+    "rsum",
+    "positive_similarity",
+    "negative_similarity",
+    "image_spread",
+    "text_spread",
+    "num_images",
+    "num_captions",
+)
+
+
+def figure_names() -> list[str]:
+    """The names of all figures that `retrieval_figures` returns, in its order."""
+    return [*(f"{direction}_{name}" for direction in DIRECTIONS for name in RANK_FIGURES), *COMMON_FIGURES]
+
+
+def retrieval_figures(
+    ranks: dict[str, Tensor], images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor
+) -> dict[str, float]:
+    """All figures by name; recalls and MRR are fractions.
+
+    Args:
+        ranks: of `retrieval_ranks`.
+        images: ``[I, D]`` of unit length, in ascending order of their ids.
+        texts: ``[T, D]`` of unit length.
+        image_id: ``[I]``, ascending.
+        caption_image_id: ``[T]``, each also in `image_id`.
+    """
+    figures = {
+        f"{direction}_{name}": figure(ranks[direction])
+        for direction in DIRECTIONS
+        for name, figure in RANK_FIGURES.items()
+    }
+    figures["rsum"] = sum(figures[f"{direction}_r@{k}"] for direction in DIRECTIONS for k in RECALL_AT)
+    figures |= similarity_figures(images, texts, image_id, caption_image_id)
+    figures |= {"num_images": float(len(images)), "num_captions": float(len(texts))}
+    return {name: figures[name] for name in figure_names()}
+
+
+def similarity_figures(images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor) -> dict[str, float]:
+    """Mean similarity of matching and of other pairs, and the spread of the embeddings.
+
+    Args:
+        images: ``[I, D]`` of unit length.
+        texts: ``[T, D]`` of unit length.
+        image_id: ``[I]``, ascending.
+        caption_image_id: ``[T]``, each also in `image_id`.
+    """
+    column = torch.searchsorted(image_id.cpu(), caption_image_id.cpu()).to(images.device)
+    matching = (images[column] * texts).sum(dim=1)
+    # The mean over all pairs is the product of the means, so no matrix is needed.
+    everything = float(images.mean(dim=0) @ texts.mean(dim=0)) * len(images) * len(texts)
+    others = len(images) * len(texts) - len(texts)
+    return {
+        "positive_similarity": matching.mean().item(),
+        "negative_similarity": (everything - matching.sum().item()) / max(others, 1),
+        "image_spread": spread(images).item(),
+        "text_spread": spread(texts).item(),
+    }

@@ -1,0 +1,32 @@
+"""The progress bar."""
+
+from __future__ import annotations
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+
+from imtext.training.module import RetrievalModule
+
+
+def epoch_label(trainer: Trainer) -> str:
+    """The running epoch, counted from 1, and its stage if there are several: `epoch 2/10 heads`."""
+    module = trainer.lightning_module
+    assert isinstance(module, RetrievalModule)
+    stage = f" {module.plan.name_at(trainer.current_epoch)}" if len(module.plan.stages) > 1 else ""
+    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{stage}"
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar, with epochs counted from 1, as in the log, and the loss."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        # Lightning has no public hook for the description. A test fails when it no longer calls this one, and
+        # pyproject.toml bounds its version.
+        return epoch_label(self.trainer)
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What is shown to the right of the bar."""
+        loss = super().get_metrics(trainer, pl_module).get("train/loss_step")
+        return {} if loss is None else {"loss": loss}

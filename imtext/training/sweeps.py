@@ -1,0 +1,38 @@
+"""What happens once around a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+
+class PrepareSweep(Callback):
+    """Creates MLflow's database and experiment before the first trial, so that parallel trials do not race for it.
+
+    At the end it prints where the results are.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Hydra calls this in the parent process.
+
+        Raises:
+            ConfigError: MLflow cannot use the store.
+        """
+        # Hydra creates this callback for every command; these imports take seconds and only sweeps need them.
+        from imtext.config.instantiate import locate
+        from imtext.training.mlflow_store import artifact_store, prepare_store
+        from imtext.training.tracking import MLflowTracker
+
+        logger = config.get("logger") or OmegaConf.create({})
+        target = locate(str(logger["_target_"])) if "_target_" in logger else None
+        if isinstance(target, type) and issubclass(target, MLflowTracker):
+            files = artifact_store(logger.tracking_uri, logger.artifact_location)
+            prepare_store(logger.tracking_uri, logger.experiment_name, files)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Hydra calls this in the parent process."""
+        name = Path(config.hydra.sweep.dir).name
+        print(f"Sweep: {config.hydra.sweep.dir}; in MLflow, search for tags.sweep = '{name}'")

@@ -1,0 +1,47 @@
+"""The table, `metrics.json` and `ranks.jsonl`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from imtext.evaluation.figures import figure_names
+from imtext.evaluation.metrics import RetrievalMetrics
+from imtext.evaluation.report import print_results, write_metrics, write_ranks
+
+
+def test_table_shows_per_cent_and_half_an_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = {f"val/{name}": 0.5 for name in figure_names()} | {"val/num_images": 1000.0, "val/num_captions": 5000.0}
+    print_results(figures | {"val/t2i_r@1_low": 0.48, "val/t2i_r@1_high": 0.53}, "a model")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].strip() == "a model"
+    text_to_image = next(line for line in lines if "text→image" in line)
+    assert "1,000" in text_to_image
+    assert "50.0 ±2.5" in text_to_image
+    assert "5,000" in next(line for line in lines if "image→text" in line)
+    assert not any("test" in line for line in lines)  # it was not measured
+
+
+def test_infinite_figures_become_null(tmp_path: Path) -> None:
+    path = write_metrics({"b": float("nan"), "a": 0.1, "c": float("inf")}, tmp_path / "new")
+    assert path == tmp_path / "new" / "metrics.json"
+    assert path.read_text() == '{\n  "a": 0.1,\n  "b": null,\n  "c": null\n}\n'
+
+
+def test_every_query_has_its_rank(tmp_path: Path) -> None:
+    metrics = RetrievalMetrics()
+    images = torch.eye(3)[[0, 1]]
+    texts = torch.eye(3)[[0, 1, 0]]  # the third caption describes image 4 but looks like image 2
+    metrics.update(images, texts, torch.tensor([2, 4]), torch.tensor([2, 4, 4]))
+    captions = [[], [], ["a dog"], [], ["a cat", "a hound"]]
+    write_ranks(tmp_path / "ranks.jsonl", metrics, captions, ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg"])
+    assert [json.loads(line) for line in (tmp_path / "ranks.jsonl").read_text().splitlines()] == [
+        {"direction": "t2i", "image": "2.jpg", "query": "a dog", "rank": 1},
+        {"direction": "t2i", "image": "4.jpg", "query": "a cat", "rank": 1},
+        {"direction": "t2i", "image": "4.jpg", "query": "a hound", "rank": 2},
+        {"direction": "i2t", "image": "2.jpg", "rank": 2},  # tied with a caption of another image
+        {"direction": "i2t", "image": "4.jpg", "rank": 1},
+    ]

@@ -1,0 +1,36 @@
+"""A second loss, with a parameter of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from imtext.losses import Loss
+
+
+class SigmoidLoss(Loss):
+    """A binary decision about every pair of image and caption (SigLIP: Zhai et al., ICCV 2023, eq. 1)."""
+
+    def __init__(self, bias: float = -10.0) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor(float(bias)))
+
+    def forward(
+        self,
+        image_embeddings: Tensor,
+        text_embeddings: Tensor,
+        image_id: Tensor,
+        caption_image_id: Tensor,
+        logit_scale: Tensor,
+    ) -> dict[str, Tensor]:
+        logits = logit_scale.exp() * image_embeddings @ text_embeddings.T + self.bias
+        positive = image_id[:, None] == caption_image_id[None, :]
+        pairs = F.binary_cross_entropy_with_logits(logits, positive.float(), reduction="none")
+        return {"matching": pairs[positive].sum() / len(image_id), "others": pairs[~positive].sum() / len(image_id)}
+
+    def chance(self, image_id: Tensor, caption_image_id: Tensor) -> Tensor:
+        """With the share of matching pairs as the probability of each."""
+        positive = (image_id[:, None] == caption_image_id[None, :]).float()
+        guess = positive.mean().expand_as(positive)
+        return F.binary_cross_entropy(guess, positive, reduction="sum") / len(image_id)

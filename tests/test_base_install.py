@@ -1,0 +1,111 @@
+"""The base install, alone in an empty environment: it searches, and names the command for what it does not have."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from imtext.search import Bundle
+from tests.conftest import picture
+
+ROOT = Path(__file__).parents[1]
+MAX_MEGABYTES = 350
+HEAVY = ("torch", "lightning", "hydra", "mlflow", "datasets", "sklearn", "scipy", "matplotlib", "fastapi", "uvicorn")
+
+
+def find_uv() -> str | None:
+    """The uv that `make setup` uses, wherever it is."""
+    local = ROOT / ".tools" / "bin" / "uv"
+    return os.environ.get("UV") or shutil.which("uv") or (str(local) if local.is_file() else None)
+
+
+UV = find_uv()
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),  # packages may have to be downloaded
+    pytest.mark.skipif(UV is None, reason="needs uv: on PATH, in UV, or in .tools/bin (make setup)"),
+]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the base install and nothing else."""
+    assert UV is not None
+    folder = tmp_path_factory.mktemp("base") / "venv"
+    uv = [UV, "--quiet", "--project", str(ROOT)]  # the project names the day up to which packages are taken
+    clean = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    subprocess.run([*uv, "venv", "--no-project", str(folder)], check=True, env=clean)
+    started = time.monotonic()
+    subprocess.run([*uv, "pip", "install", "--python", str(folder), str(ROOT)], check=True, env=clean, cwd=ROOT)
+    print(f"installed in {time.monotonic() - started:.1f} s")
+    return folder
+
+
+def run(environment: Path, *args: str | Path, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a program of the environment, away from the checkout."""
+    program, *rest = args
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "IMTEXT_"))}
+    done = subprocess.run(
+        [environment / "bin" / program, *rest], capture_output=True, text=True, cwd=cwd, env=clean, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_size(environment: Path) -> None:
+    files = [path for path in environment.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert sum(path.stat().st_size for path in files) / 2**20 < MAX_MEGABYTES
+
+
+def test_no_package_of_an_extra_is_installed(environment: Path, tmp_path: Path) -> None:
+    program = (
+        "import importlib.util, imtext; print(imtext.__file__);"
+        f"print([name for name in {HEAVY} if importlib.util.find_spec(name)])"
+    )
+    where, found = run(environment, "python", "-c", program, cwd=tmp_path).stdout.splitlines()
+    assert where.startswith(str(environment))
+    assert found == "[]"
+
+
+def test_index_search_rank_info_check(environment: Path, bundle: Bundle, tmp_path: Path) -> None:
+    gallery = tmp_path / "gallery"
+    gallery.mkdir()
+    for number in range(6):
+        picture(gallery / f"{number}.png", number)
+    index = tmp_path / "index"
+    made = run(environment, "imtext", "index", gallery, "--index", index, "--bundle", bundle.path, cwd=tmp_path)
+    assert "6 added" in made.stdout
+    found = run(environment, "imtext", "search", gallery / "3.png", "--index", index, "--json", cwd=tmp_path)
+    assert json.loads(found.stdout)[0]["path"] == str(gallery / "3.png")
+    run(environment, "imtext", "search", "a red circle", "-i", index, "--min-relevance", "0", cwd=tmp_path)
+    pictures = sorted(gallery.iterdir())
+    ranked = run(environment, "imtext", "rank", "red", *pictures, "--bundle", bundle.path, cwd=tmp_path)
+    assert len(ranked.stdout.splitlines()) == 6
+    assert "pictures     6" in run(environment, "imtext", "info", index, cwd=tmp_path).stdout
+    assert "ok: index" in run(environment, "imtext", "check", index, cwd=tmp_path).stdout
+    demo = run(environment, "imtext", "demo", "demo", "--bundle", bundle.path, "--pictures", "5", cwd=tmp_path)
+    assert "5 drawn pictures indexed" in demo.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "extra", "code"),
+    [
+        (("python", "-m", "imtext.train"), "train", 1),
+        (("python", "-m", "imtext.evaluate"), "train", 1),
+        (("imtext", "export", "last"), "train", 2),
+        (("imtext", "serve"), "serve", 2),
+    ],
+)
+def test_what_is_missing_names_its_command(
+    environment: Path, tmp_path: Path, args: tuple[str, ...], extra: str, code: int
+) -> None:
+    done = run(environment, *args, cwd=tmp_path, code=code)
+    assert done.stderr.startswith("error: ")
+    assert f'pip install "imtext[{extra}]"' in done.stderr
+    assert done.stderr.count("\n") == 1

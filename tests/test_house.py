@@ -1,0 +1,85 @@
+"""Limits that keep the code readable: length of files and functions, and a test file for every module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "imtext"
+MAX_FILE, MAX_FUNCTION, MAX_MEDIAN = 300, 60, 130  # lines
+TEXT = {".py", ".js", ".css", ".html", ".yaml", ".toml", ".md"}
+
+
+def lines_of(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def package_files() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*")) if path.suffix in TEXT and "__pycache__" not in path.parts]
+
+
+def modules() -> list[Path]:
+    """Modules with code of their own; an `__init__.py` only gathers names."""
+    return [path for path in package_files() if path.suffix == ".py" and path.name != "__init__.py"]
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_no_file_is_too_long() -> None:
+    long = {str(path.relative_to(ROOT)): lines_of(path) for path in package_files() if lines_of(path) > MAX_FILE}
+    assert not long, f"Files with more than {MAX_FILE} lines: {long}"
+
+
+def test_files_are_short_on_the_whole() -> None:
+    assert median(lines_of(path) for path in package_files()) <= MAX_MEDIAN
+
+
+def test_no_function_is_too_long() -> None:
+    long = {}
+    for path in package_files():
+        if path.suffix == ".py":
+            for function in functions(ast.parse(path.read_text())):
+                length = (function.end_lineno or 0) - function.lineno + 1
+                if length > MAX_FUNCTION:
+                    long[f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"] = length
+    assert not long, f"Functions with more than {MAX_FUNCTION} lines: {long}"
+
+
+def test_every_module_has_a_test_of_its_name() -> None:
+    missing = []
+    for module in modules():
+        name = module.relative_to(PACKAGE).with_name(f"test_{module.stem.strip('_')}.py")
+        if not (ROOT / "tests" / name).is_file():
+            missing.append(str(ROOT.joinpath("tests", name).relative_to(ROOT)))
+    assert not missing, f"Missing test files: {' '.join(missing)}"
+
+
+def test_every_test_has_a_module_of_its_name() -> None:
+    """Tests of the project as a whole are listed here; any other file without a module has lost it to a new name."""
+    whole = {
+        "test_base_install.py",
+        "test_docs.py",
+        "test_house.py",
+        "test_processes.py",
+        "search/index/test_killed.py",
+    }
+    lost = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        name = path.relative_to(ROOT / "tests")
+        stem = name.stem.removeprefix("test_")
+        homes = [PACKAGE / name.parent, ROOT / name.parent]
+        exists = any((home / f"{file}.py").is_file() for home in homes for file in (stem, f"__{stem}__"))
+        if str(name) not in whole and not exists:
+            lost.append(str(name))
+    assert not lost, f"Test files without a module of their name: {' '.join(lost)}"
+
+
+def test_no_module_is_called_utils() -> None:
+    assert not [path for path in modules() if path.stem in ("utils", "util", "helpers", "misc", "common")]

@@ -1,0 +1,60 @@
+"""Building the objects of a run: in which order, and from which random numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import seed_everything
+from omegaconf import DictConfig
+
+from imtext.errors import ConfigError
+from imtext.losses import InfoNCE
+from imtext.models import LSTMEncoder, MobileNetV3Small
+from imtext.training.run import Run, build_run
+from tests.conftest import Compose
+from tests.runs import QUICK
+
+
+def built(config: DictConfig) -> Run:
+    config.trainer.precision = "32-true"
+    seed_everything(7, verbose=False)
+    return build_run(config)
+
+
+def test_towers_draw_their_random_numbers_in_order(compose: Compose) -> None:
+    """First the image tower, then the text tower: what the data does in between must not change their weights."""
+    run = built(compose(*QUICK))
+    torch.manual_seed(7)
+    image_encoder = MobileNetV3Small(weights=None)
+    text_encoder = LSTMEncoder(word_dim=16, hidden_dim=24, vocabulary=run.data.tokenizer.vocabulary)
+    for expected, tower in (
+        (image_encoder, run.module.model.image_encoder),
+        (text_encoder, run.module.model.text_encoder),
+    ):
+        found = tower.state_dict()
+        assert all(value.equal(found[name]) for name, value in expected.state_dict().items())
+
+
+def test_everything_is_built_from_the_configuration(compose: Compose, tmp_path: Path) -> None:
+    config = compose(*QUICK, "stages=frozen", "model.text_encoder.word_init=lsa", "loss.text_weight=0.3")
+    run = built(config)
+    assert run.output_dir == tmp_path / "runs" / "run"
+    assert run.resumed is None
+    assert not run.is_smoke_test
+    assert run.config["model"]["embed_dim"] == run.module.model.embed_dim == 32
+    assert run.config["loss"]["text_weight"] == 0.3
+    assert isinstance(run.module.loss, InfoNCE)
+    assert run.module.plan.frozen_blocks(0) == len(run.module.model.image_encoder.blocks)
+    assert run.module.preprocess == run.data.preprocess
+    assert run.module.preprocess.image_size == 32  # a data setting overrides the image tower's
+    assert run.tags["checkpoint"] == str(tmp_path / "runs" / "run" / "checkpoints" / "last.ckpt")
+    vectors = run.data.word_vectors(16) * run.module.model.text_encoder.word_scale
+    torch.testing.assert_close(run.module.model.text_encoder.word_embedding.weight.data, vectors)
+
+
+def test_settings_are_checked_before_the_data_is_read(compose: Compose) -> None:
+    config = compose(*QUICK, "optim.lr=-1", "data.cache_dir=/dev/null/none")  # the data would fail
+    with pytest.raises(ConfigError, match=r"optim\.lr"):
+        built(config)
