@@ -3,7 +3,6 @@
 SHELL := /bin/sh
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
-SETUP := setup
 
 .PHONY: help setup quickstart serve train ui test test-fast lint types format docs clean
 
@@ -44,12 +43,14 @@ format: setup  ## Fix what can be fixed, and format the code
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-docs: $(SETUP)  ## Build the documentation into site/
+docs: setup  ## Build the documentation into site/, strictly
+	@mkdir -p docs/reference
 	$(RUN) python -m imtext.config.reference docs/reference/configuration.md
-	$(RUN) zensical build --clean --strict
+	$(RUN) python scripts/draw_architecture.py
+	$(RUN) zensical build --strict
 
 clean:  ## Remove caches and builds; keep runs/
-	rm -rf .import_linter_cache .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf .cache .import_linter_cache .pytest_cache .mypy_cache .ruff_cache dist site
 	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +
 
 .venv/.ready: pyproject.toml | $(UV)

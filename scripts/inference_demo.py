@@ -1,9 +1,8 @@
-"""The Python API in one screen: rank pictures, index a folder, search it.
+"""The Python API by example: rank pictures, index a folder, search it.
 
     python scripts/inference_demo.py --image-dir ~/Pictures --model-path runs/train/2026-11-23_18-21-07
 
-`--model-path` is a bundle or a training run; without it the newest is taken. Without `--image-dir` a few pictures are
-drawn from the embedded data set.
+`--model-path` is a bundle or the folder of a run (default: the newest). Without `--image-dir` the pictures are drawn.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from imtext.search.results import percent
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--image-dir", type=Path, help="a folder of pictures (default: draw some)")
-    parser.add_argument("--model-path", type=Path, help="a bundle or a training run (default: the newest)")
-    parser.add_argument("--query", default="a small red circle and a big blue star", help="what to look for")
+    parser.add_argument("--image-dir", type=Path, help="folder of pictures (default: draw some)")
+    parser.add_argument("--model-path", type=Path, help="a bundle or the folder of a run (default: the newest)")
+    parser.add_argument("--query", default="a small red circle and a big blue star", help="text to search for")
     parser.add_argument("--top-k", type=int, default=5)
     args = parser.parse_args()
     try:
@@ -35,7 +34,7 @@ def main() -> None:
 
 
 def demonstrate(image_dir: Path, model_path: Path | None, query: str, top_k: int) -> None:
-    """Everything the predictor does, once."""
+    """Call each method of the predictor once."""
     predictor = imtext.create_predictor(model_path)
     paths = list(find([str(image_dir)]).files)
 

@@ -1,7 +1,7 @@
 """Write docs/results.md from MLflow: ``python scripts/results.py``.
 
-Recipes are the runs of the MLflow experiments `flickr8k` and `flickr8k_fast`, grouped by split. What was tried are the
-runs of `flickr8k_tried`, grouped by the tag `change`; the tag `kept` says what became of it:
+Recipes are the runs of the MLflow experiments `flickr8k` and `flickr8k_fast`, grouped by split. Trials of other ideas
+are the runs of `flickr8k_tried`, grouped by the tag `change`; the tag `kept` says whether the idea was kept:
 
     python -m imtext.train experiment=flickr8k experiment_name=flickr8k_tried +tags.change="no mirror" +tags.kept=no \
         model.mirror=false
@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import os
+import re
 import statistics
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,9 +23,9 @@ from typing import Any, NamedTuple
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-PICTURE = ".github/reliability.png"
+PAGE, PICTURE = Path("docs/results.md"), "images/reliability.png"
 RECALLS = [f"{direction}_r{k}" for direction in ("t2i", "i2t") for k in (1, 5, 10)]
-# What may differ between the runs of a recipe: the seed, and where things lie (the data has a fingerprint).
+# What may differ between the runs of a recipe: the seed, and paths (the data is compared by its fingerprint).
 OF_A_RUN = {"seed", "data.seed", "ckpt_path", "run_name", "logger.run_name", "logger.run_id", "logger.system_metrics"}
 PLACES = ("paths.", "data.path", "data.cache_dir", "data.image_root", "logger.tracking_uri", "logger.artifact_location")
 PLACES_IN = (".dirpath", ".output_dir", ".default_root_dir")
@@ -32,7 +33,7 @@ MRRS = ["t2i_mrr", "i2t_mrr"]
 
 
 class Anchor(NamedTuple):
-    """A published result on Flickr8K's 1,000 test images, by training on its 6,000."""
+    """A published result on the 1,000 test images of Flickr8K, from training on its 6,000."""
 
     name: str
     t2i: str
@@ -54,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     here = f"sqlite:///{Path.cwd() / 'runs' / 'mlflow.db'}"
     parser.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI", here))
-    parser.add_argument("--output", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--output", type=Path, default=PAGE)
     args = parser.parse_args()
     client = MlflowClient(args.tracking_uri)
     recipes = [run for name in ("flickr8k", "flickr8k_fast") for run in finished(client, name)]
@@ -68,7 +69,7 @@ def main() -> None:
         draw_reliability(manifest["calibration"], picture)
         text += "\n" + relevance(manifest)
     args.output.write_text(text)
-    print(f"{args.output}: {len(recipes)} runs of recipes, {len(tried)} of what was tried")
+    print(f"{args.output}: {len(recipes)} runs of recipes, {len(tried)} trials of other ideas")
 
 
 def finished(client: MlflowClient, experiment: str) -> list[Run]:
@@ -77,11 +78,19 @@ def finished(client: MlflowClient, experiment: str) -> list[Run]:
     if found is None:
         return []
     runs = client.search_runs([found.experiment_id], "attributes.status = 'FINISHED'", order_by=["start_time ASC"])
-    return [run for run in runs if "val/t2i_r10" in run.data.metrics]
+    return [run for run in runs if "val/t2i_r10" in figures(run)]
+
+
+def figures(run: Run) -> dict[str, float]:
+    """The metrics of a run by their names without `@`, such as `val/t2i_r10`.
+
+    In MLflow a number orders the sections, as in `1_val/t2i_r10`; runs of earlier versions do not have it.
+    """
+    return {re.sub(r"^\d_", "", name): value for name, value in run.data.metrics.items()}
 
 
 def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
-    """The tables of docs/results.md."""
+    """The text of the page, up to its section about relevance."""
     recipes = newest_of_each_seed(recipes)
     names = {run.info.experiment_id: client.get_experiment(run.info.experiment_id).name for run in recipes}
 
@@ -96,7 +105,7 @@ def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
         if names[run.info.experiment_id] == "flickr8k" and run.data.params["data.split"] == "official"
     ]
     for split in ("val", "test"):
-        if ours and f"{split}/t2i_r10" in ours[0].data.metrics:
+        if ours and f"{split}/t2i_r10" in figures(ours[0]):
             cells = [
                 " / ".join(spread(ours, f"{split}/{key}", 100) for key in keys) for keys in (RECALLS[:3], RECALLS[3:])
             ]
@@ -106,32 +115,31 @@ def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
     parts = [
         "# Results",
         "Written by `python scripts/results.py` from MLflow. R@1 / 5 / 10 in per cent, mean over seeds ± their "
-        "standard deviation; minutes of the seed that was disturbed least. The README defines the metrics.",
+        "standard deviation; minutes of the fastest seed. Definitions: [metrics](python-api.md#metrics).",
         "## Recipes",
         *table(recipes, recipe, "recipe", with_kept=False),
-        "The spread over seeds is one matter; how far a figure might lie off because of the images that happen to be "
-        "in the gallery is another. 95 % intervals, images drawn with their captions, as `python -m imtext.evaluate` "
-        "prints them:",
+        "The standard deviation shows how much results depend on the seed. These 95 % intervals show how much they "
+        "depend on the images in the gallery. Images are drawn with their captions, as in `python -m imtext.evaluate`:",
         intervals(recipes, recipe),
         "## Published anchors",
-        "Of the official **test** split, 1,000 images; ours of the split that is named, also 1,000 images.",
+        "On the official **test** split of 1,000 images. Results of imtext name their split, also of 1,000 images.",
         "\n".join(["| | text → image | image → text | source |", "|---|---|---|---|", *anchors]),
     ]
     if tried:
         parts += [
             "## What was tried",
-            "Official split, validation. Rows tagged *prototype* are of a plain loop over the same model and data, "
-            "written to choose what to build; one thread, so their minutes are not those of the recipes.",
+            "Official split, validation. Rows tagged *prototype* come from a plain loop over the same model and data "
+            "on one thread, so their minutes cannot be compared with those of the recipes.",
             *table(tried, lambda run: run.data.tags.get("change", run.info.run_name or ""), "change", with_kept=True),
         ]
     return "\n\n".join(parts) + "\n"
 
 
 def newest_of_each_seed(runs: list[Run]) -> list[Run]:
-    """Runs of a recipe that differ in their seed alone.
+    """The newest run of each seed of each recipe.
 
     Raises:
-        SystemExit: some differ in more, and a mean over them would be of nothing.
+        SystemExit: runs of one recipe differ in more than their seed, so that their mean would have no meaning.
     """
     kept: dict[tuple[str, str, str], Run] = {}
     for run in runs:
@@ -145,14 +153,15 @@ def newest_of_each_seed(runs: list[Run]) -> list[Run]:
             if here != there:
                 raise SystemExit(
                     f"error: the runs {first.info.run_id} and {run.info.run_id} of one recipe differ in {key} "
-                    f"({there}, {here}). Give what is not the recipe another experiment_name, or delete its run."
+                    f"({there}, {here}). Delete the run that does not belong to it, or repeat it with another "
+                    "experiment_name."
                 )
         kept[run.info.experiment_id, settings["data.split"], settings["seed"]] = run
     return list(kept.values())
 
 
 def recipe_of(run: Run) -> dict[str, str]:
-    """The settings that make a run what it is, those of a resume included."""
+    """The settings that define a recipe, including those that a resume changed."""
     settings = run.data.params | {
         key.removeprefix("resumed/"): value for key, value in run.data.tags.items() if key.startswith("resumed/")
     }
@@ -168,18 +177,18 @@ def recipe_of(run: Run) -> dict[str, str]:
 
 
 def intervals(runs: Iterable[Run], group: Callable[[Run], str]) -> str:
-    """One row for each recipe and split: how far the figures of its first seed might lie off."""
+    """A table with the intervals of the first seed of each recipe and split."""
     rows = ["| recipe | measured on | seed | text → image | image → text |", "|---|---|---|---|---|"]
     seen: set[tuple[str, str]] = set()
     for run in runs:
         for split in ("val", "test"):
-            key, figures = (group(run), split), run.data.metrics
-            if key in seen or f"{split}/t2i_r10_low" not in figures:
+            key, values = (group(run), split), figures(run)
+            if key in seen or f"{split}/t2i_r10_low" not in values:
                 continue
             seen.add(key)
             cells = [
                 " / ".join(
-                    f"{100 * figures[f'{split}/{name}_low']:.1f}–{100 * figures[f'{split}/{name}_high']:.1f}"
+                    f"{100 * values[f'{split}/{name}_low']:.1f}–{100 * values[f'{split}/{name}_high']:.1f}"
                     for name in names
                 )
                 for names in (RECALLS[:3], RECALLS[3:])
@@ -189,7 +198,7 @@ def intervals(runs: Iterable[Run], group: Callable[[Run], str]) -> str:
 
 
 def table(runs: Iterable[Run], group: Callable[[Run], str], title: str, with_kept: bool) -> list[str]:
-    """One row for each group of runs, for each split that was measured."""
+    """A table with one row for each group of runs and each split that was measured."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(group(run), []).append(run)
@@ -198,9 +207,9 @@ def table(runs: Iterable[Run], group: Callable[[Run], str], title: str, with_kep
     rows = [head, "|" + "---|" * (head.count("|") - 1)]
     for name, members in groups.items():
         for split in ("val", "test"):
-            if f"{split}/t2i_r10" not in members[0].data.metrics:
+            if f"{split}/t2i_r10" not in figures(members[0]):
                 continue
-            gallery = int(members[0].data.metrics.get(f"{split}/num_images", 1000))
+            gallery = int(figures(members[0]).get(f"{split}/num_images", 1000))
             seeds = ", ".join(run.data.params.get("seed", "?") for run in members)
             cells = [
                 " / ".join(spread(members, f"{split}/{key}", 100) for key in RECALLS[:3]),
@@ -214,7 +223,7 @@ def table(runs: Iterable[Run], group: Callable[[Run], str], title: str, with_kep
 
 
 def newest_manifest(client: MlflowClient, recipes: list[Run]) -> dict[str, Any] | None:
-    """Of the bundle of the newest run of `flickr8k` on the official split."""
+    """The manifest of the bundle of the newest run of `flickr8k` on the official split; None without one."""
     for run in reversed(recipes):
         official = run.data.params["data.split"] == "official"
         named = client.get_experiment(run.info.experiment_id).name == "flickr8k"
@@ -227,12 +236,12 @@ def newest_manifest(client: MlflowClient, recipes: list[Run]) -> dict[str, Any] 
 
 
 def draw_reliability(calibration: dict[str, Any], path: Path) -> None:
-    """Observed share against predicted relevance, with 95 % intervals (Wilson, 1927)."""
+    """Draw the observed share against the predicted relevance, with 95 % intervals (Wilson, 1927)."""
     from matplotlib.figure import Figure
 
     rows = calibration["reliability"]
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
-    axes = figure.add_subplot(xlabel="relevance that was promised", ylabel="share of pictures that were right")
+    axes = figure.add_subplot(xlabel="predicted relevance", ylabel="share of correct pictures")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for predicted, observed, count in rows:
         middle = (observed + 1.92 / count) / (1 + 3.84 / count)
@@ -244,50 +253,38 @@ def draw_reliability(calibration: dict[str, Any], path: Path) -> None:
 
 
 def relevance(manifest: dict[str, Any]) -> str:
-    """What the relevance of results is worth."""
+    """The section about how reliable the relevance of results is."""
     calibration = manifest["calibration"]
-    shown = int(sum(row[2] for row in calibration["reliability"]))
-    return (
-        "\n\n".join(
-            [
-                "## Relevance",
-                f"The per cent beside results, of the newest `experiment=flickr8k`: {shown:,} results of searches in "
-                "galleries of 100 validation pictures, half of which lacked the picture the words were written for; "
-                "learnt on half of the pictures, measured on the others. Expected calibration error "
-                f"{100 * calibration['error']:.2f} points. Below {100 * calibration['min_relevance']:.0f} % nothing is "
-                "shown: that keeps the best result of nine in ten queries that have an answer, and "
-                f'{100 * calibration["refused"]:.0f} % of those without one get the answer "No good match".',
-                f"![Reliability diagram]({PICTURE})",
-                "\n".join(
-                    [
-                        "| promised | right | results |",
-                        "|---|---|---|",
-                        *(
-                            f"| {100 * p:.1f} % | {100 * o:.1f} % | {int(n):,} |"
-                            for p, o, n in calibration["reliability"]
-                        ),
-                    ]
-                ),
-            ]
-        )
-        + "\n"
+    rows = calibration["reliability"]
+    shown = int(sum(count for _, _, count in rows))
+    text = (
+        f"Measured with the newest `experiment=flickr8k` on {shown:,} results of searches in galleries of 100 "
+        "validation pictures. Half of the galleries lack the picture that the query describes. The calibration is "
+        "fitted on half of the pictures and measured on the others. The expected calibration error is "
+        f"{100 * calibration['error']:.2f} points. Results below {100 * calibration['min_relevance']:.0f} % are not "
+        "shown. This keeps the best result of nine in ten queries that have a correct picture, and "
+        f"""{100 * calibration["refused"]:.0f} % of the queries without one get "No good match"."""
     )
+    table = ["| predicted | observed | results |", "|---|---|---|"]
+    table += [f"| {100 * predicted:.1f} % | {100 * seen:.1f} % | {int(count):,} |" for predicted, seen, count in rows]
+    parts = ["## Relevance", text, f"![Reliability diagram]({PICTURE})", "\n".join(table)]
+    return "\n\n".join(parts) + "\n"
 
 
 def mean(runs: list[Run], key: str) -> str:
-    """Of a figure over runs; a dash where it was not measured."""
-    values = [float(run.data.metrics[key]) for run in runs if key in run.data.metrics]
+    """The mean of a metric over runs; a dash if it was not measured."""
+    values = [float(values[key]) for values in map(figures, runs) if key in values]
     return f"{statistics.mean(values):.3f}" if values else "–"
 
 
 def spread(runs: list[Run], key: str, scale: float) -> str:
-    """Mean, and the standard deviation when there is more than one run."""
-    values = [scale * run.data.metrics[key] for run in runs]
+    """The mean of a metric, and its standard deviation if there is more than one run."""
+    values = [scale * figures(run)[key] for run in runs]
     return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def minutes(run: Run) -> float:
-    """How long a run took."""
+    """The minutes that a run took."""
     logged = run.data.metrics.get("minutes")
     return float(logged if logged is not None else (run.info.end_time - run.info.start_time) / 60_000)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -118,7 +119,7 @@ class TestWords:
     def test_round_trip(self, words: JsonTokenizer) -> None:
         again = load_tokenizer(words.to_json().encode(), "words")
         assert again.vocabulary == words.vocabulary
-        assert again.to_json() == words.to_json()
+        assert again.to_json() == words.to_json() == pickle.loads(pickle.dumps(words)).to_json()
         assert (again(TEXTS).input_ids == words(TEXTS).input_ids).all()
         assert again.vocabulary.to_dict() == {"kind": "words", "size": 12, "pad_id": 0, "unk_id": 1, "max_length": 6}
 

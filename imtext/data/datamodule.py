@@ -102,8 +102,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         self.num_workers, self.skip_broken, self.seed = num_workers, skip_broken, seed
         self.cache_dir = Path(cache_dir).expanduser()
         self._tokenizer: Tokenizer | None = None
-        self._ready = False
-        self._first_epoch = 0
+        self._ready, self._first_epoch = False, 0
         # Sources of training images and of text features by their first epoch; None stands for pictures and for tokens.
         self.features: Mapping[int, ImageSource | None] = {}
         self.text_features: Mapping[int, TextSource | None] = {}
@@ -241,10 +240,9 @@ class RetrievalDataModule(LightningDataModule, ABC):
         on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
         automatic = 0 if on_cpu else min(4, os.cpu_count() or 1)
         workers = automatic if self.num_workers == "auto" else self.num_workers
-        # batch_size=None because the sampler's key already names a whole batch.
         return DataLoader(
             dataset,
-            batch_size=None,
+            batch_size=None,  # the sampler's keys already name whole batches
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,

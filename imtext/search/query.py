@@ -24,7 +24,7 @@ PICTURE = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Term:
-    """One part of a query: a text or a picture, and its weight; results should not be like one below zero."""
+    """One part of a query: a text or a picture, and its weight. A negative weight means: unlike this part."""
 
     text: str | None
     picture: Path | None
