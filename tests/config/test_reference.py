@@ -41,7 +41,7 @@ def test_a_setting_has_type_default_and_descriptions(text: str) -> None:
     (split,) = {
         line for line in text.splitlines() if line.startswith("| `data.split` | `ratios` or `official` | `ratios`")
     }
-    assert "takes the source's own split" in split  # from the docstring of the parent
+    assert "the source's own split" in split  # from the docstring of the parent
 
 
 def test_the_reference_depends_on_nothing_but_the_package(
