@@ -22,10 +22,10 @@ class Module:
         self.loaded = weights
 
 
-def trainer(callbacks: list[Any], best: str = "", **values: Any) -> Any:
+def trainer(callbacks: list[Any], best: str = "", values: dict[str, float] | None = None) -> Any:
     return SimpleNamespace(
         callbacks=callbacks,
-        callback_metrics={name: torch.tensor(value) for name, value in values.items()},
+        callback_metrics={name: torch.tensor(value) for name, value in (values or {}).items()},
         checkpoint_callback=SimpleNamespace(best_model_path=best),
         fast_dev_run=False,
         validate=lambda *_, **__: [{"val/rsum": 2.0}],
@@ -41,7 +41,8 @@ def test_the_best_checkpoint_is_measured(tmp_path: Path) -> None:
     best = tmp_path / "best.ckpt"
     torch.save({"imtext": {"format": 2}, "state_dict": {"weight": 1}, "epoch": 4}, best)
     module: Any = Module()
-    metrics, path = measure(trainer([], str(best), **{"loss": 1.5, "loss_step": 9.0, "epoch": 7.0}), module, data())
+    last = {"loss": 1.5, "loss_step": 9.0, "epoch": 7.0}
+    metrics, path = measure(trainer([], str(best), last), module, data())
     assert module.loaded == {"weight": 1}
     assert path == best
     assert metrics == {"loss": 1.5, "best_epoch": 5.0, "val/rsum": 2.0, "test/rsum": 3.0}
@@ -64,7 +65,7 @@ def test_without_a_test_split_there_is_validation(caplog: pytest.LogCaptureFixtu
 
 def test_one_step_is_not_measured_again() -> None:
     module: Any = Module()
-    smoke = trainer([], **{"train/loss": 1.0})
+    smoke = trainer([], values={"train/loss": 1.0})
     smoke.fast_dev_run = 1
     assert measure(smoke, module, data()) == ({"train/loss": 1.0}, None)
 

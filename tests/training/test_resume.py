@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 
+from imtext.config.compose import compose_config
 from imtext.errors import CheckpointError
 from imtext.train import train
 from imtext.training.checkpoints import FORMAT, read_checkpoint, strip
@@ -114,47 +115,69 @@ class TestContinueRun:
         assert continue_run([f"ckpt_path={path}", "seed=1"]) == ["seed=1", f"ckpt_path='{path}'"]
 
 
+class Straight(NamedTuple):
+    """A run of `LONG` without interruption."""
+
+    folder: Path
+    metrics: dict[str, float]
+    best_score: float
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Straight:
+    root = tmp_path_factory.mktemp("straight")
+    torch.set_num_threads(2)  # as in every test: another number of threads rounds differently
+    paths = [f"paths.root={root}", f"paths.cache_dir={root / 'cache'}", f"paths.output_dir={root / 'run'}"]
+    metrics, objects = train(compose_config("train", [*LONG, *paths]))
+    return Straight(root / "run", metrics, float(objects["trainer"].checkpoint_callback.best_model_score))
+
+
 @pytest.mark.slow
 class TestInterruptedRuns:
     @pytest.mark.parametrize(("stage", "workers"), [("heads", 0), ("top", 2), ("whole", 2), ("whole", 0)])
     def test_interrupted_in_any_stage_and_resumed_equals_straight(
-        self, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, workers: int
+        self,
+        compose: Compose,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        straight: Straight,
+        stage: str,
+        workers: int,
     ) -> None:
-        straight, first = train(compose(*LONG, output="straight"))
         epoch = {"heads": 0, "top": 1, "whole": 2}[stage]
+        run, cache = tmp_path / "runs" / "resumed", tmp_path / "cache"
         interrupt_at(monkeypatch, epoch, batch=1)
         with pytest.raises(RuntimeError, match="interrupted"):
             train(compose(*LONG, f"data.num_workers={workers}", INTERRUPT, output="resumed"))
-        assert epochs_done(read_checkpoint(tmp_path / "runs/resumed/checkpoints/last.ckpt")) == epoch
-        made = {path.name for path in (tmp_path / "cache").glob("features-*.npy")}
+        assert epochs_done(read_checkpoint(run / "checkpoints/last.ckpt")) == epoch
+        made = {path.name for path in cache.glob("features-*.npy")}
         if workers:  # a cache that was removed is computed again, with the weights that were frozen then
             for name in made:
-                (tmp_path / "cache" / name).unlink()
+                (cache / name).unlink()
 
-        resumed, objects = train(compose(*LONG, f"data.num_workers={workers}", "ckpt_path=last", output="resumed"))
-        assert {path.name for path in (tmp_path / "cache").glob("features-*.npy")} <= made
-        assert without_time(resumed) == without_time(straight)
-        assert same(weights(tmp_path / "runs/straight"), weights(tmp_path / "runs/resumed"))
-        ours, theirs = (
-            read_checkpoint(tmp_path / f"runs/{name}/checkpoints/last.ckpt") for name in ("straight", "resumed")
-        )
+        metrics, objects = train(compose(*LONG, f"data.num_workers={workers}", "ckpt_path=last", output="resumed"))
+        assert {path.name for path in cache.glob("features-*.npy")} <= made
+        assert without_time(metrics) == without_time(straight.metrics)
+        assert same(weights(run), weights(straight.folder))
+        ours, theirs = (read_checkpoint(folder / "checkpoints/last.ckpt") for folder in (run, straight.folder))
         assert ours["lr_schedulers"] == theirs["lr_schedulers"]
         assert [group["lr"] for group in ours["optimizer_states"][0]["param_groups"]] == [
             group["lr"] for group in theirs["optimizer_states"][0]["param_groups"]
         ]
         best = objects["trainer"].checkpoint_callback
-        assert best.best_model_path == str(tmp_path / "runs/resumed/checkpoints/best.ckpt")
-        assert best.best_model_score == first["trainer"].checkpoint_callback.best_model_score
+        assert best.best_model_path == str(run / "checkpoints/best.ckpt")
+        assert best.best_model_score == straight.best_score
         history = next(c.history for c in objects["trainer"].callbacks if hasattr(c, "history"))
         assert [line["epoch"] for line in history] == [1, 2, 3, 4]
 
-    def test_interrupted_before_the_first_epoch_ended(self, compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-        straight, _ = train(compose(*LONG, output="straight"))
+    def test_interrupted_before_the_first_epoch_ended(
+        self, compose: Compose, monkeypatch: pytest.MonkeyPatch, straight: Straight
+    ) -> None:
         interrupt_at(monkeypatch, epoch=0, batch=0)
         with pytest.raises(RuntimeError, match="interrupted"):
             train(compose(*LONG, INTERRUPT, output="resumed"))
         resumed, _ = train(compose(*LONG, "ckpt_path=last", output="resumed"))
-        assert without_time(resumed) == without_time(straight)
+        assert without_time(resumed) == without_time(straight.metrics)
 
     def test_more_epochs_after_the_end(self, compose: Compose) -> None:
         train(compose(*LONG, output="run"))

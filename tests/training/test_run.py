@@ -50,8 +50,10 @@ def test_everything_is_built_from_the_configuration(compose: Compose, tmp_path: 
     assert run.module.preprocess == run.data.preprocess
     assert run.module.preprocess.image_size == 32  # a data setting overrides the image tower's
     assert run.tags["checkpoint"] == str(tmp_path / "runs" / "run" / "checkpoints" / "last.ckpt")
-    vectors = run.data.word_vectors(16) * run.module.model.text_encoder.word_scale
-    torch.testing.assert_close(run.module.model.text_encoder.word_embedding.weight.data, vectors)
+    text_encoder = run.module.model.text_encoder
+    assert isinstance(text_encoder, LSTMEncoder)
+    vectors = run.data.word_vectors(16) * text_encoder.word_scale
+    torch.testing.assert_close(text_encoder.word_embedding.weight.data, vectors)
 
 
 def test_settings_are_checked_before_the_data_is_read(compose: Compose) -> None:
