@@ -23,7 +23,7 @@ train: setup  ## Train on Flickr8K, or with other settings: make train ARGS="dat
 
 ui: setup  ## Show all runs in the browser: http://127.0.0.1:5000
 	@mkdir -p runs
-	$(RUN) mlflow ui --backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db
+	$(RUN) mlflow ui --app-name imtext --backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db
 
 test: setup lint types  ## Everything that CI checks: lint, types, all tests
 	$(RUN) pytest

@@ -55,12 +55,12 @@ class PlainLoop:
     def step(self, rows: list[int], images: Tensor, epoch: int) -> None:
         """One optimizer step."""
         captions = [self.data.captions[row][epoch % len(self.data.captions[row])] for row in rows]
-        tokens = self.data.tokenizer(captions)
+        input_ids, attention_mask = (torch.from_numpy(each).to(self.device) for each in self.data.tokenizer(captions))
         ids = torch.tensor(rows, device=self.device)
         self.model.train()
         terms = self.loss(
             self.model.encode_image(images.to(self.device)),
-            self.model.encode_text(*(torch.from_numpy(each).to(self.device) for each in tokens)),
+            self.model.encode_text(input_ids, attention_mask),
             ids,
             ids,
             self.model.logit_scale,

@@ -158,7 +158,9 @@ def _rows(
         name = f"{prefix}.{key}".lstrip(".")
         default = _default(value if key in node else field.get_default(call_default_factory=True))
         comment = comments.get(name) or comments.get(f"defaults.{name}", "")
-        shown = [_sentence(field.description or ""), f"*{comment}*" if comment else ""]
+        described = _sentence(field.description or "")
+        repeated = comment.lower() in described.lower()
+        shown = [described, "" if repeated else f"*{comment}*"]
         about = shown[0] or shown[1] if not prefix else "<br>".join(text for text in shown if text)
         kind = "group" if not prefix and key in groups() else type_name(field.annotation)
         rows.append((name, kind, default, about))

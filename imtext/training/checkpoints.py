@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
+from torch import Tensor
 
 from imtext.config.instantiate import instantiate
+from imtext.data.pictures import normalize
 from imtext.errors import CheckpointError, ConfigError
 from imtext.models import DualEncoder, build_model
-from imtext.preprocess import Preprocess
+from imtext.preprocess import Preprocess, upright_rgb
 from imtext.tokenizer import Tokenizer, load_tokenizer
 
 FORMAT = 2  # of `checkpoint["imtext"]`
@@ -36,6 +40,18 @@ class TrainedModel:
     tokenizer: Tokenizer
     preprocess: Preprocess
     config: dict[str, Any]
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """``N`` texts → ``[N, embed_dim]`` of unit length."""
+        ids, mask = map(torch.from_numpy, self.tokenizer(texts))
+        return self.model.encode_text(ids, mask)
+
+    @torch.inference_mode()
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
+        """``N`` pictures → ``[N, embed_dim]`` of unit length."""
+        pixels = np.stack([self.preprocess.pixels(upright_rgb(image)) for image in images])
+        return self.model.encode_image(normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), self.preprocess))
 
 
 def find_checkpoint(wanted: str, runs_dir: Path, of_run: Literal["best", "last"] = "best") -> Path:

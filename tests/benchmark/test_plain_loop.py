@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from imtext.benchmark.plain_loop import PlainLoop
 from imtext.benchmark.recipe import build_recipe
+from imtext.training.devices import settle_device
 from tests.conftest import TINY_SHAPES, Compose
 
 
 def test_a_step_changes_the_model(compose: Compose) -> None:
     config = compose(*TINY_SHAPES, "logger=none")
+    settle_device(config.trainer)
     data, _ = build_recipe(config)
     loop = PlainLoop(config, data)
     assert list(loop.batches(0)) == []  # fewer pictures than a batch

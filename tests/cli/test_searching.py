@@ -47,7 +47,7 @@ def test_no_good_match(index: Path) -> None:
 
 
 def test_words_beyond_the_maximum_length_are_named(index: Path) -> None:
-    words = "a small red circle left of a big blue star on a white background " * 4
+    words = "a red circle above a blue star " * 40
     done = imtext("search", words + "ring", "--index", index, "--min-relevance", "0")
     (note,) = done.stderr.splitlines()
     assert note.startswith("note: The query is longer than the model reads (")

@@ -11,6 +11,7 @@ import torch
 
 from imtext.data import RetrievalDataModule
 from imtext.errors import CheckpointError
+from imtext.search import Encoder
 from imtext.training.checkpoints import (
     FORMAT,
     TrainedModel,
@@ -147,3 +148,12 @@ def test_foreign_broken_and_newer_files_are_refused(tmp_path: Path) -> None:
 
 def test_settings_become_flat() -> None:
     assert flat({"a": {"b": {"c": 1}, "d": [2]}, "e": {}}) == {"a.b.c": 1, "a.d": [2], "e": {}}
+
+
+def test_a_trained_model_embeds_like_its_bundle(untrained: Untrained, encoder: Encoder) -> None:
+    trained, data = untrained
+    texts = ["a red circle", "two blue stars on a black background"]
+    torch.testing.assert_close(trained.encode_texts(texts), torch.from_numpy(encoder.encode_texts(texts)))
+    pictures = [data.picture(row) for row in range(3)]
+    expected = torch.from_numpy(encoder.encode_images(data.pixels[row] for row in range(3)))
+    torch.testing.assert_close(trained.encode_images(pictures), expected, atol=1e-4, rtol=1e-4)

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from imtext.training import provenance
 from imtext.training.provenance import run_name, source_tags, sweep_tags
 
 
@@ -36,8 +36,8 @@ def hydra(monkeypatch: pytest.MonkeyPatch, mode: RunMode, params: dict[str, str]
         overrides=SimpleNamespace(task=["optim.lr=1e-3", "seed=1"]),
         runtime=SimpleNamespace(choices={"model": "mobilenet_lstm", "data": "shapes"}),
     )  # fmt: skip
-    monkeypatch.setattr(provenance.HydraConfig, "initialized", lambda: True)
-    monkeypatch.setattr(provenance.HydraConfig, "get", lambda: config)
+    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
+    monkeypatch.setattr(HydraConfig, "get", lambda: config)
 
 
 def test_a_run_is_named_after_model_and_data(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,8 @@ class LearningRates(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Log the rates that the coming step uses."""
         # + 1 as in Lightning's own logging: the coming step is the one that counts.
-        if (trainer.global_step + 1) % trainer.log_every_n_steps and not trainer.should_stop:
+        interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (trainer.global_step + 1) % interval and not trainer.should_stop:
             return
         (optimizer,) = trainer.optimizers
         rates = rates_by_part(optimizer)

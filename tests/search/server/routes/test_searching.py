@@ -36,6 +36,14 @@ def test_search_is_that_of_the_index(server: Server) -> None:
     assert server.get("/search", params={"q": "zorkmid", "min_relevance": 1e-9}).json()["results"] == []
 
 
+def test_unknown_words_have_no_good_match(server: Server) -> None:
+    ids = [result["id"] for result in server.get("/search?q=zorkmid&top_k=3").json()["results"]]
+    ranked = server.post("/rank", json={"query": "zorkmid", "ids": ids}).json()["results"]
+    assert [result["relevance"] for result in ranked] == [0, 0, 0]
+    ranked = server.post("/rank", json={"id": ids[0], "texts": ["zorkmid", "a red circle"]}).json()["results"]
+    assert {result["text"]: result["relevance"] == 0 for result in ranked} == {"zorkmid": True, "a red circle": False}
+
+
 def test_a_picture_finds_itself(server: Server) -> None:
     path = server.pictures / "07.png"
     uploaded = server.post("/search/image?top_k=3", data=path.read_bytes()).json()["results"]
