@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from imtext.extras import needs
+from imtext.errors import needs
 
 with needs("train", exits=__name__ == "__main__"):
     from omegaconf import DictConfig

@@ -69,7 +69,7 @@ def _plain_loop(files: list[Path], bundle: Bundle) -> float:
     import torch
 
     from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
-    from imtext.tokenizer import Vocabulary
+    from imtext.preprocess.tokenizer import Vocabulary
 
     size = bundle.preprocess.image_size
     mean, std = (

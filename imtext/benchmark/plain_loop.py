@@ -17,7 +17,7 @@ from imtext.data.pictures import normalize
 from imtext.errors import ConfigError
 from imtext.evaluation.embed import embed_split
 from imtext.losses import total_loss
-from imtext.models import build_model
+from imtext.training.build import build_model
 
 BATCH = 64  # images, each with one caption
 WARM_UP = 3  # steps that are not counted
