@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
     if name in _SEARCH:
         return getattr(import_module("imtext.search"), name)
     if name in _TRAINING:
-        from imtext.extras import needs
+        from imtext.errors import needs
 
         with needs("train"):
             return getattr(import_module("imtext.training.checkpoints"), name)

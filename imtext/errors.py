@@ -1,5 +1,11 @@
 """The one family of errors that is shown to people as a message instead of a traceback."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
 
 class ImtextError(Exception):
     """Something the user can put right; the text names the thing, the limit and the fix."""
@@ -31,3 +37,37 @@ class MissingExtraError(ImtextError, ImportError):
 
 class StoreError(ImtextError):
     """A store that cannot be read or written: a full disk, a lock, a lost connection."""
+
+
+Extra = Literal["train", "serve"]
+
+
+def install_command(extra: Extra) -> str:
+    """The command that installs an extra, and its counterpart in a checkout."""
+    return f'pip install "imtext[{extra}]" (in a checkout: uv sync)'
+
+
+@contextmanager
+def needs(extra: Extra, exits: bool = False) -> Iterator[None]:
+    """Turn a missing package into a message that names the command to install it.
+
+    Import everything that belongs to an extra inside of this block.
+
+    Args:
+        extra: the extra that the imports in the block belong to.
+        exits: print the message and exit with status 1 instead of raising it; for modules that are run by `python -m`.
+
+    Raises:
+        MissingExtraError: a package of the extra is not installed.
+        ModuleNotFoundError: a module of `imtext` itself is missing, which no extra can bring.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "imtext"):
+            raise
+        message = f"The package {package} is not installed. Install what this needs: {install_command(extra)}"
+        if exits:
+            raise SystemExit(f"error: {message}") from None
+        raise MissingExtraError(message) from error

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from imtext.extras import needs
+from imtext.errors import needs
 
 with needs("train", exits=__name__ == "__main__"):
     from omegaconf import DictConfig
@@ -35,7 +35,6 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     """
     import torch
 
-    from imtext.data.captions import Split
     from imtext.evaluation.embed import embed_split
     from imtext.evaluation.report import print_results, write_metrics, write_ranks
     from imtext.training.checkpoints import find_checkpoint, load_model
@@ -44,7 +43,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
 
     started = time.monotonic()
     check_config(config, "evaluate")
-    split: Split = config.split
+    split = config.split  # one of train, val and test; the schema has checked it
     checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir))
     trained = load_model(checkpoint)
     device = torch.device(resolve_accelerator(str(config.trainer.accelerator)))

@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imtext.errors import BundleError, ConfigError, ImtextError
-from imtext.extras import needs
+from imtext.errors import BundleError, ConfigError, ImtextError, needs
 
 with needs("train", exits=__name__ == "__main__"):
     from omegaconf import DictConfig

@@ -19,9 +19,9 @@ from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
 from imtext.data.scenes import describe, draw, random_scene
 from imtext.export import export
-from imtext.models import build_model
 from imtext.search import Bundle, Encoder
 from imtext.search.bundle import write_bundle
+from imtext.training.build import build_model
 from imtext.training.checkpoints import TrainedModel
 
 # Real photos and ImageNet weights, where there are any: a folder in the layout of jxie/flickr8k, and a state dict.

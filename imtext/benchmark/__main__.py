@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import imtext.benchmark
-from imtext.errors import ImtextError
-from imtext.extras import needs
+from imtext.errors import ImtextError, needs
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imtext.cli.printing import one_line
-from imtext.extras import needs
+from imtext.errors import needs
 
 if TYPE_CHECKING:
     from imtext.search import Bundle

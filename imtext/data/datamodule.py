@@ -27,7 +27,7 @@ from imtext.data.vocabulary import learn_vocabulary, read_tokenizer
 from imtext.data.word_vectors import latent_semantics
 from imtext.errors import ConfigError, DataError
 from imtext.preprocess import Interpolation, Preprocess, Resize
-from imtext.tokenizer import Tokenizer
+from imtext.preprocess.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 

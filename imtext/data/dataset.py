@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from imtext.data.batch import Batch, BatchKey
-from imtext.tokenizer import Tokenizer
+from imtext.preprocess.tokenizer import Tokenizer
 
 Source = TypeVar("Source")
 

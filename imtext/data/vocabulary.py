@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from imtext.errors import ConfigError
-from imtext.tokenizer import JsonTokenizer, load_tokenizer
+from imtext.preprocess.tokenizer import JsonTokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[BOS]", "[EOS]")

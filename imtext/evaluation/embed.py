@@ -13,7 +13,7 @@ from imtext.data.batch import Batch
 from imtext.evaluation.metrics import RetrievalMetrics
 from imtext.models import DualEncoder
 from imtext.preprocess import Pixels
-from imtext.tokenizer import Tokenizer
+from imtext.preprocess.tokenizer import Tokenizer
 
 Embeddings = npt.NDArray[np.float32]
 BATCH = 64

@@ -1,10 +1,9 @@
 """The networks: two towers, and the dual encoder that joins them."""
 
-from imtext.models.build import build_model
 from imtext.models.dual_encoder import DualEncoder
 from imtext.models.image_encoder import ImageEncoder
 from imtext.models.lstm import LSTMEncoder
 from imtext.models.mobilenet import MobileNetV3Small
 from imtext.models.text_encoder import TextEncoder
 
-__all__ = ["DualEncoder", "ImageEncoder", "LSTMEncoder", "MobileNetV3Small", "TextEncoder", "build_model"]
+__all__ = ["DualEncoder", "ImageEncoder", "LSTMEncoder", "MobileNetV3Small", "TextEncoder"]

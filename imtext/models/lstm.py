@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from imtext.errors import ConfigError
 from imtext.models.text_encoder import TextEncoder
-from imtext.tokenizer import Vocabulary
+from imtext.preprocess.tokenizer import Vocabulary
 
 Pooling = Literal["max", "mean", "last"]
 WordInit = Literal["random", "lsa"]

@@ -13,7 +13,7 @@ class TextEncoder(Tower):
     """A text tower: blocks from the words up.
 
     A subclass defines `num_features`, `blocks` and `forward`. Its constructor takes `vocabulary` as a keyword-only
-    argument (`imtext.tokenizer.Vocabulary`: size, special ids, maximum length), which the program supplies.
+    argument (`imtext.preprocess.tokenizer.Vocabulary`: size, special ids, maximum length), which the program supplies.
     """
 
     @abstractmethod

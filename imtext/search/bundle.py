@@ -16,6 +16,7 @@ from typing import Any
 
 from imtext.errors import BundleError, ConfigError
 from imtext.preprocess import Preprocess
+from imtext.preprocess.tokenizer import Tokenizer, Vocabulary
 from imtext.search.calibration import Calibration
 from imtext.search.manifest import (
     EXPORT_AGAIN,
@@ -26,7 +27,6 @@ from imtext.search.manifest import (
     sha256,
     upgrade,
 )
-from imtext.tokenizer import Tokenizer, Vocabulary
 
 IMAGE, TEXT = "image", "text"  # graphs that every bundle has
 

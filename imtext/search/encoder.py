@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from imtext.errors import BundleError, ConfigError
 from imtext.preprocess import Pixels
+from imtext.preprocess.tokenizer import Tokenizer, load_tokenizer
 from imtext.search.bundle import IMAGE, TEXT, Bundle
 from imtext.search.manifest import EXPORT_AGAIN, TOKENIZER
-from imtext.tokenizer import Tokenizer, load_tokenizer
 
 Embeddings = npt.NDArray[np.float32]
 

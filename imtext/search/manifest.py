@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imtext.errors import BundleError
-from imtext.tokenizer import load_tokenizer
+from imtext.preprocess.tokenizer import load_tokenizer
 
 SCHEMA = 2
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"

@@ -15,8 +15,8 @@ from imtext.errors import SearchError
 from imtext.preprocess import MAX_PIXELS, open_image
 
 if TYPE_CHECKING:
+    from imtext.preprocess.tokenizer import Tokenizer
     from imtext.search.encoder import Embeddings, Encoder
-    from imtext.tokenizer import Tokenizer
 
 MAX_TERMS, MAX_LENGTH, MAX_WEIGHT = 16, 2_000, 100
 PICTURE = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)

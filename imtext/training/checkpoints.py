@@ -18,9 +18,10 @@ from torch import Tensor
 from imtext.config.instantiate import instantiate
 from imtext.data.pictures import normalize
 from imtext.errors import CheckpointError, ConfigError
-from imtext.models import DualEncoder, build_model
+from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess, upright_rgb
-from imtext.tokenizer import Tokenizer, load_tokenizer
+from imtext.preprocess.tokenizer import Tokenizer, load_tokenizer
+from imtext.training.build import build_model
 
 FORMAT = 2  # of `checkpoint["imtext"]`
 

@@ -15,7 +15,7 @@ from imtext.evaluation.spread import spread
 from imtext.losses import Loss, total_loss
 from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
-from imtext.tokenizer import Tokenizer
+from imtext.preprocess.tokenizer import Tokenizer
 from imtext.training.checkpoints import FORMAT
 from imtext.training.distributed import gather, world_size
 from imtext.training.optim import AdamW

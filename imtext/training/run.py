@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
-from imtext.models import build_model
+from imtext.training.build import build_model
 from imtext.training.module import RetrievalModule
 from imtext.training.resume import ResumePoint, find_resume_point
 from imtext.training.stages import Plan

@@ -16,7 +16,7 @@ from imtext.data.captions import fingerprint
 from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.rows import CachedRows, only_writer, write_rows
 from imtext.models import TextEncoder
-from imtext.tokenizer import Tokenizer
+from imtext.preprocess.tokenizer import Tokenizer
 from imtext.training.features import digest_weights
 from imtext.training.stages import Plan
 

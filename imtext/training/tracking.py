@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger
 from omegaconf import OmegaConf
 from PIL import Image
 
-from imtext.tokenizer import Tokenizer
+from imtext.preprocess.tokenizer import Tokenizer
 from imtext.training.checkpoints import flat, read_checkpoint, strip
 from imtext.training.mlflow_store import artifact_store, prepare_store, quiet_mlflow, run_exists
 from imtext.training.provenance import run_name as default_run_name

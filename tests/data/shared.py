@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imtext.data import RetrievalDataModule, Shapes
-from imtext.tokenizer import Tokens, Vocabulary
+from imtext.preprocess.tokenizer import Tokens, Vocabulary
 
 SMALL: dict[str, Any] = {"image_size": 32, "batch_size": 4}
 

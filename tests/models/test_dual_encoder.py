@@ -9,7 +9,7 @@ from torch import nn
 from imtext.errors import ConfigError
 from imtext.losses import InfoNCE, total_loss
 from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
-from imtext.tokenizer import Vocabulary
+from imtext.preprocess.tokenizer import Vocabulary
 
 VOCABULARY = Vocabulary("words", size=20, pad_id=0, unk_id=1, max_length=8)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from imtext.errors import ConfigError
 from imtext.models import LSTMEncoder
 from imtext.models.lstm import Pooling
-from imtext.tokenizer import Vocabulary
+from imtext.preprocess.tokenizer import Vocabulary
 
 VOCABULARY = Vocabulary("words", size=50, pad_id=0, unk_id=1, max_length=64)
 LENGTHS = [3, 9, 5, 4, 12, 7, 3, 8, 6, 10, 11, 5]

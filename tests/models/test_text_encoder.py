@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from imtext.tokenizer import Vocabulary
+from imtext.preprocess.tokenizer import Vocabulary
 from tests.models.towers import BagOfWords
 
 VOCABULARY = Vocabulary("words", size=20, pad_id=3, unk_id=1, max_length=8)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from imtext.models import ImageEncoder, TextEncoder
 from imtext.preprocess import Preprocess
-from imtext.tokenizer import Vocabulary
+from imtext.preprocess.tokenizer import Vocabulary
 
 
 class PatchEncoder(ImageEncoder):

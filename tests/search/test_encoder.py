@@ -11,9 +11,9 @@ import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
 from imtext.errors import BundleError
+from imtext.preprocess.tokenizer import JsonTokenizer, Vocabulary, load_tokenizer
 from imtext.search import Bundle, Encoder, Index, Predictor, parse_query
 from imtext.search.bundle import load_bundle, write_bundle
-from imtext.tokenizer import JsonTokenizer, Vocabulary, load_tokenizer
 from tests.conftest import changed_bundle
 
 TEXTS = ["a red circle", "two big blue stars to the left of a ring", "dot", "a green square below a small triangle"]

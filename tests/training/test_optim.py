@@ -8,7 +8,7 @@ import torch
 from imtext.errors import ConfigError
 from imtext.losses import InfoNCE
 from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
-from imtext.tokenizer import Vocabulary
+from imtext.preprocess.tokenizer import Vocabulary
 from imtext.training.optim import AdamW
 from tests.losses.sigmoid import SigmoidLoss
 

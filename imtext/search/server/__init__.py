@@ -1,6 +1,6 @@
 """The index over HTTP: an API and a page. `imtext serve` runs it, `create_app` is for any ASGI server."""
 
-from imtext.extras import needs
+from imtext.errors import needs
 
 with needs("serve"):
     from imtext.search.server.app import create_app

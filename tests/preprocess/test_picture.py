@@ -142,5 +142,5 @@ def test_broken_exif_does_not_cost_the_picture(monkeypatch: pytest.MonkeyPatch) 
     def broken(image: Image.Image) -> Image.Image:
         raise struct.error("unpack requires a buffer of 2 bytes")
 
-    monkeypatch.setattr("imtext.preprocess.ImageOps.exif_transpose", broken)
+    monkeypatch.setattr("imtext.preprocess.picture.ImageOps.exif_transpose", broken)
     assert open_image(content.getvalue()).size == (8, 8)

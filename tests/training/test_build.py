@@ -10,10 +10,11 @@ import torch
 from omegaconf import OmegaConf
 
 from imtext.export import export_run
-from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small, build_model
+from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
+from imtext.preprocess.tokenizer import Vocabulary
 from imtext.search import Encoder
-from imtext.tokenizer import Vocabulary
 from imtext.train import train
+from imtext.training.build import build_model
 from imtext.training.checkpoints import load_model
 from tests.conftest import Compose
 from tests.models.towers import BagOfWords, PatchEncoder

@@ -20,7 +20,7 @@ from tokenizers import (
 
 from imtext.data.vocabulary import learn_vocabulary
 from imtext.errors import ConfigError
-from imtext.tokenizer import JsonTokenizer, load_tokenizer
+from imtext.preprocess.tokenizer import JsonTokenizer, load_tokenizer
 
 TEXTS = ["a dog runs fast", "", "A cat, sleeping."]
 
@@ -211,6 +211,6 @@ class TestMistakes:
 
 
 def test_does_not_need_torch() -> None:
-    program = "import sys, imtext.tokenizer, imtext.preprocess; print('torch' in sys.modules)"
+    program = "import sys, imtext.preprocess.tokenizer, imtext.preprocess; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

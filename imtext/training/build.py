@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from imtext.config.instantiate import instantiate
 from imtext.models.dual_encoder import DualEncoder
 from imtext.models.image_encoder import ImageEncoder
-from imtext.tokenizer import Vocabulary
+from imtext.preprocess.tokenizer import Vocabulary
 
 
 def build_model(
