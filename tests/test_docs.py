@@ -33,7 +33,7 @@ RUN = "runs/train/2026-11-23_18-21-07-412803"  # what the pages call a run
 
 # One step of everything, on what is here: six pictures in the layout of Flickr8K, random weights.
 SHORT_TRAINING = [
-    "trainer.max_epochs=1", "trainer.min_epochs=1", "+trainer.max_steps=1", "trainer.limit_val_batches=1",
+    "trainer.max_epochs=1", "trainer.min_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1",
     "trainer.limit_test_batches=1", "baseline=false", "logger=none", *TINY,
 ]  # fmt: skip
 
