@@ -99,13 +99,15 @@ def test_the_status_shows_how_a_run_ended(database: str, error: type[BaseExcepti
     assert {**source_tags(), "data_source": "shapes"}.items() <= run.data.tags.items()
 
 
-def test_metrics_pictures_and_settings(database: str, recwarn: pytest.WarningsRecorder) -> None:
-    tracker = MLflowTracker("imtext", database, system_metrics=0)
+def test_metrics_pictures_and_settings(database: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    # Without a folder for its files MLflow would put them into `mlruns/` of the working directory.
+    tracker = MLflowTracker("imtext", database, artifact_location=str(tmp_path / "artifacts"), system_metrics=0)
     tracker.log_metrics({"val/t2i_r@10": 0.5}, step=3)
     tracker.log_hyperparams({"optim": {"lr": 1}, "seed": 1})
     tracker.log_hyperparams({"optim": {"lr": 2}, "seed": 1})
     tracker.log_picture(Image.new("RGB", (8, 8)), "text_to_image", 1)
     run = only_run(database)
+    assert list((tmp_path / "artifacts").rglob("*.png"))
     assert run.data.metrics == {"1_val/t2i_r10": 0.5}
     assert run.data.params == {"optim.lr": "1", "seed": "1"}
     assert {key: value for key, value in run.data.tags.items() if key.startswith("resumed/")} == {
