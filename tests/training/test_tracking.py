@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.utilities import rank_zero_only
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
@@ -97,6 +98,19 @@ def test_the_status_shows_how_a_run_ended(database: str, error: type[BaseExcepti
     run = only_run(database)
     assert run.info.status == status
     assert {**source_tags(), "data_source": "shapes"}.items() <= run.data.tags.items()
+
+
+def test_only_the_first_process_writes(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    tracker = MLflowTracker("imtext", database, artifact_location=str(tmp_path / "artifacts"), system_metrics=0)
+    with tracked([tracker], {"data_source": "shapes"}) as trackers:
+        assert trackers == []
+        tracker.log_hyperparams({"seed": 1})
+        tracker.log_metrics({"val/rsum": 1.0}, step=1)
+    client = MlflowClient(database)
+    experiment = client.get_experiment_by_name("imtext")
+    assert experiment is not None
+    assert list(client.search_runs([experiment.experiment_id])) == []
 
 
 def test_metrics_pictures_and_settings(database: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
