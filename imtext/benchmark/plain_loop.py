@@ -16,6 +16,7 @@ from imtext.data import RetrievalDataModule
 from imtext.data.pictures import normalize
 from imtext.errors import ConfigError
 from imtext.evaluation.embed import embed_split
+from imtext.losses import Loss, total_loss
 from imtext.training.build import build_model
 
 BATCH = 64  # images, each with one caption
@@ -33,12 +34,14 @@ class PlainLoop:
     def __init__(self, config: DictConfig, data: RetrievalDataModule) -> None:
         torch.manual_seed(config.seed)
         self.data, self.device = data, device_of(config)
-        self.source, self.loss = data.load_source(), instantiate(config.loss)
+        self.source = data.load_source()
+        self.loss: Loss = instantiate(config.loss).to(self.device)
         image_encoder = instantiate(config.model.image_encoder)
         self.model = build_model(config.model, image_encoder, data.tokenizer.vocabulary).to(self.device)
         # A tenth of the rate for the pretrained tower, which would otherwise lose what it has learnt.
         tower = list(self.model.image_encoder.parameters())
         rest = [each for name, each in self.model.named_parameters() if not name.startswith("image_encoder.")]
+        rest += self.loss.parameters()
         self.optimizer = torch.optim.AdamW([{"params": tower, "lr": 1e-4}, {"params": rest, "lr": 1e-3}])
 
     def batches(self, epoch: int) -> Iterator[list[int]]:
@@ -65,9 +68,10 @@ class PlainLoop:
             self.model.logit_scale,
         )
         self.optimizer.zero_grad()
-        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        total_loss(terms).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.model.clamp_logit_scale()
+        self.loss.clamp()
 
     def recall(self) -> float:
         """Text-to-image R@10 on the validation split."""

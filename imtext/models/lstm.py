@@ -14,7 +14,6 @@ from imtext.preprocess.tokenizer import Vocabulary
 
 Pooling = Literal["max", "mean", "last"]
 WordInit = Literal["random", "lsa"]
-PAD_ID, UNK_ID = 0, 1
 
 
 class LSTMEncoder(TextEncoder):

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 
@@ -18,8 +19,8 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """Number of this process, from 0."""
-    return dist.get_rank() if world_size() > 1 else 0
+    """Number of this process, from 0. Before the process group exists, it is the one that Lightning knows."""
+    return dist.get_rank() if world_size() > 1 else int(rank_zero_only.rank)  # type: ignore[attr-defined]
 
 
 def is_rank_zero() -> bool:

@@ -50,11 +50,18 @@ class ResumePoint:
         """Load the weights before training starts, because features are cached with them, and keep the run's ids.
 
         Raises:
-            CheckpointError: the checkpoint has another vocabulary.
+            CheckpointError: the checkpoint has another vocabulary, or a loss with other parameters.
         """
         module.on_load_checkpoint(self.content)
         # With an average of the weights, `state_dict` holds the average and this entry the weights that learn.
-        module.load_state_dict(self.content.get("current_model_state", self.content["state_dict"]))
+        weights = self.content.get("current_model_state", self.content["state_dict"])
+        try:
+            module.load_state_dict(weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{self.path} has other parameters than this model and its loss ({' '.join(str(error).split())}). "
+                "Leave the settings as they were, or start a new run without ckpt_path."
+            ) from error
         module.run_ids |= self.run_ids
 
 
@@ -93,11 +100,7 @@ def check_resume(content: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         CheckpointError: an old format, no training state, another model, other settings that live in the optimizer's
             state, or fewer epochs than are complete.
     """
-    if (written := content["imtext"]["format"]) != FORMAT:
-        raise CheckpointError(
-            f"The checkpoint has format {written}, and training goes on from format {FORMAT} only: start a new run, or "
-            "evaluate or export this one"
-        )
+    _check_format(content)
     if "optimizer_states" not in content:
         raise CheckpointError(
             "The checkpoint holds a model without the state of its training: evaluate it with "
@@ -117,6 +120,14 @@ def check_resume(content: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         )
 
 
+def _check_format(content: Mapping[str, Any]) -> None:
+    if (written := content["imtext"]["format"]) != FORMAT:
+        raise CheckpointError(
+            f"The checkpoint has format {written}, and training goes on from format {FORMAT} only: start a new run, or "
+            "evaluate or export this one"
+        )
+
+
 def epochs_done(content: Mapping[str, Any]) -> int:
     """Number of complete epochs in the content of a checkpoint."""
     return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
@@ -127,6 +138,9 @@ def continue_run(overrides: list[str]) -> list[str]:
 
     A checkpoint in a run's folder below `runs_dir` goes on there, with the settings of that run; overrides given now
     win over those of the run. Any other checkpoint starts a run of its own.
+
+    Raises:
+        CheckpointError: there is none, or it has an old format, whose overrides may name settings that are gone.
     """
     given = {override.key_or_group: override for override in parse_overrides(overrides)}
     wanted = given["ckpt_path"].value() if "ckpt_path" in given else None
@@ -137,7 +151,9 @@ def continue_run(overrides: list[str]) -> list[str]:
     checkpoint = find_checkpoint(str(wanted), runs_dir, "last")
     run_dir, resumed = checkpoint.parent.parent, f"ckpt_path={_quote(checkpoint)}"
     # The overrides that Hydra wrote into the folder may be those of a later command that was refused.
-    then = read_checkpoint(checkpoint)["imtext"]["overrides"]
+    content = read_checkpoint(checkpoint)
+    _check_format(content)
+    then = content["imtext"]["overrides"]
     if checkpoint.parent.name != "checkpoints" or runs_dir not in run_dir.parents or then is None:
         print(f"Going on from {checkpoint} in a new run", file=sys.stderr)
         return [*now, resumed]

@@ -16,6 +16,7 @@ from PIL import Image
 
 from imtext.preprocess.tokenizer import Tokenizer
 from imtext.training.checkpoints import flat, read_checkpoint, strip
+from imtext.training.distributed import is_rank_zero
 from imtext.training.mlflow_store import artifact_store, prepare_store, quiet_mlflow, run_exists
 from imtext.training.provenance import run_name as default_run_name
 from imtext.training.provenance import source_tags, sweep_tags
@@ -109,6 +110,8 @@ class MLflowTracker(MLFlowLogger):
 
     def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]
         """Log the configuration. MLflow never changes a parameter, so what a resume changed becomes a tag."""
+        if not is_rank_zero():
+            return
         wanted = {key: str(value) for key, value in flat(params).items()}
         logged = self.experiment.get_run(self.run_id).data.params
         super().log_hyperparams({key: value for key, value in wanted.items() if key not in logged})
@@ -170,9 +173,9 @@ def tracked(loggers: Iterable[Logger], tags: Mapping[str, str]) -> Iterator[list
         tags: to add to the runs, beside `source_tags`.
 
     Yields:
-        The loggers that are an `MLflowTracker`.
+        The loggers that are an `MLflowTracker`; none in a process that writes nothing.
     """
-    trackers = [logger for logger in loggers if isinstance(logger, MLflowTracker)]
+    trackers = [logger for logger in loggers if isinstance(logger, MLflowTracker) and is_rank_zero()]
     for tracker in trackers:
         tracker.start({**source_tags(), **tags})
     status = "FAILED"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from imtext.losses import InfoNCE
@@ -20,6 +21,11 @@ def test_one_process_changes_nothing() -> None:
     tensor = torch.ones(2, 3, requires_grad=True)
     assert gather(tensor) is tensor
     assert (world_size(), rank(), is_rank_zero()) == (1, 0, True)
+
+
+def test_the_rank_is_known_before_the_process_group_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    assert (rank(), is_rank_zero()) == (1, False)
 
 
 def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -16,6 +16,7 @@ from imtext.train import train
 from imtext.training.checkpoints import FORMAT, read_checkpoint, strip
 from imtext.training.resume import ResumePoint, check_resume, continue_run, epochs_done
 from tests.conftest import Compose
+from tests.losses.sigmoid import SigmoidLoss
 from tests.runs import INTERRUPT, QUICK, interrupt_at, same, weights, without_time
 
 LONG = (
@@ -85,11 +86,20 @@ def test_restoring_takes_the_weights_that_learn_and_the_ids_of_the_run() -> None
     assert module.run_ids == {"mlflow": "abc"}
 
 
+def test_a_loss_with_other_parameters_is_refused() -> None:
+    module = torch.nn.Module()
+    module.loss = SigmoidLoss()
+    module.on_load_checkpoint = lambda _: None  # type: ignore[assignment]
+    content: dict[str, Any] = {"imtext": {"run_ids": {}}, "state_dict": {}}
+    with pytest.raises(CheckpointError, match=r"loss\.bias.*without ckpt_path"):
+        ResumePoint(Path("last.ckpt"), content).restore(module)  # type: ignore[arg-type]
+
+
 class TestContinueRun:
-    def save(self, run_dir: Path, overrides: list[str] | None) -> Path:
+    def save(self, run_dir: Path, overrides: list[str] | None, version: int = FORMAT) -> Path:
         path = run_dir / "checkpoints" / "last.ckpt"
         path.parent.mkdir(parents=True)
-        torch.save({"imtext": {"format": FORMAT, "overrides": overrides}}, path)
+        torch.save({"imtext": {"format": version, "overrides": overrides}}, path)
         return path
 
     @pytest.fixture(autouse=True)
@@ -113,6 +123,11 @@ class TestContinueRun:
     def test_a_checkpoint_from_elsewhere_starts_a_new_run(self, root: Path) -> None:
         path = self.save(root / "elsewhere", ["optim.lr=1e-3"])
         assert continue_run([f"ckpt_path={path}", "seed=1"]) == ["seed=1", f"ckpt_path='{path}'"]
+
+    def test_an_old_format_is_refused_before_its_overrides_are_used(self, root: Path) -> None:
+        self.save(root / "runs" / "train" / "one", ["callbacks.gone.interval=5"], version=1)
+        with pytest.raises(CheckpointError, match=r"format 1.*start a new run"):
+            continue_run(["ckpt_path=last"])
 
 
 class Straight(NamedTuple):

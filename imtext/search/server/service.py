@@ -238,8 +238,10 @@ class Service:
         names = self._names([result.path for result in found])
         return Results(
             results=[
-                Result(id=one.id, name=name, score=one.score, relevance=one.relevance, copies=len(one.copies))
-                for one, name in zip(found, names, strict=True)
+                Result(
+                    id=result.id, name=name, score=result.score, relevance=result.relevance, copies=len(result.copies)
+                )
+                for result, name in zip(found, names, strict=True)
             ],
             total=self.total(),
             unknown_words=list(query.unknown_words) if query else [],

@@ -71,7 +71,9 @@ class RunCheckpoint(ModelCheckpoint):
                 return
             if is_rank_zero():
                 here.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(best, here)
+                part = here.with_name(f"{here.name}.part")
+                shutil.copyfile(best, part)
+                part.replace(here)
         scores = {str(here): score for path, score in state_dict["best_k_models"].items() if path == str(best)}
         paths = {"dirpath": str(self.dirpath), "best_model_path": str(here), "kth_best_model_path": str(here)}
         super().load_state_dict(state_dict | paths | {"best_k_models": scores, "last_model_path": ""})

@@ -84,4 +84,5 @@ def test_the_best_checkpoint_is_found_or_brought_or_forgotten(tmp_path: Path, th
     else:
         assert callback.best_model_path == str(here)
         assert callback.best_model_score == 2.0
+        assert [path.name for path in here.parent.iterdir()] == ["best.ckpt"]
         assert here.read_bytes() == b"weights"

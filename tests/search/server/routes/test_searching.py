@@ -71,7 +71,7 @@ def test_a_path_of_a_picture_is_words(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "detail"),
     [
         ({"q": ""}, "at least 1 character"), ({"q": "  "}, "empty"), ({"q": "x" * 2001}, "at most 2000"),
         ({}, "either q=<words> or like=<id"), ({"q": "a", "top_k": 0}, "greater than or equal to 1"),
@@ -80,10 +80,10 @@ def test_a_path_of_a_picture_is_words(server: Server) -> None:
         ({"q": "red - red"}, "cancel"), ({"q": "1000:dog"}, "weight"), ({"like": "../../etc/passwd"}, "pattern"),
     ],
 )  # fmt: skip
-def test_bad_queries(server: Server, options: dict[str, object], said: str) -> None:
+def test_bad_queries(server: Server, options: dict[str, object], detail: str) -> None:
     answer = server.get("/search", params=options)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
-    assert said in answer.json()["detail"]
+    assert detail in answer.json()["detail"]
 
 
 def test_bad_uploads(server: Server) -> None:
