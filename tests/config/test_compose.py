@@ -63,7 +63,7 @@ def test_original_settings_can_be_set(override: str) -> None:
         ("lr=1e-3", "Did you mean optim.lr"),
         ("optim.lrr=1e-3", "Did you mean optim.lr"),
         ("zzzzzz=1", "--cfg job lists all settings"),
-        ("+model.dropout=0.5", r"leave the \+ away"),
+        ("+model.dropout=0.5", r"remove the \+"),
         ("no_equals_sign", "key=value"),
         ("logger=null", "write ~logger"),
         ("trainer.max_time=60", r"write \+trainer\.max_time=60"),

@@ -31,7 +31,7 @@ from imtext.errors import ConfigError
         ("data.image_mean=0.5", "data.image_mean=0.5: input should be a list"),
         ("data.augment=5", "data.augment=5: it takes a group with a _target_"),
         ("optim.lr=fast", "optim.lr=fast"),
-        ("model.image_encoder._target_=os.system", "outside of"),
+        ("model.image_encoder._target_=os.system", "is not in"),
         ("model.learn_temperature=no", "valid boolean"),  # a string for Hydra, which would count as true
         ("bundle=1", "bundle=1: input should be a valid boolean"),
         ("tags=5", "tags=5: input should be a group of settings"),
