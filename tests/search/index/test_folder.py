@@ -88,7 +88,7 @@ def test_what_a_folder_holds(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_a_folder_with_other_files(bundle: Bundle, tmp_path: Path) -> None:
     picture(tmp_path / "photo.png", 1)
-    with pytest.raises(SearchError, match="holds other files; choose an empty or a new folder"):
+    with pytest.raises(SearchError, match="contains other files; choose an empty or a new folder"):
         create_index(tmp_path, bundle)
 
 

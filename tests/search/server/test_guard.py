@@ -56,7 +56,7 @@ async def reads_all(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"{}"})
 
 
-async def thinks_for_ever(scope: Scope, receive: Receive, send: Send) -> None:
+async def never_answers(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     await asyncio.sleep(60)
 
@@ -68,7 +68,7 @@ def test_time() -> None:
         408,
         "The request body took too long to arrive.",
     )
-    assert asyncio.run(asked(guarded(thinks_for_ever, seconds=0.05), [whole])) == (504, "The answer took too long.")
+    assert asyncio.run(asked(guarded(never_answers, seconds=0.05), [whole])) == (504, "The response took too long.")
 
 
 def test_size_is_declared_before_it_comes() -> None:

@@ -69,7 +69,7 @@ class MemoryStore:
     @classmethod
     def rebuild(cls, location: str, embed_dim: int) -> None:
         old = _CONTENTS[location]
-        files = {path: unread(path, "not embedded anew yet") for path in old.files}
+        files = {path: unread(path, "not embedded again yet") for path in old.files}
         _CONTENTS[location] = Content(embed_dim, files=files, sources=set(old.sources), version=random.getrandbits(62))
 
     def close(self) -> None:

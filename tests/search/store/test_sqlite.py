@@ -58,7 +58,7 @@ def test_check_notices_a_damaged_matrix(sqlite: SQLiteStore, url: str, tmp_path:
     content = bytearray((tmp_path / "vectors.cache").read_bytes())
     content[part] = b"\x7f\x7f\x7f\x3f"
     (tmp_path / "vectors.cache").write_bytes(content)
-    with pytest.raises(SearchError, match=r"vectors\.cache does not agree with the rows\. Delete that file"):
+    with pytest.raises(SearchError, match=r"vectors\.cache does not agree with the rows\. Delete it"):
         SQLiteStore.open(url).check()
     (tmp_path / "vectors.cache").unlink()
     assert SQLiteStore.open(url).check() == 12
