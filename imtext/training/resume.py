@@ -1,4 +1,4 @@
-"""Going on with a run: complete its command line, check what may change, and restore its weights."""
+"""Resume a run: complete its command line, check its settings, and restore its weights."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FIXED_SETTINGS = ("model.", "optim.")  # a checkpoint fits no other model, and its optimizer keeps its rates
+FIXED_SETTINGS = ("model.", "optim.")  # the weights fit no other model, and the optimizer's state contains its settings
 FREE_SETTINGS = ("optim.schedule", "optim.warmup")
 
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A checkpoint that a run goes on from.
+    """A checkpoint to resume from.
 
     Attributes:
-        path: of the file.
-        content: what it holds.
+        path: path of the file.
+        content: content of the checkpoint.
     """
 
     path: Path
@@ -38,22 +38,22 @@ class ResumePoint:
 
     @property
     def epochs_done(self) -> int:
-        """Number of epochs that are complete."""
+        """Number of complete epochs."""
         return epochs_done(self.content)
 
     @property
     def run_ids(self) -> dict[str, str]:
-        """The run's ids by tracker."""
+        """Tracker → id of the run."""
         return dict(self.content["imtext"]["run_ids"])
 
     def restore(self, module: RetrievalModule) -> None:
-        """Load the weights before training starts, because features are cached with them, and keep the run's ids.
+        """Load the weights before training starts, because cached features depend on them, and keep the run's ids.
 
         Raises:
             CheckpointError: the checkpoint has another vocabulary.
         """
         module.on_load_checkpoint(self.content)
-        # With an average of the weights, `state_dict` holds the average and this entry the weights that learn.
+        # If the weights are averaged, `state_dict` contains the average, and this entry contains the trained weights.
         module.load_state_dict(self.content.get("current_model_state", self.content["state_dict"]))
         module.run_ids |= self.run_ids
 
@@ -62,13 +62,13 @@ def find_resume_point(config: DictConfig) -> ResumePoint | None:
     """Read and check the checkpoint named by `ckpt_path`.
 
     Args:
-        config: composed from `conf/train.yaml`. Its logger gets the id of the run to go on with.
+        config: composed from `conf/train.yaml`. Its logger gets the id of the run to continue.
 
     Returns:
         None for a new run.
 
     Raises:
-        CheckpointError: there is no such checkpoint, or the run cannot go on from it with these settings.
+        CheckpointError: there is no such checkpoint, or these settings do not fit it.
     """
     if config.ckpt_path is None:
         return None
@@ -83,32 +83,32 @@ def find_resume_point(config: DictConfig) -> ResumePoint | None:
 
 
 def check_resume(content: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Refuse to go on from a checkpoint with settings that it does not fit.
+    """Refuse to resume from a checkpoint with settings that do not fit it.
 
     Args:
-        content: of the checkpoint.
-        config: the resolved configuration asked for.
+        content: content of the checkpoint.
+        config: the resolved configuration.
 
     Raises:
-        CheckpointError: an old format, no training state, another model, other settings that live in the optimizer's
-            state, or fewer epochs than are complete.
+        CheckpointError: the checkpoint has an old format, no training state, another model or other optimizer settings,
+            or more complete epochs than `trainer.max_epochs`.
     """
     if (written := content["imtext"]["format"]) != FORMAT:
         raise CheckpointError(
-            f"The checkpoint has format {written}, and training goes on from format {FORMAT} only: start a new run, or "
+            f"The checkpoint has format {written}, but only format {FORMAT} can be resumed: start a new run, or "
             "evaluate or export this one"
         )
     if "optimizer_states" not in content:
         raise CheckpointError(
             "The checkpoint holds a model without the state of its training: evaluate it with "
-            "`python -m imtext.evaluate ckpt_path=…`, or go on from a `last.ckpt`"
+            "`python -m imtext.evaluate ckpt_path=…`, or resume from a `last.ckpt`"
         )
     before, after = flat(content["imtext"]["config"]), flat(config)
     for key in sorted(before.keys() | after.keys()):
         same = before.get(key) == after.get(key) or key.endswith(".weights")
         if key.startswith(FIXED_SETTINGS) and not key.startswith(FREE_SETTINGS) and not same:
             raise CheckpointError(
-                f"{key}={after.get(key)}: the checkpoint was trained with {before.get(key)}, and only fits that. "
+                f"{key}={after.get(key)}: the checkpoint was trained with {before.get(key)} and fits no other value. "
                 "Leave the setting as it was, or start a new run without ckpt_path."
             )
     if epochs_done(content) > (limit := config["trainer"]["max_epochs"]):
@@ -125,8 +125,8 @@ def epochs_done(content: Mapping[str, Any]) -> int:
 def continue_run(overrides: list[str]) -> list[str]:
     """Complete a command line that has `ckpt_path=…`.
 
-    A checkpoint in a run's folder below `runs_dir` goes on there, with the settings of that run; overrides given now
-    win over those of the run. Any other checkpoint starts a run of its own.
+    A checkpoint in a run's folder below `runs_dir` is resumed there, with the settings of that run; overrides given now
+    take precedence. Any other checkpoint is resumed in a new run.
     """
     given = {override.key_or_group: override for override in parse_overrides(overrides)}
     wanted = given["ckpt_path"].value() if "ckpt_path" in given else None
@@ -136,15 +136,15 @@ def continue_run(overrides: list[str]) -> list[str]:
     runs_dir = Path(compose_config("train", now).paths.runs_dir)
     checkpoint = find_checkpoint(str(wanted), runs_dir, "last")
     run_dir, resumed = checkpoint.parent.parent, f"ckpt_path={_quote(checkpoint)}"
-    # The overrides that Hydra wrote into the folder may be those of a later command that was refused.
+    # Not the overrides that Hydra wrote into the folder: they may be those of a later command that was refused.
     then = read_checkpoint(checkpoint)["imtext"]["overrides"]
     if checkpoint.parent.name != "checkpoints" or runs_dir not in run_dir.parents or then is None:
-        print(f"Going on from {checkpoint} in a new run", file=sys.stderr)
+        print(f"Resuming from {checkpoint} in a new run", file=sys.stderr)
         return [*now, resumed]
-    # A trial of a sweep goes on as a single run.
+    # A trial of a sweep is resumed as a single run.
     replaced = {*given, "ckpt_path", "sweep"}
     kept = [str(override.input_line) for override in parse_overrides(then) if override.key_or_group not in replaced]
-    print(f"Going on in {run_dir}{' with ' + ' '.join(kept) if kept else ''}", file=sys.stderr)
+    print(f"Resuming in {run_dir}{' with ' + ' '.join(kept) if kept else ''}", file=sys.stderr)
     return [*kept, *now, resumed, f"hydra.run.dir={_quote(run_dir)}", "hydra.mode=RUN"]
 
 

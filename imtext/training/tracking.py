@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # MLflow shows one section of charts for each part before the slash, in alphabetical order. The numbers put validation
 # first and learning rates last.
 SECTIONS = {"val": "1_val", "train": "2_train", "test": "3_test", "lr": "4_lr"}
-LONGEST_PARAMETER = 250  # characters of a parameter that are compared, as Lightning logs them
+LONGEST_PARAMETER = 250  # characters of a parameter that Lightning logs and that are compared
 
 
 def metric_name(name: str) -> str:
@@ -47,7 +47,7 @@ class MLflowTracker(MLFlowLogger):
         artifact_location: folder or URI for the files of a new experiment; servers ignore folders.
         run_name: shown in the list of runs; None derives it from the configuration.
         tags: strings to find the run by.
-        run_id: of the run to continue.
+        run_id: id of the run to continue.
         system_metrics: seconds between readings of CPU, memory and GPU load; 0 for none.
 
     Raises:
@@ -83,7 +83,7 @@ class MLflowTracker(MLFlowLogger):
         )
 
     def start(self, tags: dict[str, str]) -> None:
-        """Mark the run as running, tag it, and begin to log the load of the machine."""
+        """Mark the run as running, add tags, and start logging the load of the machine."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         self.experiment.update_run(self.run_id, status="RUNNING")
@@ -101,14 +101,14 @@ class MLflowTracker(MLFlowLogger):
         self.experiment.set_terminated(self.run_id, status)
 
     def finalize(self, status: str = "success") -> None:
-        """Do nothing: Lightning calls this after each of validate, fit and test, but a run ends once, with `close`."""
+        """Do nothing: Lightning calls this after validate, fit and test, but `close` ends the run."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics at a step."""
         super().log_metrics({metric_name(name): value for name, value in metrics.items()}, step)
 
     def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]
-        """Log the configuration. MLflow never changes a parameter, so what a resume changed becomes a tag."""
+        """Log the configuration. MLflow cannot change a parameter, so settings that a resume changes become tags."""
         wanted = {key: str(value) for key, value in flat(params).items()}
         logged = self.experiment.get_run(self.run_id).data.params
         super().log_hyperparams({key: value for key, value in wanted.items() if key not in logged})
@@ -123,18 +123,18 @@ class MLflowTracker(MLFlowLogger):
             self.experiment.set_tag(self.run_id, key, value)
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
-        """Keep a copy of a file with the run."""
+        """Save a copy of a file in the run."""
         self.experiment.log_artifact(self.run_id, str(path), folder)
 
     def log_inputs(self, config: Mapping[str, Any], tokenizer: Tokenizer) -> None:
-        """Keep configuration and tokenizer, before anything can fail."""
+        """Save configuration and tokenizer, before anything can fail."""
         with TemporaryDirectory() as folder:
             (Path(folder) / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
             (Path(folder) / "tokenizer.json").write_text(tokenizer.to_json())
             self.experiment.log_artifacts(self.run_id, folder)
 
     def log_results(self, output_dir: Path, best: Path | None) -> None:
-        """Keep metrics, curves, and the best and the last model without optimizer state.
+        """Save metrics, curves, and the best and the last model without optimizer state.
 
         Args:
             output_dir: folder of the run.
@@ -153,7 +153,7 @@ class MLflowTracker(MLFlowLogger):
             self.set_tags({"checkpoint": str(best)})
 
     def log_folder(self, folder: Path) -> None:
-        """Keep a folder, under its own name."""
+        """Save a copy of a folder in the run, under its own name."""
         self.experiment.log_artifacts(self.run_id, str(folder), folder.name)
 
     def log_picture(self, picture: Image.Image, key: str, step: int) -> None:
@@ -163,11 +163,11 @@ class MLflowTracker(MLFlowLogger):
 
 @contextmanager
 def tracked(loggers: Iterable[Logger], tags: Mapping[str, str]) -> Iterator[list[MLflowTracker]]:
-    """Open the MLflow runs among `loggers`, and end each with the status that fits how the block ends.
+    """Open the MLflow runs of `loggers`. When the block ends, end them with its status.
 
     Args:
-        loggers: of the trainer.
-        tags: to add to the runs, beside `source_tags`.
+        loggers: loggers of the trainer.
+        tags: tags to add to the runs, in addition to `source_tags`.
 
     Yields:
         The loggers that are an `MLflowTracker`.

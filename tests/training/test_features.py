@@ -44,7 +44,7 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("blocks", [1, 9, "all"])
-def test_same_as_computed_anew(encoder: MobileNetV3Small, tmp_path: Path, blocks: int | str) -> None:
+def test_same_as_computed_without_a_cache(encoder: MobileNetV3Small, tmp_path: Path, blocks: int | str) -> None:
     data = shapes(tmp_path)
     features, views = cached(encoder, data, blocks), 3
     plain, augmented = data.pictures(), data.pictures(data.augment)
