@@ -37,7 +37,7 @@ def test_evaluate_composes() -> None:
     check_config(compose_config("evaluate", ["ckpt_path=x.ckpt"]), "evaluate")
 
 
-# Everything the original hyper-parameters name can be set.
+# All hyper-parameters of the original training script can be set.
 ORIGINAL = [
     "model.embed_dim=256", "data.vocab_size=10000", "data.max_text_length=64", "model.text_encoder.hidden_dim=512",
     "model.dropout=0.1", "model.temperature=0.07", "model.learn_temperature=false", "data.batch_size=32",

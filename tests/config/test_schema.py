@@ -1,4 +1,4 @@
-"""Unknown settings and values of another type are refused, whatever `_target_` they belong to."""
+"""Unknown settings and values of the wrong type are refused for every `_target_`."""
 
 from __future__ import annotations
 
@@ -71,6 +71,6 @@ def test_interpolations_are_not_checked() -> None:
 @pytest.mark.parametrize(
     ("key", "expected"), [("trainer.max_time", True), ("tags.note", True), ("trainer.max_tim", False), ("note", False)]
 )
-def test_what_can_be_added(key: str, expected: bool) -> None:
+def test_settings_that_can_be_added(key: str, expected: bool) -> None:
     raw: Any = OmegaConf.to_container(compose_config("train", []), resolve=False)
     assert can_be_added(raw, key) is expected

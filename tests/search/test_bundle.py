@@ -1,4 +1,4 @@
-"""Bundles are written whole, and refused with a reason when they are damaged or not safe."""
+"""Bundles are written completely, and refused with a reason if they are damaged or unsafe."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_file_altered_or_missing(damaged: Path, name: str) -> None:
 def test_graph_with_external_data(
     damaged: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
 ) -> None:
-    """A graph may say that its weights lie in another file of the machine; right hashes do not make that safe."""
+    """A graph may name another file of the machine for its weights. Correct hashes do not make that safe."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")  # where ONNX Runtime would look
     for secret in (tmp_path / "secret", tmp_path / "here" / "secret"):

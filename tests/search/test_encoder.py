@@ -1,4 +1,4 @@
-"""What a bundle's graphs and tokenizer make of pictures and texts."""
+"""Embeddings of pictures and texts by a bundle's graphs and tokenizer."""
 
 from __future__ import annotations
 

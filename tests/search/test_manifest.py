@@ -1,4 +1,4 @@
-"""The manifest: sealed, and read in the terms of the present schema."""
+"""The manifest: its own hash, and the upgrade to the current schema."""
 
 from __future__ import annotations
 

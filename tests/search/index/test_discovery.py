@@ -1,4 +1,4 @@
-"""What is found in folders, patterns, lists and single files."""
+"""Finding pictures in folders, patterns, lists and single files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of size, time and waiting, each by itself."""
+"""Limits of size, time and waiting, each separately."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_bodies_together_are_limited_before_they_come() -> None:
         answers += [await asked(guard, [whole], method="GET"), await silent, await asked(guard, [whole])]
         return [status for status, _ in answers]
 
-    # 100 are under way: 50 fit, 51 do not, nor what may become 100; a GET has none. Given up, they are free again.
+    # 100 bytes are in use: 50 fit, 51 or a body of up to 100 do not, a GET has none. After the timeout they are free.
     assert asyncio.run(run()) == [200, 503, 503, 200, 408, 200]
 
 

@@ -21,7 +21,7 @@ SCHEME = "memory"
 
 @dataclass
 class Content:
-    """What everybody who opens the same URL shares."""
+    """The data that all stores of the same URL share."""
 
     embed_dim: int
     pictures: dict[bytes, tuple[int, Vectors]] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is searched."""
+    """The pictures that are searched."""
 
     version: int
     ids: Ids

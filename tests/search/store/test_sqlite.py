@@ -1,4 +1,4 @@
-"""What only the SQLite store does: files beside it, folders that cannot be written, damaged matrices."""
+"""Behaviour of the SQLite store only: its files, read-only folders, damaged matrices."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_read_from_a_mount_that_cannot_be_written(
 
 
 def test_a_store_whose_file_was_deleted_is_not_replaced(sqlite: SQLiteStore, url: str, tmp_path: Path) -> None:
-    """A reader goes on with what it has; it cannot tell a moment of a rebuild from the end."""
+    """A reader keeps its content: it cannot distinguish a moment of a rebuild from the end."""
     sqlite.refresh()
     (tmp_path / "index.sqlite").unlink()
     assert not sqlite.replaced()
