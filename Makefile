@@ -25,13 +25,13 @@ ui: setup  ## Show all runs in the browser: http://127.0.0.1:5000
 	@mkdir -p runs
 	$(RUN) mlflow ui --app-name imtext --backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db
 
-test: setup lint types  ## Everything that CI checks: lint, types, all tests
+test: setup lint types  ## All checks of CI: lint, types, all tests
 	$(RUN) pytest
 
 test-fast: setup  ## The tests that take seconds
 	$(RUN) pytest -m "not slow"
 
-lint: setup  ## Look for mistakes, and check the import rules
+lint: setup  ## Check the code style and the import rules
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) lint-imports --no-logo
@@ -43,7 +43,7 @@ format: setup  ## Fix what can be fixed, and format the code
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-docs: setup  ## Build the documentation into site/, strictly
+docs: setup  ## Build the documentation into site/; warnings are errors
 	@mkdir -p docs/reference
 	$(RUN) python -m imtext.config.reference docs/reference/configuration.md
 	$(RUN) python scripts/draw_architecture.py
@@ -57,7 +57,7 @@ clean:  ## Remove caches and builds; keep runs/
 	$(UV) sync
 	@touch $@
 
-# pip --target works without a virtual environment, also where the system's Python is managed by the distribution.
+# pip --target works without a virtual environment, also if the distribution manages the system's Python.
 .tools/bin/uv:
 	@echo "Installing uv into .tools"
 	@python3 -m pip install --quiet --disable-pip-version-check --target .tools uv || \

@@ -17,10 +17,10 @@ __all__ = ["Predictor", "TrainedModel", "__version__", "create_predictor", "load
 
 
 def __getattr__(name: str) -> Any:
-    """Import a part when it is first used: searching never waits for torch.
+    """Import a part when it is first used, so that searching never waits for torch.
 
     Raises:
-        MissingExtraError: a name of the training side, without the extra `train`.
+        MissingExtraError: the name needs the extra `train`, which is not installed.
     """
     if name in _SEARCH:
         return getattr(import_module("imtext.search"), name)

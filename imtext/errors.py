@@ -1,4 +1,4 @@
-"""The one family of errors that is shown to people as a message instead of a traceback."""
+"""Errors that are shown to users as a message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 
 class ImtextError(Exception):
-    """Something the user can put right; the text names the thing, the limit and the fix."""
+    """An error that the user can fix; the message names the thing, the limit and the fix."""
 
 
 class ConfigError(ImtextError):
@@ -51,7 +51,7 @@ def install_command(extra: Extra) -> str:
 def needs(extra: Extra, exits: bool = False) -> Iterator[None]:
     """Turn a missing package into a message that names the command to install it.
 
-    Import everything that belongs to an extra inside of this block.
+    Import everything that belongs to an extra inside this block.
 
     Args:
         extra: the extra that the imports in the block belong to.
@@ -59,7 +59,7 @@ def needs(extra: Extra, exits: bool = False) -> Iterator[None]:
 
     Raises:
         MissingExtraError: a package of the extra is not installed.
-        ModuleNotFoundError: a module of `imtext` itself is missing, which no extra can bring.
+        ModuleNotFoundError: a module of `imtext` itself is missing, which no extra provides.
     """
     try:
         yield

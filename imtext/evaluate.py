@@ -21,17 +21,17 @@ log = logging.getLogger(__name__)
 def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     """Rank every query of a split and write `metrics.json` and `ranks.jsonl`.
 
-    The checkpoint alone is enough to rebuild the model. The data is that of its run, unless the configuration names
-    another data set.
+    The checkpoint alone is enough to rebuild the model. The data is the data of its run, unless the configuration
+    names another data set.
 
     Args:
         config: composed from `conf/evaluate.yaml`.
 
     Returns:
-        The figures written to `metrics.json`, and the objects of the evaluation: `datamodule`, `model`.
+        The metrics written to `metrics.json`, and the objects of the evaluation: `datamodule`, `model`.
 
     Raises:
-        ImtextError: a setting, the data or the checkpoint is at fault; the message says how to fix it.
+        ImtextError: a setting, the data or the checkpoint is wrong; the message says how to fix it.
     """
     import torch
 
@@ -51,16 +51,16 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     data = build_data(config.data, trained)
 
     metrics = embed_split(trained.model, data.eval_dataloader(split), device, f"Embedding {split}")
-    figures = {f"{split}/{name}": value for name, value in (metrics.compute() | metrics.intervals()).items()}
-    figures["seconds"] = round(time.monotonic() - started, 1)
+    values = {f"{split}/{name}": value for name, value in (metrics.compute() | metrics.intervals()).items()}
+    values["seconds"] = round(time.monotonic() - started, 1)
 
     output_dir = Path(config.paths.output_dir)
-    path, ranks = write_metrics(figures, output_dir), (output_dir / "ranks.jsonl").absolute()
+    path, ranks = write_metrics(values, output_dir), (output_dir / "ranks.jsonl").absolute()
     write_ranks(ranks, metrics, data.captions, data.names)
-    print_results(figures, f"{checkpoint.name} in {figures['seconds']:.0f} s")
+    print_results(values, f"{checkpoint.name} in {values['seconds']:.0f} s")
     print(f"Rank of every query: {ranks}")
     print(f"Metrics: {path}", flush=True)
-    return figures, {"datamodule": data, "model": trained}
+    return values, {"datamodule": data, "model": trained}
 
 
 def main() -> None:

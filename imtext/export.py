@@ -28,7 +28,7 @@ from imtext.training.trained_data import build_data
 
 log = logging.getLogger(__name__)
 
-MAX_PICTURES = 1_000  # of validation that are compared
+MAX_PICTURES = 1_000  # validation pictures that are compared
 
 
 def export(
@@ -38,8 +38,8 @@ def export(
 
     Args:
         trained: the model, in evaluation mode on the CPU.
-        data: of its run, set up; the calibration is fitted on its validation split.
-        folder: for the bundle.
+        data: the data of its run, after `setup`; the calibration is fitted on its validation split.
+        folder: folder to write the bundle to.
         metrics: recorded in the manifest.
         tags: recorded in the manifest: run, commit, data fingerprint.
 
@@ -65,7 +65,7 @@ def export(
 
 
 def describe(trained: TrainedModel, metrics: Mapping[str, float], tags: Mapping[str, str]) -> dict[str, Any]:
-    """What the manifest says about a model, without calibration."""
+    """The facts about a model that the manifest records, without calibration."""
     towers = trained.config.get("model", {})
     names = [str(towers.get(tower, {}).get("_target_", "?")) for tower in ("image_encoder", "text_encoder")]
     return {
@@ -107,15 +107,15 @@ def verify(
 
 
 def export_run(wanted: str, output: Path | None, overrides: Sequence[str] = ()) -> Bundle:
-    """Export a checkpoint after its run, as training does at its end.
+    """Export a checkpoint after its run, as training does when it ends.
 
     Args:
         wanted: a checkpoint, a run's folder, or `last` / `best` of the newest run.
         output: folder for the bundle; None: `bundle/` in the run's folder.
-        overrides: of the run's data settings, such as ``data.path=…`` where the data has moved.
+        overrides: overrides of the run's data settings, such as ``data.path=…`` if the data has moved.
 
     Raises:
-        ImtextError: no checkpoint, no data, or the export does not agree with the model.
+        ImtextError: the checkpoint or the data is missing, or the export does not agree with the model.
     """
     config = compose_config("evaluate", [f"ckpt_path={wanted!r}", *overrides])
     checkpoint = find_checkpoint(wanted, Path(config.paths.runs_dir))

@@ -32,11 +32,11 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         config: composed from `conf/train.yaml`.
 
     Returns:
-        The figures written to `metrics.json`, and the objects of the run: `datamodule`, `module`, `trainer`.
+        The metrics written to `metrics.json`, and the objects of the run: `datamodule`, `module`, `trainer`.
 
     Raises:
-        ImtextError: a setting, the data or a checkpoint is at fault; the message says how to fix it.
-        KeyboardInterrupt: stopped by Ctrl-C; `last.ckpt` is in place.
+        ImtextError: a setting, the data or a checkpoint is wrong; the message says how to fix it.
+        KeyboardInterrupt: stopped by Ctrl-C; `last.ckpt` has been saved.
     """
     from imtext.training.measure import measure
     from imtext.training.tracking import tracked
@@ -84,8 +84,8 @@ def fit(run: Run, trackers: list[MLflowTracker]) -> None:
         logger.log_hyperparams(run.config)
     if not run.is_smoke_test:
         if run.resumed is None and run.config["baseline"]:
-            for figures in run.trainer.validate(run.module, run.data, verbose=False):
-                log.info("Before training: validation rsum %.1f", 100 * figures["val/rsum"])
+            for metrics in run.trainer.validate(run.module, run.data, verbose=False):
+                log.info("Before training: validation rsum %.1f", 100 * metrics["val/rsum"])
         epochs = range(run.resumed.epochs_done if run.resumed else 0, run.config["trainer"]["max_epochs"])
         device = run.trainer.strategy.root_device
         model, plan = run.module.model, run.module.plan
@@ -96,7 +96,7 @@ def fit(run: Run, trackers: list[MLflowTracker]) -> None:
 
 
 def finish(run: Run, trackers: list[MLflowTracker], metrics: dict[str, float], best: Path | None) -> Path | None:
-    """Write figures and curves, record them, and export the best model last, when everything else is safe.
+    """Write metrics and curves, record them, and then export the best model.
 
     Returns:
         The folder of the bundle; None without one.
@@ -112,7 +112,7 @@ def finish(run: Run, trackers: list[MLflowTracker], metrics: dict[str, float], b
         summary.draw(run.output_dir / "curves.png")
     for tracker in trackers:
         tracker.log_results(run.output_dir, best)
-        if run.resumed is None:  # after a resume it would be the time of a part
+        if run.resumed is None:  # after a resume this would be only a part of the time
             tracker.log_metrics({"minutes": metrics["seconds"] / 60})
     if best is None or not run.config["bundle"]:
         return None
@@ -141,7 +141,7 @@ def export_best(run: Run, metrics: dict[str, float], best: Path) -> Path:
 
 
 def report(run: Run, metrics: dict[str, float], best: Path | None, bundle: Path | None) -> None:
-    """Print results, and where they are."""
+    """Print the results and the paths of the files."""
     from imtext.evaluation.report import print_results
     from imtext.training.distributed import is_rank_zero
 

@@ -1,7 +1,6 @@
-"""Draw the rooms of the code and the imports between them: ``python scripts/draw_architecture.py``.
+"""Draw the packages of the code and the imports between them: ``python scripts/draw_architecture.py``.
 
-The picture follows from the import graph alone, so it cannot be wrong about the code: a test compares the committed
-file with a new drawing.
+The picture is generated from the import graph. A test compares the committed file with a new drawing.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import grimp
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "architecture.svg"
 LEFT_OUT = {"imtext", "imtext.__main__", "imtext.errors"}  # nearly everything imports errors
-SPLIT = ("imtext.search",)  # packages whose parts are rooms of their own
+SPLIT = ("imtext.search",)  # packages whose subpackages are drawn separately
 BOX, GAP, FLOOR = (138, 36), 12, 80  # pixels
 
 STYLE = """
@@ -28,13 +27,13 @@ path { fill: none; stroke: #8a8a9a; stroke-width: 1.1; marker-end: url(#tip) }
 
 
 def room_of(module: str) -> str:
-    """`imtext.training.callbacks.summary` → `imtext.training`; parts of `imtext.search` stay apart."""
+    """`imtext.training.callbacks.summary` → `imtext.training`; subpackages of `imtext.search` stay separate."""
     depth = 3 if module.startswith(tuple(f"{package}." for package in SPLIT)) else 2
     return ".".join(module.split(".")[:depth])
 
 
 def read_rooms() -> dict[str, set[str]]:
-    """Room → the rooms it imports."""
+    """Package → the packages it imports."""
     graph = grimp.build_graph("imtext", cache_dir=None)
     imports: dict[str, set[str]] = defaultdict(set)
     for module in graph.modules:
@@ -46,25 +45,25 @@ def read_rooms() -> dict[str, set[str]]:
 
 
 def without_shortcuts(imports: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Leave out arrows that a chain of other arrows says already (the transitive reduction)."""
+    """Leave out arrows that a chain of other arrows implies (the transitive reduction)."""
 
     def reached(room: str, seen: frozenset[str] = frozenset()) -> set[str]:
         following = imports[room] - seen
-        return following.union(*(reached(one, seen | {room}) for one in following))
+        return following.union(*(reached(below, seen | {room}) for below in following))
 
     return {
-        room: {one for one in found if not any(one in reached(other) for other in found - {one})}
-        for room, found in imports.items()
+        room: {target for target in direct if not any(target in reached(other) for other in direct - {target})}
+        for room, direct in imports.items()
     }
 
 
 def floors(imports: dict[str, set[str]]) -> list[list[str]]:
-    """Rooms by floor, top floor first: a room is above everything it imports."""
+    """Packages by level, top level first: a package is above everything it imports."""
     height: dict[str, int] = {}
 
     def measure(room: str, path: tuple[str, ...] = ()) -> int:
         if room in path:
-            raise SystemExit(f"error: a circle of imports: {' → '.join([*path, room])}")
+            raise SystemExit(f"error: an import cycle: {' → '.join([*path, room])}")
         if room not in height:
             height[room] = 1 + max((measure(below, (*path, room)) for below in imports[room]), default=-1)
         return height[room]

@@ -116,17 +116,17 @@ def report(results: list[tuple[int, float]], seconds: float) -> dict[str, float]
     def at(times: list[float], share: float) -> float:
         return 1000 * times[min(len(times) - 1, int(share * len(times)))] if times else float("nan")
 
-    figures = {
+    metrics = {
         "answered_per_second": len(answered) / seconds, "p50_ms": at(answered, 0.5), "p99_ms": at(answered, 0.99),
         "refused": len(refused), "refused_p50_ms": at(refused, 0.5), "refused_p99_ms": at(refused, 0.99),
         "failed": failed,
     }  # fmt: skip
     print(
-        f"{len(results):,} searches: {figures['answered_per_second']:.0f}/s answered, p50 {figures['p50_ms']:.1f} ms, "
-        f"p99 {figures['p99_ms']:.1f} ms; {len(refused):,} refused, p50 {figures['refused_p50_ms']:.1f} ms, "
-        f"p99 {figures['refused_p99_ms']:.1f} ms; {failed} failed"
+        f"{len(results):,} searches: {metrics['answered_per_second']:.0f}/s answered, p50 {metrics['p50_ms']:.1f} ms, "
+        f"p99 {metrics['p99_ms']:.1f} ms; {len(refused):,} refused, p50 {metrics['refused_p50_ms']:.1f} ms, "
+        f"p99 {metrics['refused_p99_ms']:.1f} ms; {failed} failed"
     )
-    return figures
+    return metrics
 
 
 def main() -> None:
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument(
         "--pid", type=int, help="process id of the server on this machine: print its memory before and after"
     )
-    parser.add_argument("--json", type=Path, help="write every figure to this file")
+    parser.add_argument("--json", type=Path, help="write all results to this file")
     args = parser.parse_args()
     where = urlsplit(args.url)
     memory: Callable[[], str] = lambda: ""  # noqa: E731
@@ -155,10 +155,10 @@ def main() -> None:
     print(f"{pictures:,} pictures; {args.rate:.0f} searches/s for {args.seconds:.0f} s {memory()}")
     started = time.perf_counter()
     results = asyncio.run(load(where.hostname or "127.0.0.1", where.port or 80, args.rate, args.seconds, args.top_k))
-    figures = report(results, time.perf_counter() - started)
+    metrics = report(results, time.perf_counter() - started)
     print(memory())
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=2))
+        args.json.write_text(json.dumps(metrics, indent=2))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from mlflow.entities import Run
 
 PAGE, PICTURE = Path("docs/results.md"), "images/reliability.png"
 RECALLS = [f"{direction}_r{k}" for direction in ("t2i", "i2t") for k in (1, 5, 10)]
-# What may differ between the runs of a recipe: the seed, and paths (the data is compared by its fingerprint).
+# Settings that may differ between the runs of a recipe: the seed, and paths (the data is compared by its fingerprint).
 OF_A_RUN = {"seed", "data.seed", "ckpt_path", "run_name", "logger.run_name", "logger.run_id", "logger.system_metrics"}
 PLACES = ("paths.", "data.path", "data.cache_dir", "data.image_root", "logger.tracking_uri", "logger.artifact_location")
 PLACES_IN = (".dirpath", ".output_dir", ".default_root_dir")
@@ -33,7 +33,7 @@ MRRS = ["t2i_mrr", "i2t_mrr"]
 
 
 class Anchor(NamedTuple):
-    """A published result on the 1,000 test images of Flickr8K, from training on its 6,000."""
+    """A published result on the 1,000 test images of Flickr8K, after training on its 6,000 training images."""
 
     name: str
     t2i: str
@@ -78,10 +78,10 @@ def finished(client: MlflowClient, experiment: str) -> list[Run]:
     if found is None:
         return []
     runs = client.search_runs([found.experiment_id], "attributes.status = 'FINISHED'", order_by=["start_time ASC"])
-    return [run for run in runs if "val/t2i_r10" in figures(run)]
+    return [run for run in runs if "val/t2i_r10" in metrics_of(run)]
 
 
-def figures(run: Run) -> dict[str, float]:
+def metrics_of(run: Run) -> dict[str, float]:
     """The metrics of a run by their names without `@`, such as `val/t2i_r10`.
 
     In MLflow a number orders the sections, as in `1_val/t2i_r10`; runs of earlier versions do not have it.
@@ -90,7 +90,7 @@ def figures(run: Run) -> dict[str, float]:
 
 
 def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
-    """The text of the page, up to its section about relevance."""
+    """The text of the page before the section about relevance."""
     recipes = newest_of_each_seed(recipes)
     names = {run.info.experiment_id: client.get_experiment(run.info.experiment_id).name for run in recipes}
 
@@ -105,7 +105,7 @@ def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
         if names[run.info.experiment_id] == "flickr8k" and run.data.params["data.split"] == "official"
     ]
     for split in ("val", "test"):
-        if ours and f"{split}/t2i_r10" in figures(ours[0]):
+        if ours and f"{split}/t2i_r10" in metrics_of(ours[0]):
             cells = [
                 " / ".join(spread(ours, f"{split}/{key}", 100) for key in keys) for keys in (RECALLS[:3], RECALLS[3:])
             ]
@@ -182,7 +182,7 @@ def intervals(runs: Iterable[Run], group: Callable[[Run], str]) -> str:
     seen: set[tuple[str, str]] = set()
     for run in runs:
         for split in ("val", "test"):
-            key, values = (group(run), split), figures(run)
+            key, values = (group(run), split), metrics_of(run)
             if key in seen or f"{split}/t2i_r10_low" not in values:
                 continue
             seen.add(key)
@@ -207,9 +207,9 @@ def table(runs: Iterable[Run], group: Callable[[Run], str], title: str, with_kep
     rows = [head, "|" + "---|" * (head.count("|") - 1)]
     for name, members in groups.items():
         for split in ("val", "test"):
-            if f"{split}/t2i_r10" not in figures(members[0]):
+            if f"{split}/t2i_r10" not in metrics_of(members[0]):
                 continue
-            gallery = int(figures(members[0]).get(f"{split}/num_images", 1000))
+            gallery = int(metrics_of(members[0]).get(f"{split}/num_images", 1000))
             seeds = ", ".join(run.data.params.get("seed", "?") for run in members)
             cells = [
                 " / ".join(spread(members, f"{split}/{key}", 100) for key in RECALLS[:3]),
@@ -253,7 +253,7 @@ def draw_reliability(calibration: dict[str, Any], path: Path) -> None:
 
 
 def relevance(manifest: dict[str, Any]) -> str:
-    """The section about how reliable the relevance of results is."""
+    """The section about the reliability of the relevance."""
     calibration = manifest["calibration"]
     rows = calibration["reliability"]
     shown = int(sum(count for _, _, count in rows))
@@ -273,13 +273,13 @@ def relevance(manifest: dict[str, Any]) -> str:
 
 def mean(runs: list[Run], key: str) -> str:
     """The mean of a metric over runs; a dash if it was not measured."""
-    values = [float(values[key]) for values in map(figures, runs) if key in values]
+    values = [float(values[key]) for values in map(metrics_of, runs) if key in values]
     return f"{statistics.mean(values):.3f}" if values else "–"
 
 
 def spread(runs: list[Run], key: str, scale: float) -> str:
     """The mean of a metric, and its standard deviation if there is more than one run."""
-    values = [scale * figures(run)[key] for run in runs]
+    values = [scale * metrics_of(run)[key] for run in runs]
     return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
 
 

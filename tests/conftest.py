@@ -1,4 +1,4 @@
-"""What many tests need: tiny data, composed configurations, a database that is ready, a bundle to search with."""
+"""Shared fixtures: tiny data, composed configurations, an MLflow database, a bundle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from imtext.search.bundle import write_bundle
 from imtext.training.build import build_model
 from imtext.training.checkpoints import TrainedModel
 
-# Real photos and ImageNet weights, where there are any: a folder in the layout of jxie/flickr8k, and a state dict.
+# Optional real photos and ImageNet weights: a folder in the layout of jxie/flickr8k, and a state dict.
 FLICKR8K = os.environ.get("IMTEXT_FLICKR8K")
 WEIGHTS = os.environ.get("IMTEXT_WEIGHTS")
 
@@ -45,7 +45,7 @@ Compose = Callable[..., DictConfig]
 
 @pytest.fixture(autouse=True)
 def by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees another's database; MLflow leaves its address in the environment."""
+    """Separate the databases of tests: MLflow keeps the address in the environment."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     torch.set_num_threads(2)  # more threads than cores make small models slower
 
@@ -90,7 +90,7 @@ def folder(pictures: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database; making one takes seconds, copying it does not."""
+    """An empty MLflow database, created once, because creation takes seconds and copying does not."""
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
@@ -108,7 +108,7 @@ def database(migrated_database: Path, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, RetrievalDataModule]:
-    """A tiny model with random weights and its data; 30 pictures of validation."""
+    """A tiny model with random weights and its data, with 30 validation pictures."""
     root = tmp_path_factory.mktemp("untrained")
     paths = [f"paths.root={root}", f"paths.cache_dir={root}/cache", f"paths.output_dir={root}/run"]
     config = compose_config("train", [*TINY_SHAPES, "data.ratios=[0.25,0.75,0]", *paths])
@@ -118,14 +118,14 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, R
     torch.manual_seed(0)
     model = build_model(config.model, instantiate(config.model.image_encoder), data.tokenizer.vocabulary)
     pictures = data.pictures().batch(range(40), [])
-    for _ in range(30):  # batch statistics that fit; with torch's own all pictures look alike
+    for _ in range(30):  # realistic batch statistics; with the initial ones all pictures have the same embedding
         model.encode_image(pictures)
     return TrainedModel(model.eval(), data.tokenizer, data.preprocess, {}), data
 
 
 @pytest.fixture(scope="session")
 def bundle(untrained: tuple[TrainedModel, RetrievalDataModule], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Its bundle; tests that damage it make a copy."""
+    """The bundle of the tiny model; tests that damage it make a copy."""
     trained, data = untrained
     return export(trained, data, tmp_path_factory.mktemp("bundle") / "bundle", {"val/t2i_r@10": 0.5}, {"note": "tiny"})
 
@@ -143,7 +143,7 @@ def encoder(bundle: Bundle) -> Encoder:
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Path:
-    """Twelve different drawings, some in a folder of their own."""
+    """Twelve different drawings, some in a subfolder."""
     folder = tmp_path / "gallery"
     (folder / "more").mkdir(parents=True)
     for number in range(12):

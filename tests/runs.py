@@ -54,7 +54,7 @@ def without_time(metrics: dict[str, float]) -> dict[str, float]:
 
 
 class SigmoidLoss(Loss):
-    """A loss with a parameter of its own, as in SigLIP (Zhai et al., 2023): every pair is a binary decision."""
+    """A loss with its own parameter, as in SigLIP (Zhai et al., 2023): every pair is a binary classification."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The base install, alone in an empty environment: it searches, and names the command for what it does not have."""
+"""The base install in an empty environment: it searches, and names the command that installs missing parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEAVY = ("torch", "lightning", "hydra", "mlflow", "datasets", "sklearn", "scipy"
 
 
 def find_uv() -> str | None:
-    """The uv that `make setup` uses, wherever it is."""
+    """The uv that `make setup` uses."""
     local = ROOT / ".tools" / "bin" / "uv"
     return os.environ.get("UV") or shutil.which("uv") or (str(local) if local.is_file() else None)
 
@@ -38,7 +38,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with the base install and nothing else."""
     assert UV is not None
     folder = tmp_path_factory.mktemp("base") / "venv"
-    uv = [UV, "--quiet", "--project", str(ROOT)]  # the project names the day up to which packages are taken
+    uv = [UV, "--quiet", "--project", str(ROOT)]  # the project sets the latest allowed date of packages
     clean = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     subprocess.run([*uv, "venv", "--no-project", str(folder)], check=True, env=clean)
     started = time.monotonic()
@@ -102,7 +102,7 @@ def test_index_search_rank_info_check(environment: Path, bundle: Bundle, tmp_pat
         (("imtext", "serve"), "serve", 2),
     ],
 )
-def test_what_is_missing_names_its_command(
+def test_a_missing_package_names_its_install_command(
     environment: Path, tmp_path: Path, args: tuple[str, ...], extra: str, code: int
 ) -> None:
     done = run(environment, *args, cwd=tmp_path, code=code)

@@ -1,4 +1,4 @@
-"""The documentation is true: every command in it that can run offline is run, and the site builds strictly.
+"""The documentation works: every command that can run offline is run, and the site builds without warnings.
 
 Blocks of `bash`, `console` and `python` are run in a folder that has what they mention. Settings that make training
 short are appended to commands that train. A block that cannot run is preceded by `<!-- skip: why -->`.
@@ -29,7 +29,7 @@ PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(PROJECT)) 
 BLOCK = re.compile(
     r"(?:<!-- skip: (?P<reason>[^\n]+) -->\n)?```(?P<kind>bash|console|python)\n(?P<body>.*?)```", re.DOTALL
 )
-RUN = "runs/train/2026-11-23_18-21-07-412803"  # what the pages call a run
+RUN = "runs/train/2026-11-23_18-21-07-412803"  # name of a run in the pages
 
 # One step of everything, on what is here: six pictures in the layout of Flickr8K, random weights.
 SHORT_TRAINING = [
@@ -53,7 +53,7 @@ class Command:
 
 
 def read_blocks() -> Iterator[tuple[str, int, re.Match[str]]]:
-    """Every block of code, with its page and line."""
+    """All blocks of code, with page and line."""
     for page in PAGES:
         text = (PROJECT / page).read_text()
         for block in BLOCK.finditer(text):
@@ -61,7 +61,7 @@ def read_blocks() -> Iterator[tuple[str, int, re.Match[str]]]:
 
 
 def commands() -> list[Command]:
-    """What is run, each command once."""
+    """The commands to run, each once."""
     found: dict[tuple[str, str], Command] = {}
     for page, line, block in read_blocks():
         if block["reason"]:
@@ -123,7 +123,7 @@ def _make_captions(folder: Path, photos: Path) -> None:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Of the commands: a home, a cache and an index of their own, and one thread, because models are tiny."""
+    """The environment of the commands: their own home, cache and index, and one thread, because models are tiny."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     own = {
         "HOME": str(root / "home"),
@@ -136,7 +136,7 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def shortened(command: str) -> str:
-    """The same command, for a moment on small data: what is appended wins over what the page says."""
+    """The same command with a short run on small data: appended settings override those of the page."""
     if not re.match(r"python -m imtext\.train\b", command) or "--cfg" in command:
         return command
     added = [setting for setting in SHORT_TRAINING if "ckpt_path" not in command or "=" not in setting]
@@ -183,7 +183,7 @@ def test_python(command: Command, folder: Path) -> None:
 
 
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
-    """Into `site/`, as everybody builds it; `-o setup` leaves the installation as it is."""
+    """Build into `site/`, as users do; `-o setup` leaves the installation unchanged."""
     done = subprocess.run(
         ["make", "-o", "setup", "docs", "RUN="],
         cwd=PROJECT, env=environment(tmp_path), capture_output=True, text=True, check=False,

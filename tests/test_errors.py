@@ -91,6 +91,6 @@ FAMILY = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kin
 
 
 @pytest.mark.parametrize("kind", FAMILY)
-def test_every_error_is_one_of_the_family(kind: type[Exception]) -> None:
+def test_every_error_is_an_imtext_error(kind: type[Exception]) -> None:
     assert issubclass(kind, errors.ImtextError)
     assert kind.__doc__

@@ -1,4 +1,4 @@
-"""Evaluation repeats the figures of training, and measures on other data."""
+"""Evaluation repeats the metrics of training, and measures on other data."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def test_evaluate_agrees_with_training(run: Path, compose: Compose) -> None:
     trained = json.loads((run / "metrics.json").read_text())
     for split in ("val", "test"):
         config = compose(f"ckpt_path={run}", f"split={split}", "trainer=cpu", name="evaluate", output="evaluated")
-        figures, _ = evaluate(config)
+        metrics, _ = evaluate(config)
         for name in ("t2i_r@10", "i2t_mrr", "rsum", "positive_similarity"):
-            assert figures[f"{split}/{name}"] == pytest.approx(trained[f"{split}/{name}"], abs=1e-5)
+            assert metrics[f"{split}/{name}"] == pytest.approx(trained[f"{split}/{name}"], abs=1e-5)
     folder = run.parent / "evaluated"
-    assert json.loads((folder / "metrics.json").read_text()) == pytest.approx(figures)
+    assert json.loads((folder / "metrics.json").read_text()) == pytest.approx(metrics)
     lines = [json.loads(line) for line in (folder / "ranks.jsonl").read_text().splitlines()]
     ranks = [line["rank"] for line in lines if line["direction"] == "t2i"]
-    assert len(ranks) == figures["test/num_captions"]
-    assert len(lines) - len(ranks) == figures["test/num_images"]
-    assert sum(rank <= 1 for rank in ranks) / len(ranks) == pytest.approx(figures["test/t2i_r@1"])
+    assert len(ranks) == metrics["test/num_captions"]
+    assert len(lines) - len(ranks) == metrics["test/num_images"]
+    assert sum(rank <= 1 for rank in ranks) / len(ranks) == pytest.approx(metrics["test/t2i_r@1"])
 
 
 @pytest.mark.slow
@@ -43,10 +43,10 @@ def test_evaluate_on_other_data(run: Path, compose: Compose, pictures: Path) -> 
         f"ckpt_path={run}", "trainer=cpu", "data=table", f"data.path={pictures / 'captions.txt'}",
         f"data.image_root={pictures / 'Images'}", "data.ratios=[0,0,1]", name="evaluate",
     )  # fmt: skip
-    figures, objects = evaluate(config)
+    metrics, objects = evaluate(config)
     assert len(objects["datamodule"].rows["test"]) == 12
     assert objects["datamodule"].preprocess == objects["model"].preprocess  # the model's, not the default of the data
-    assert 0 <= figures["test/rsum"] <= 6
+    assert 0 <= metrics["test/rsum"] <= 6
 
 
 def test_an_unknown_split_is_refused(compose: Compose) -> None:

@@ -22,7 +22,7 @@ def package_files() -> list[Path]:
 
 
 def modules() -> list[Path]:
-    """Modules with code of their own; an `__init__.py` only gathers names."""
+    """Modules with code; an `__init__.py` only collects names."""
     return [path for path in package_files() if path.suffix == ".py" and path.name != "__init__.py"]
 
 
@@ -62,7 +62,7 @@ def test_every_module_has_a_test_of_its_name() -> None:
 
 
 def test_every_test_has_a_module_of_its_name() -> None:
-    """Tests of the project as a whole are listed here; any other file without a module has lost it to a new name."""
+    """Tests of the project as a whole are listed here; any other test file without a module is outdated."""
     whole = {
         "test_base_install.py",
         "test_docs.py",

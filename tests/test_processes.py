@@ -29,7 +29,7 @@ def command(root: Path, overrides: Sequence[str]) -> tuple[list[str], dict[str, 
 
 
 def run(root: Path, *overrides: str) -> str:
-    """Run to the end; returns what was printed."""
+    """Run to the end; returns the output."""
     arguments, environment = command(root, overrides)
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -54,12 +54,12 @@ def stop_in_epoch(root: Path, how: signal.Signals, epoch: int) -> int:
 
 
 def metrics_of(printed: str) -> dict[str, float]:
-    """The figures in the file that the last line names."""
+    """The metrics in the file that the last line names."""
     last = printed.strip().splitlines()[-1]
     assert last.startswith("Metrics: ")
-    figures: dict[str, float] = json.loads(Path(last.removeprefix("Metrics: ")).read_text())
-    figures.pop("seconds")
-    return figures
+    metrics: dict[str, float] = json.loads(Path(last.removeprefix("Metrics: ")).read_text())
+    metrics.pop("seconds")
+    return metrics
 
 
 def runs(root: Path) -> list[Run]:
@@ -69,16 +69,16 @@ def runs(root: Path) -> list[Run]:
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    """The figures of a run without interruption."""
+    """The metrics of an uninterrupted run."""
     return metrics_of(run(tmp_path_factory.mktemp("straight"), *SHORT))
 
 
 def test_killed_and_resumed(tmp_path: Path, straight: dict[str, float]) -> None:
     assert stop_in_epoch(tmp_path, signal.SIGKILL, epoch=2) == -signal.SIGKILL
     (before,) = runs(tmp_path)
-    figures = metrics_of(run(tmp_path, "ckpt_path=last"))  # the settings of the run come back
+    metrics = metrics_of(run(tmp_path, "ckpt_path=last"))  # the settings of the run come back
     (after,) = runs(tmp_path)
-    assert figures == straight
+    assert metrics == straight
     assert after.info.run_id == before.info.run_id
     assert after.info.status == "FINISHED"
     assert len(list((tmp_path / "runs" / "train").iterdir())) == 1  # the same folder
@@ -131,9 +131,9 @@ def test_a_failed_trial_does_not_stop_the_sweep(tmp_path: Path) -> None:
 
 def test_quickstart_learns(tmp_path: Path) -> None:
     """The experiment of the README with half its epochs; its bundle finds the drawings."""
-    figures = metrics_of(run(tmp_path, "experiment=quickstart", "trainer.max_epochs=5"))
-    assert figures["test/t2i_r@10"] > 0.75
-    assert figures["test/i2t_r@10"] > 0.75
+    metrics = metrics_of(run(tmp_path, "experiment=quickstart", "trainer.max_epochs=5"))
+    assert metrics["test/t2i_r@10"] > 0.75
+    assert metrics["test/i2t_r@10"] > 0.75
     environment = {**os.environ, "IMTEXT_ROOT": str(tmp_path)}
     demo = [sys.executable, "-m", "imtext", "demo", str(tmp_path / "demo")]
     printed = subprocess.run(demo, capture_output=True, text=True, env=environment, check=True).stdout

@@ -82,7 +82,7 @@ def test_same_seed_same_bits(compose: Compose, tmp_path: Path) -> None:
     assert same(weights(tmp_path / "runs/first"), weights(tmp_path / "runs/second"))
     zero, _ = train(compose(*config, "seed=0", output="zero"))
     again, _ = train(compose(*config, "seed=0", output="again"))
-    assert without_time(zero) == without_time(again) != without_time(first)  # 0 is a seed like any other
+    assert without_time(zero) == without_time(again) != without_time(first)  # 0 is a valid seed
 
 
 @pytest.mark.slow
@@ -196,7 +196,7 @@ def test_the_average_is_measured_and_saved(compose: Compose, tmp_path: Path) -> 
     content = read_checkpoint(tmp_path / "runs/run/checkpoints/last.ckpt")
     learning, saved = content["current_model_state"], content["state_dict"]
     assert not same(learning, saved)
-    # The figures at the end are those of the best checkpoint, not of the learning weights or the last average.
+    # The final metrics are those of the best checkpoint, not of the trained weights or the last average.
     best = read_checkpoint(tmp_path / "runs/run/checkpoints/best.ckpt")["state_dict"]
     assert same(best, objects["module"].state_dict())
     best_epoch = objects["trainer"].checkpoint_callback.best_model_score

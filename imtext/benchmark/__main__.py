@@ -20,7 +20,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="training steps of each stage, compared with a plain loop")
     train.add_argument("overrides", nargs="*", help="settings as for imtext.train: experiment=… data.path=…")
-    train.add_argument("--steps", type=int, default=20, help="number to measure of each (default: %(default)s)")
+    train.add_argument("--steps", type=int, default=20, help="steps to measure in each stage (default: %(default)s)")
     train.add_argument(
         "--reach",
         type=int,
@@ -41,7 +41,7 @@ def main() -> None:
     for command in (search, index):
         command.add_argument("--bundle", type=Path, help="the model (default: the newest bundle in runs/)")
     for command in (train, search, index):
-        command.add_argument("--json", type=Path, help="write every figure to this file")
+        command.add_argument("--json", type=Path, help="write all results to this file")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -55,12 +55,12 @@ def main() -> None:
 
 
 def _plain(value: object) -> object:
-    """Convert what JSON does not know."""
+    """Convert values that JSON does not support."""
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    """The functions that measure and print what the command names."""
+    """The functions that run the chosen benchmark and print its result."""
     if args.command == "train":
         with needs("train"):
             from imtext.benchmark.training import benchmark_training, print_training

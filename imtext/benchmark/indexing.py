@@ -14,7 +14,7 @@ from imtext.benchmark.speed import peak_memory
 from imtext.search import Bundle, Index
 from imtext.search.index.discovery import find
 
-SIDE = (500, 375)  # pixels, as Flickr's photos
+SIDE = (500, 375)  # pixels, like Flickr's photos
 UNCHANGED = 10_000
 ROUNDS = 3
 
@@ -22,14 +22,14 @@ ROUNDS = 3
 def benchmark_index(bundle: Bundle, pictures: Path | None, count: int, seed: int = 0) -> dict[str, Any]:
     """Index pictures, index them again unchanged, and do the same work in a plain torch loop.
 
-    Index and plain loop take turns, and the medians are kept. The plain loop opens, resizes and embeds one picture
+    Index and plain loop take turns, and the medians are reported. The plain loop opens, resizes and embeds one picture
     after the other with the same network.
 
     Args:
         bundle: the model.
         pictures: folder of photos; None generates some.
-        count: of generated pictures.
-        seed: of generated pictures.
+        count: number of generated pictures.
+        seed: random seed of the generated pictures.
 
     Returns:
         `images_per_second`, `plain_per_second` and their `ratio`; `unchanged_seconds` for that many `unchanged`

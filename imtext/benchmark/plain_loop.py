@@ -1,4 +1,4 @@
-"""The reference for training: what one would write first."""
+"""The reference for training speed: a plain training loop without caches."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ WARM_UP = 3  # steps that are not counted
 
 
 class PlainLoop:
-    """Decodes every picture in every epoch, and puts it through the whole network with one of its captions.
+    """Decodes every picture in every epoch and runs the whole network on it and one of its captions.
 
     Args:
-        config: of the recipe; model and loss are taken from it.
+        config: configuration of the recipe; model and loss are taken from it.
         data: already set up.
     """
 

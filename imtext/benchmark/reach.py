@@ -1,4 +1,4 @@
-"""The time in which a recipe becomes as good as a plain loop."""
+"""The time that a recipe takes to become as good as a plain loop."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 
 
 def time_to_reach(config: DictConfig, data: RetrievalDataModule, epochs: int) -> dict[str, float]:
-    """Train both, and compare the seconds that they need.
+    """Train both, and compare the seconds that they take.
 
     Measuring the recall is not counted. The time of the recipe begins with the raw data.
 
     Args:
-        config: of the recipe.
+        config: configuration of the recipe.
         data: already set up.
-        epochs: of the plain loop; the recipe must reach the best recall among them.
+        epochs: number of epochs of the plain loop; the recipe must reach the best recall of these epochs.
 
     Returns:
-        `plain_r@10` and `plain_seconds`, `recipe_r@10` and `recipe_seconds`; NaN if the recipe does not get there.
+        `plain_r@10` and `plain_seconds`, `recipe_r@10` and `recipe_seconds`; NaN if the recipe does not reach it.
     """
     wanted, plain_seconds = _best_of_plain_loop(config, data, epochs)
     watch = _Watch(wanted)
@@ -55,7 +55,7 @@ def time_to_reach(config: DictConfig, data: RetrievalDataModule, epochs: int) ->
 
 
 def _best_of_plain_loop(config: DictConfig, data: RetrievalDataModule, epochs: int) -> tuple[float, float]:
-    """The best R@10 of the plain loop, and the seconds until it."""
+    """The best R@10 of the plain loop, and the seconds it took to reach it."""
     loop = PlainLoop(config, data)
     spent, best, best_seconds = 0.0, 0.0, 0.0
     for epoch in range(epochs):
@@ -71,7 +71,7 @@ def _best_of_plain_loop(config: DictConfig, data: RetrievalDataModule, epochs: i
 
 
 class _Watch(Callback):
-    """Stops a run at a recall, and keeps the time without validation."""
+    """Stops a run when it reaches a recall, and measures the time without validation."""
 
     def __init__(self, wanted: float) -> None:
         self.wanted = wanted
@@ -84,7 +84,7 @@ class _Watch(Callback):
         self._validation_began = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Look at the recall, and start the clock again."""
+        """Check the recall, and start the clock again."""
         self._validating += time.monotonic() - self._validation_began
         recall = float(trainer.callback_metrics["val/t2i_r@10"])
         seconds = time.monotonic() - self.began - self._validating

@@ -24,7 +24,7 @@ def build_recipe(config: DictConfig) -> tuple[RetrievalDataModule, RetrievalModu
 
 def cache_all_features(config: DictConfig, data: RetrievalDataModule, module: RetrievalModule, plan: Plan,
                        epochs: range) -> None:  # fmt: skip
-    """Compute and cache what the stages of these epochs read from caches."""
+    """Compute and cache the features that the stages of these epochs read."""
     device, model = device_of(config), module.model
     data.features = cache_features(model.image_encoder, plan, data, device, epochs)
     data.text_features = cache_text_features(model.text_encoder, plan, data, device, epochs)

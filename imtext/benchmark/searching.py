@@ -39,21 +39,21 @@ QUERY = "a brown dog runs along the beach with a ball in its mouth"
 def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int = 0) -> dict[str, Any]:
     """Measure exact search over random vectors of the bundle's size, one query at a time.
 
-    All methods answer one query before the next one, so that disturbances of the machine affect them equally.
+    All methods answer one query before the next query, so that other load on the machine affects them equally.
 
     Args:
         bundle: the model.
-        sizes: of the galleries.
-        queries: number for each size; a quarter of it above 100,000 vectors.
-        seed: of the random vectors.
+        sizes: sizes of the galleries.
+        queries: number of queries for each size; a quarter of it above 100,000 vectors.
+        seed: seed of the random vectors.
 
     Returns:
-        `bandwidth` of memory in bytes per second, `encoding` of a text in milliseconds, `sizes` (for each method and
-        size the median and the 99th percentile in milliseconds, and the share of bandwidth) and `cold` (a new
-        process).
+        `bandwidth`: memory bandwidth in bytes per second; `encoding`: time to encode a text in milliseconds; `sizes`:
+        for each method and size the median and the 99th percentile in milliseconds and the share of the bandwidth;
+        `cold`: the time and memory of a new process.
     """
     rng = np.random.default_rng(seed)
-    # First, while this process is small: its memory at the start of a child counts as the child's.
+    # First, while this process is small: a child's peak memory includes this process's memory at the fork.
     cold = _cold_start(bundle, rng)
     encoder = Encoder(bundle)
     found: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What is measured of a piece of work, and how."""
+"""Speed and memory of a piece of work."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Speed:
     """The speed of some training steps, or of computing features.
 
     Attributes:
-        what: the work.
-        images: per second.
-        captions: per second.
-        waiting: share of the time in which the network waited for the next batch.
+        what: name of the work.
+        images: images per second.
+        captions: captions per second.
+        waiting: share of the time that the network waited for the next batch.
         memory: peak resident memory of the process so far, in bytes.
     """
 
@@ -27,6 +27,6 @@ class Speed:
 
 
 def peak_memory(who: int = resource.RUSAGE_SELF) -> int:
-    """Peak resident memory in bytes, of this process or (`RUSAGE_CHILDREN`) of the largest that it has started."""
+    """Peak resident memory in bytes, of this process or (`RUSAGE_CHILDREN`) of its largest child process."""
     peak = resource.getrusage(who).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB

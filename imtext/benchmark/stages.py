@@ -22,7 +22,7 @@ WARM_UP = 3  # steps that are not counted
 
 
 class Stopwatch(Callback):
-    """Adds up the seconds of steps and of waiting for batches, after some steps of warm-up."""
+    """Adds up the seconds spent in steps and waiting for batches, after some warm-up steps."""
 
     def __init__(self) -> None:
         self.waited, self.worked = 0.0, 0.0

@@ -25,18 +25,18 @@ def benchmark_training(overrides: list[str], steps: int, reach: int = 0) -> dict
     """Measure every stage of a recipe, and a plain loop over the same data.
 
     Args:
-        overrides: of the recipe's configuration.
-        steps: to measure in each stage and in the plain loop.
+        overrides: overrides of the recipe's configuration.
+        steps: number of steps to measure in each stage and in the plain loop.
         reach: if above 0, also train the plain loop for this many epochs, and the recipe until it is as good.
 
     Returns:
         `stages` and `plain` (`Speed`), `ratio` (captions per second, slowest stage to plain loop), `device`, and with
-        `reach` the figures of `time_to_reach`.
+        `reach` the results of `time_to_reach`.
     """
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with TemporaryDirectory(prefix="imtext-benchmark-") as folder:
-        # An empty cache, because filling it is part of what is measured.
+        # An empty cache, because the benchmark includes filling it.
         config = compose_config("train", [*overrides, f"paths.output_dir={folder}", f"data.cache_dir={folder}"])
         check_config(config)
         settle_device(config.trainer)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def export(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a run's folder, or last | best of the newest run.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: bundle/ in the run's folder.")] = None,
-    overrides: Annotated[list[str] | None, typer.Argument(help="Where the data is now: data.path=…")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="The new place of the data: data.path=…")] = None,
 ) -> None:
-    """Make a bundle of a trained model, and check that it gives the same results."""
+    """Export a trained model as a bundle, and check that it gives the same results."""
     with needs("train"):
         from imtext.export import export_run
 
@@ -74,12 +74,12 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[WHAT]...",
-            help="Bundles, runs and indexes; or settings, such as optim.lr=1e-3. None: the index as for search, or "
-            "the settings where there is none.",
+            help="Bundles, runs and indexes; or settings, such as optim.lr=1e-3. Default: the index as for search, or "
+            "the default settings if there is no index.",
         ),
     ] = None,
 ) -> None:
-    """Check bundles and indexes (every file, and that they embed), or the settings of a run."""
+    """Check bundles and indexes (all files, and a test embedding), or the settings of a run."""
     from imtext.search import Index, default_index
 
     if not targets:
@@ -93,7 +93,7 @@ def check(
             from imtext.config.compose import check_overrides
 
         check_overrides("train", settings)
-        print(f"ok: settings {' '.join(settings)}" if settings else "ok: settings as they are")
+        print(f"ok: settings {' '.join(settings)}" if settings else "ok: default settings")
 
 
 def _check_folder(path: Path) -> None:

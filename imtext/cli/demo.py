@@ -15,12 +15,12 @@ SEED = 7
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where the pictures and their index go.")] = Path("imtext-demo"),
+    folder: Annotated[Path, typer.Argument(help="Folder for the pictures and their index.")] = Path("imtext-demo"),
     bundle: BundleOption = None,
     pictures: Annotated[int, typer.Option(min=1, max=10_000, help="Number of pictures to draw.")] = 200,
     open_sheet: Annotated[bool, typer.Option("--open", help="Show the results in the browser.")] = False,
 ) -> None:
-    """Draw a small gallery from the embedded data set, index it and search it."""
+    """Draw a small gallery of shapes, index it and search it."""
     import numpy as np
 
     from imtext.data.scenes import describe, draw, random_scene

@@ -26,7 +26,7 @@ def index(
         list[str] | None,
         typer.Argument(
             help="Folders, pictures, patterns in quotes, text files of paths, or - for a list on standard input. "
-            "None: everything that was indexed before."
+            "Default: everything that was indexed before."
         ),
     ] = None,
     index: IndexOption = None,
@@ -39,7 +39,7 @@ def index(
         bool, typer.Option(help="Remove the pictures of a folder that is missing or has become empty.")
     ] = False,
 ) -> None:
-    """Add, update, rename and remove pictures, so that the index follows its folders.
+    """Add, update, rename and remove pictures, so that the index matches its folders.
 
     Only new and changed pictures are embedded. An interrupted run keeps what it has committed; the next run continues.
     """
@@ -56,7 +56,7 @@ def index(
         with _progress() as count:
             report = opened.update(sources or [], count, allow_empty)
     except KeyboardInterrupt:
-        print("Stopped; what was committed is kept.", file=sys.stderr)
+        print("Stopped. Committed pictures are kept.", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     _print_details(report, opened.store.sources())
     print(f"{_summary(report)}. {len(opened):,} pictures in {folder}")
@@ -85,11 +85,11 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _print_details(report: Report, remembered: Sequence[str]) -> None:
-    """Print what was left out or renamed, a limited number of lines, to standard error."""
+    """Print to standard error which files were left out or renamed, in a limited number of lines."""
     for path in report.without_pictures:
         if path not in report.refused:
             print(f"no pictures in {one_line(path)}", file=sys.stderr)
-    # Whole sources come first: they matter more than single files.
+    # Sources come first, because they matter more than single files.
     refused = sorted(report.refused.items(), key=lambda item: (item[0] not in remembered, item))
     lines = [f"{one_line(path)}: {reason}" for path, reason in refused]
     print_first(lines, 10, "left out", " (imtext index --status names all)", sys.stderr)
@@ -115,7 +115,7 @@ def _summary(report: Report) -> str:
 
 
 def _print_status(folder: Path, sources: Sequence[str]) -> None:
-    """Print what indexing would change; without an index, what is found in the sources."""
+    """Print what indexing would change; without an index, print the pictures in the sources."""
     from imtext.search import Index
 
     opened = Index(folder) if Index.exists(folder) or not sources else None

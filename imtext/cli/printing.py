@@ -1,4 +1,4 @@
-"""What several verbs print: file names, results, and the page of results."""
+"""Output that several verbs share: file names, results, and the page of results."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def print_first(lines: Sequence[str], limit: int, label: str, more: str = "", fi
     """Print at most `limit` lines as ``label: line``, and how many there are beyond that.
 
     Args:
-        lines: what to print; each has to be one line already.
+        lines: lines to print, without line breaks.
         limit: maximum number of lines.
-        label: what the lines have in common.
-        more: added to the line that counts the rest, such as where to find it.
+        label: printed before each line.
+        more: added to the line that counts the rest, such as a hint where to find it.
         file: where to print; None: standard output.
     """
     for line in lines[:limit]:
@@ -44,7 +44,7 @@ def exit_on_closed_pipe() -> None:
 
 
 def json_row(kind: str, name: str, score: float, relevance: float | None) -> dict[str, Any]:
-    """One result for `--json`; `kind` is "path" or "text"."""
+    """One result for `--json`; `kind` is the name's key, "path" or "text"."""
     return {kind: name, "score": round(score, 6), "relevance": relevance}
 
 
@@ -92,7 +92,7 @@ def write_page(path: Path | None, results: Sequence[tuple[str, Sequence[SearchRe
     """Write an HTML page with the pictures found.
 
     Args:
-        path: of the page; None: in a new temporary folder.
+        path: path of the page; None: in a new temporary folder.
         results: pairs of a query and its results.
         open_page: show it in the browser.
 

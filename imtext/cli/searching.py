@@ -79,7 +79,7 @@ def search(
 def _read_queries(words: Sequence[str] | None, file: Path | None) -> list[str]:
     """The queries to run: the words of the command line, or the lines of a file."""
     if (words is None) == (file is None):
-        raise SearchError('Say what to look for: imtext search "a dog on the beach", or --queries FILE')
+        raise SearchError('No query given: imtext search "a dog on the beach", or --queries FILE')
     if file is None:
         return [" ".join(words or [])]
     try:
@@ -93,20 +93,20 @@ def _read_queries(words: Sequence[str] | None, file: Path | None) -> list[str]:
 
 
 def _print_notes(notes: Sequence[str]) -> None:
-    """Tell the user, beside the results, what the model does not read of a query."""
+    """Print to standard error which words of a query the model does not read."""
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 
 
 def _print_json(found: Sequence[tuple[str, Sequence[SearchResult]]], batch: bool) -> None:
-    """One list of results; with `batch` one line per query."""
+    """Print one list of results; with `batch` one line per query."""
     for text, results in found:
         rows = [json_row("path", result.path, result.score, result.relevance) for result in results]
         print(json.dumps({"query": text, "results": rows}) if batch else json.dumps(rows, indent=2))
 
 
 def _print_paths(found: Sequence[tuple[str, Sequence[SearchResult]]], end: bytes) -> None:
-    """The paths alone, as the bytes that the file system knows them by."""
+    """Print the paths only, as the file system's bytes."""
     for _, results in found:
         for result in results:
             sys.stdout.buffer.write(os.fsencode(result.path) + end)

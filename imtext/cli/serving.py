@@ -18,18 +18,18 @@ def serve(
     ] = None,
     index: IndexOption = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; any but this machine's own needs a token.")
+        str, typer.Option(help="Address to listen on; other addresses than this machine's own need a token.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0: any free port.")] = 8000,
     token: Annotated[
-        str | None, typer.Option(envvar="IMTEXT_TOKEN", help="A secret that every request has to present.")
+        str | None, typer.Option(envvar="IMTEXT_TOKEN", help="A secret that every request must send.")
     ] = None,
     anyone: Annotated[bool, typer.Option("--anyone", help="Let other machines send requests without a token.")] = False,
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="Another origin whose pages may send requests: https://example.org.")
     ] = None,
     name: Annotated[
-        list[str] | None, typer.Option(help="Another host name to answer to, such as that of a reverse proxy.")
+        list[str] | None, typer.Option(help="Another host name to serve, such as the name of a reverse proxy.")
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
 ) -> None:

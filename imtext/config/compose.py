@@ -1,4 +1,4 @@
-"""From overrides to a composed, checked configuration; Hydra's complaints become messages."""
+"""From overrides to a composed, checked configuration. Hydra's errors become messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imtext.config.schema import can_be_added, check_config
 from imtext.config.suggestions import did_you_mean, flat_keys
 from imtext.errors import ConfigError
 
-VERSION_BASE = "1.3"  # of Hydra's behaviour
+VERSION_BASE = "1.3"  # version of Hydra's behaviour
 
 OmegaConf.register_new_resolver("cwd", os.getcwd, replace=True)
 
@@ -30,7 +30,7 @@ def compose_config(config_name: str, overrides: list[str], config_dir: str | Non
     Args:
         config_name: primary config, `train` or `evaluate`.
         overrides: as on the command line; without swept values.
-        config_dir: a further folder of configurations.
+        config_dir: an additional folder of configurations.
 
     Raises:
         ConfigError: an override names a key or an option that does not exist.
@@ -47,16 +47,16 @@ def compose_config(config_name: str, overrides: list[str], config_dir: str | Non
 
 
 def check_overrides(config_name: str, overrides: list[str], config_dir: str | None = None, deep: bool = True) -> None:
-    """Compose the configuration and check it; of a sweep, every value of every swept setting.
+    """Compose the configuration and check it; in a sweep, check every value of every swept setting.
 
     Args:
         config_name: primary config, `train` or `evaluate`.
         overrides: as on the command line.
-        config_dir: a further folder of configurations.
-        deep: check settings against the schema too, which imports what `_target_`s name.
+        config_dir: an additional folder of configurations.
+        deep: also check settings against the schema, which imports the classes that `_target_`s name.
 
     Raises:
-        ConfigError: names the setting, and the one that was probably meant.
+        ConfigError: a setting is wrong; the message names it, and the setting that was probably meant.
     """
     parsed = parse_overrides(overrides)
     firsts = [_choices(override)[0] for override in parsed]
@@ -98,7 +98,7 @@ def _explain_key(error: Exception, config_name: str, overrides: list[str]) -> st
             return f"{override.input_line}: to leave a whole group out, write ~{key}"
         if f"'{key}'" in str(error) or f"'{key.rsplit('.', 1)[-1]}'" in str(error):
             if override.is_add() and key in flat_keys(raw):
-                return f"{override.input_line}: {key} is a setting already; leave the + away"
+                return f"{override.input_line}: {key} is a setting already; remove the +"
             if can_be_added(raw, key):
                 return f"{override.input_line}: {key} has no value yet; to add it, write +{override.input_line}"
             near = did_you_mean(key, flat_keys(raw) + groups()) or " --cfg job lists all settings."

@@ -11,17 +11,17 @@ from omegaconf import OmegaConf
 
 from imtext.errors import ConfigError, ImtextError
 
-# What `_target_` may name. Configurations travel in checkpoints and bug reports, so they must not be able to call
-# arbitrary code. A package of your own is added with IMTEXT_TRUSTED_MODULES=mypackage,other.
+# Packages that `_target_` may name. Checkpoints and bug reports contain configurations, so these must not be able to
+# call arbitrary code. IMTEXT_TRUSTED_MODULES=mypackage,other adds your own packages.
 TRUSTED = ("imtext.", "lightning.pytorch.", "torch.nn.", "torch.optim.")
 
 
 def instantiate(config: Any, **extra: Any) -> Any:
-    """Build what a configuration describes, after checking every `_target_` in it.
+    """Build the object that a configuration describes, after checking every `_target_` in it.
 
     Args:
-        config: with a `_target_`.
-        extra: further arguments, which may be objects; they replace the configuration's.
+        config: a configuration with a `_target_`.
+        extra: additional arguments, which may be objects; they replace those of the configuration.
 
     Raises:
         ConfigError: a `_target_` outside `TRUSTED`, or a constructor that refuses its values.
@@ -34,7 +34,7 @@ def instantiate(config: Any, **extra: Any) -> Any:
     for path, node in target_nodes(raw):
         locate(str(node["_target_"]), f"{path}._target_".lstrip("."))
     try:
-        # Objects are passed by a call of their own: Hydra would take them for configurations.
+        # Objects are passed in a separate call, because Hydra would treat them as configurations.
         return hydra_instantiate(config, _convert_="all", _partial_=True)(**extra)
     except InstantiationException as error:  # Hydra wraps the error of a nested constructor
         cause = error.__cause__
@@ -46,7 +46,7 @@ def instantiate(config: Any, **extra: Any) -> Any:
 
 
 def locate(target: str, path: str = "_target_") -> Any:
-    """The class or function a `_target_` names.
+    """The class or function that a `_target_` names.
 
     Raises:
         ConfigError: the target is not trusted or does not exist.
@@ -56,7 +56,7 @@ def locate(target: str, path: str = "_target_") -> Any:
     )
     if not target.startswith(TRUSTED + extra):
         raise ConfigError(
-            f"{path}: {target} is outside of {', '.join(name + '*' for name in TRUSTED + extra)}. "
+            f"{path}: {target} is not in {', '.join(name + '*' for name in TRUSTED + extra)}. "
             f"If it is yours, set IMTEXT_TRUSTED_MODULES={target.split('.')[0]}"
         )
     module, _, name = target.rpartition(".")

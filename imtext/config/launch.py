@@ -53,14 +53,14 @@ def check_command_line(config_name: str, argv: list[str], prepare: Prepare | Non
 
     Args:
         config_name: primary config.
-        argv: arguments without the program's name; flags may stand between overrides.
+        argv: arguments without the program's name; flags and overrides may be mixed.
         prepare: may rewrite the overrides before they are checked.
 
     Returns:
         The arguments for Hydra: flags, then overrides.
 
     Raises:
-        ConfigError: names the override and what was probably meant.
+        ConfigError: an override is wrong; the message names it, and the override that was probably meant.
     """
     args, _ = flags_parser().parse_known_intermixed_args(argv)
     flags = [arg for arg in argv if arg not in args.overrides]
@@ -80,7 +80,7 @@ def check_command_line(config_name: str, argv: list[str], prepare: Prepare | Non
 
 
 def flags_parser() -> argparse.ArgumentParser:
-    """Hydra's documented flags, to tell them from overrides; Hydra reads them itself and refuses unknown ones."""
+    """A parser of Hydra's documented flags, to separate them from overrides; Hydra refuses unknown flags itself."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for names in ("--help -h", "--hydra-help", "--version", "--run -r", "--multirun -m", "--resolve"):
         parser.add_argument(*names.split(), action="store_true")
@@ -94,7 +94,7 @@ def flags_parser() -> argparse.ArgumentParser:
 
 
 def _guard(task: Task, failed: list[str]) -> Task:
-    """The task with errors as messages; the failed trials of a multirun are appended to `failed`."""
+    """Wrap the task so that errors become messages; failed trials of a multirun are appended to `failed`."""
 
     def guarded(config: DictConfig) -> float | None:
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -116,7 +116,7 @@ def _guard(task: Task, failed: list[str]) -> Task:
 
 
 def _expand_home(override: str) -> str:
-    """`data.path=~/photos`: shells do not expand this tilde, and Hydra refuses it."""
+    """Expand `~` in `data.path=~/photos`: shells do not expand it, and Hydra refuses it."""
     return re.sub(r"(?<==)~(?=/|$)", lambda _: str(Path.home()), override, count=1)
 
 

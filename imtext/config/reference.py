@@ -1,7 +1,7 @@
 """The configuration reference in Markdown, generated from the schema: ``python -m imtext.config.reference [file]``.
 
-Types, defaults and descriptions come from the models of the programs, from the signatures and docstrings of what each
-`_target_` names, and from the comments in `conf/`.
+Types, defaults and descriptions come from the models of the programs, from the signature and docstring of the class
+that each `_target_` names, and from the comments in `conf/`.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _option(group: str, path: Path) -> Iterator[str]:
 
 
 def _model_of(group: str, keys: list[str]) -> type[Settings]:
-    """The model of settings without a `_target_`: the group's own, or that of an option which builds on them."""
+    """The model of settings without a `_target_`: the group's model, or the model of an option that extends them."""
     field = TrainSettings.model_fields.get(group)
     if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
         return field.annotation
@@ -129,7 +129,7 @@ def _model_of(group: str, keys: list[str]) -> type[Settings]:
 
 
 def _object(node: dict[str, Any], path: str, comments: dict[str, str], parent: dict[str, Any]) -> Iterator[str]:
-    """What is built at a path, and the table of its settings, except those that are as in the parent option."""
+    """The object at a path, and the table of its settings without those that are the same in the parent option."""
     target = str(node["_target_"])
     found = locate(target)
     about = "" if target.startswith(LIBRARIES) else (found.__doc__ or "").strip().split("\n\n")[0]
@@ -147,7 +147,7 @@ def _object(node: dict[str, Any], path: str, comments: dict[str, str], parent: d
 def _rows(
     model: type[Settings], node: dict[str, Any], prefix: str, comments: dict[str, str]
 ) -> list[tuple[str, str, str, str]]:
-    """Name, type, default and description of each setting of a node that is not an object of its own."""
+    """Name, type, default and description of each setting of a node, without nested objects."""
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
     rows = []
     for key in dict.fromkeys([*fields, *node]):
@@ -168,7 +168,7 @@ def _rows(
 
 
 def _changes(path: Path) -> list[tuple[str, str, str]]:
-    """Name, value and comment of what an experiment or another file of the global package sets."""
+    """Name, value and comment of each setting in an experiment or another file of the global package."""
     raw, rows, comments = _load(path), [], comments_of(path)
     for each in raw.pop("defaults", None) or []:
         for group, option in each.items() if isinstance(each, dict) else [("", each)]:

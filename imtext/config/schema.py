@@ -1,4 +1,4 @@
-"""What may be set: one model for each program, and for each `_target_` the model of its constructor."""
+"""The schema of settings: one model for each program, and for each `_target_` the model of its constructor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _refuse(value: Any) -> NoReturn:
     raise PydanticCustomError("no_target", "has no _target_")
 
 
-# Nodes with a `_target_` are checked by themselves, so what is left for these types has none.
+# Nodes with a `_target_` are checked separately, so a value of this type has no `_target_`.
 Node = Annotated[Any, AfterValidator(_refuse)]
 Nodes = dict[str, Node | None] | None
 Name = str | int | float | None  # an unquoted 2024 is a number in YAML
@@ -28,7 +28,7 @@ class PathSettings(Settings):
     """Folders."""
 
     root: str
-    """Folder below which runs are kept; absolute, so that every run finds the same MLflow database."""
+    """Folder that contains `runs/`; absolute, so that every run finds the same MLflow database."""
     runs_dir: str
     """Folder of all runs and of the MLflow database."""
     cache_dir: str
@@ -53,7 +53,7 @@ class TrainSettings(Settings):
     paths: PathSettings
     """Folders."""
     stages: Nodes = None
-    """What is frozen and cached, and when."""
+    """Stages: which blocks are frozen and cached in which epochs."""
     callbacks: Nodes = None
     """Checkpoints, early stopping, progress, example pictures."""
     logger: Nodes = None
@@ -84,7 +84,7 @@ class EvaluateSettings(Settings):
     split: Literal["train", "val", "test"] = "test"
     """Split to measure."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
-    """Referred to by data settings; an evaluation itself has no random part."""
+    """Seed for data settings that refer to it; the evaluation itself is not random."""
     data: dict[str, Any] | None = None
     """Changes to the data settings of the run, or another data set."""
     trainer: Node | None = None
@@ -97,14 +97,14 @@ PROGRAMS: dict[str, type[Settings]] = {"train": TrainSettings, "evaluate": Evalu
 
 
 def check_config(config: DictConfig, program: str = "train") -> None:
-    """Refuse unknown settings and values of another type, without building anything.
+    """Refuse unknown settings and values of the wrong type, without building anything.
 
     Args:
         config: composed, not yet resolved; interpolations are not checked.
-        program: which one reads it, a key of `PROGRAMS`.
+        program: the program that reads it, a key of `PROGRAMS`.
 
     Raises:
-        ConfigError: names the setting, and the one that was probably meant.
+        ConfigError: a setting is wrong; the message names it, and the setting that was probably meant.
     """
     raw: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
     for key, value in raw.items():
@@ -119,7 +119,7 @@ def check_config(config: DictConfig, program: str = "train") -> None:
 
 
 def can_be_added(raw: dict[Any, Any], key: str) -> bool:
-    """Whether `+key=…` would work: its parent is empty, or takes an argument of that name."""
+    """Whether `+key=…` would work: its parent is empty or takes an argument of that name."""
     *parents, last = key.split(".")
     node = value_at(raw, parents)
     if not isinstance(node, dict) or not parents:

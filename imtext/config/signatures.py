@@ -1,4 +1,4 @@
-"""Pydantic models derived from constructors: what a `_target_` takes, without a schema written by hand."""
+"""Pydantic models derived from constructors: the settings of each `_target_`, without a hand-written schema."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic.errors import PydanticUserError
 
-# Annotations of libraries are not written for configurations: of their parameters only the names are checked.
+# The annotations of libraries are not written for configurations, so only their parameter names are checked.
 LIBRARIES = ("lightning.", "torch.")
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}  # Hydra's own keys of a node
 
 
 class Settings(BaseModel):
-    """Settings of a program, or of one object; unknown names and values of another type are refused."""
+    """Settings of a program or of one object. Unknown names and values of the wrong type are refused."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -33,7 +33,7 @@ class Settings(BaseModel):
 
 
 class OpenSettings(Settings):
-    """Settings of an object that takes further ones, whatever their names."""
+    """Settings of an object that also accepts settings of any other name."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -61,7 +61,7 @@ def settings_of(found: Callable[..., Any]) -> type[Settings]:
     without a default are supplied by the program; they are listed in `supplied`.
 
     Args:
-        found: what a `_target_` names.
+        found: the class or function that a `_target_` names.
 
     Returns:
         A model whose fields have the parameters' names as aliases.
@@ -85,12 +85,12 @@ def settings_of(found: Callable[..., Any]) -> type[Settings]:
 
 
 def names_of(model: type[Settings]) -> list[str]:
-    """The settings of a model by the names they have in configurations."""
+    """The names of a model's settings in configurations."""
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def parameters_of(found: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
-    """The parameters of a class or function by name, and whether these are all.
+    """The parameters of a class or function by name, and whether it accepts no others.
 
     The parameters of a subclass that takes `**kwargs` include those of its parents.
     """
@@ -118,7 +118,7 @@ def parameters_of(found: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
 
 
 def describe_args(docstring: str) -> dict[str, str]:
-    """Descriptions by parameter from the Args section of a Google-style docstring, each on one line."""
+    """The description of each parameter in the Args section of a Google-style docstring, on one line."""
     found: dict[str, str] = {}
     names: list[str] = []
     inside = False
@@ -134,7 +134,7 @@ def describe_args(docstring: str) -> dict[str, str]:
 
 
 def _checkable(hint: Any) -> Any:
-    """The annotation, or Any where pydantic has no way to check it."""
+    """The annotation, or Any if pydantic cannot check it."""
     try:
         TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError:

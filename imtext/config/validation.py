@@ -1,4 +1,4 @@
-"""Apply a model to a node of a configuration, with messages that name the setting, the problem and the fix."""
+"""Check a node of a configuration against a model. Messages name the setting, the problem and the fix."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ WORDS = {
 
 
 def problems(model: type[Settings], node: dict[str, Any], prefix: str, raw: dict[str, Any]) -> Iterator[str]:
-    """What a model does not accept in a node, as messages.
+    """Messages for everything in a node that a model does not accept.
 
-    Interpolations are not checked, nor are nodes inside this one that have a `_target_` of their own.
+    Interpolations and nested nodes with a `_target_` are not checked.
 
     Args:
-        model: of the node.
+        model: the model of the node's settings.
         node: unresolved, in plain values.
         prefix: path of the node; empty for the top level.
-        raw: the whole configuration; suggestions come from it.
+        raw: the whole configuration; suggestions are chosen from it.
     """
     for key in sorted(model.supplied & node.keys()):
         yield f"{prefix}.{key} follows from the data; it is not a setting"
@@ -60,22 +60,22 @@ def value_at(node: Any, path: Iterable[str]) -> Any:
 
 
 def _errors(model: type[Settings], node: dict[str, Any]) -> Iterator[tuple[list[str], list[ErrorDetails]]]:
-    """Errors by the path of the setting; several for one path where no member of a union fits."""
+    """Errors by the path of the setting; a path has several if no member of a union fits."""
     settings = {key: value for key, value in node.items() if key not in SPECIAL | model.supplied}
     try:
-        # JSON has the types of YAML: a list may become a tuple, but `no` never becomes a bool.
+        # Validated as JSON, which has the types of YAML: a list may become a tuple, but `no` never becomes a bool.
         model.model_validate_json(json.dumps(_checkable(settings), default=str))
     except ValidationError as error:
         found: dict[tuple[str, ...], list[ErrorDetails]] = {}
-        for each in error.errors():
-            path = _path_in(node, each)
-            if each["type"] != "missing" or (value_at(node, path) is None and "_args_" not in node):
-                found.setdefault(path, []).append(each)
+        for detail in error.errors():
+            path = _path_in(node, detail)
+            if detail["type"] != "missing" or (value_at(node, path) is None and "_args_" not in node):
+                found.setdefault(path, []).append(detail)
         yield from ((list(path), errors) for path, errors in found.items())
 
 
 def _checkable(node: dict[str, Any]) -> dict[str, Any]:
-    """Without interpolations, without `???`, and without nodes that have a `_target_`."""
+    """The node without interpolations, `???` and nested nodes that have a `_target_`."""
     found: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, dict):
@@ -87,7 +87,7 @@ def _checkable(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _path_in(node: Any, error: ErrorDetails) -> tuple[str, ...]:
-    """The path of the setting an error is about, without the member of a union or the place in a list."""
+    """The path of the setting that an error refers to, without union members and list positions."""
     path: list[str] = []
     for part in error["loc"]:
         if not isinstance(node, dict) or (part not in node and error["type"] != "missing"):

@@ -1,4 +1,4 @@
-"""From captions and pictures to batches. Each data set is a `LightningDataModule`: `Flickr8k`, `Table`, `Shapes`.
+"""Data sets: captions and pictures as batches. Each is a `LightningDataModule`: `Flickr8k`, `Table`, `Shapes`.
 
 The names below are imported on first use, so that `imtext.data.scenes` can be imported without torch.
 """

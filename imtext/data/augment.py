@@ -16,9 +16,9 @@ class Augment:
     """Random crop, horizontal flip and colour changes.
 
     Args:
-        crop_scale: a random part of the picture with this share of its area (low, high) is scaled up to
-            the size of the whole; (1, 1) keeps the picture.
-        flip: mirror every second picture, at random. Switch it off when captions say left and right.
+        crop_scale: share of the area (low, high) of a random crop, which is scaled up to the size of the picture;
+            (1, 1) keeps the picture.
+        flip: mirror half of the pictures, at random. Switch it off if captions say left and right.
         color: strength of random brightness, contrast and saturation changes, 0 … 1.
     """
 
@@ -30,7 +30,7 @@ class Augment:
         self._transforms: dict[tuple[int, int], v2.Compose | None] = {}  # by height and width
 
     def __repr__(self) -> str:
-        """All settings. Part of the key of cached features."""
+        """All settings; part of the key of cached features."""
         return f"Augment(crop_scale={self.crop_scale}, flip={self.flip}, color={self.color})"
 
     def __call__(self, image: Tensor, rng: np.random.Generator) -> Tensor:

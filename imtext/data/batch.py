@@ -1,4 +1,4 @@
-"""The batch, as every part of training and evaluation sees it."""
+"""The batch that training and evaluation use."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ class Batch(TypedDict):
     """B distinct images and N ≥ B captions of them; one forward pass of an image serves all its captions."""
 
     image: Tensor  # [B, 3, H, W] float32, normalised; or features of the image tower's first blocks
-    first_block: int  # block of the image tower that comes next: 0 for pictures
+    first_block: int  # the next block of the image tower: 0 for pictures
     input_ids: Tensor  # [N, L] int64
     attention_mask: Tensor  # [N, L] bool
-    text_features: NotRequired[Tensor]  # [N, num_features] float32, of a frozen text tower; tokens need not be encoded
+    text_features: NotRequired[Tensor]  # [N, num_features] float32, cached features of a frozen text tower
     image_id: Tensor  # [B] int64
     caption_image_id: Tensor  # [N] int64, the image of each caption
 
 
 class BatchKey(NamedTuple):
-    """Names a batch. With the seed it fixes every random choice in the batch, whichever worker builds it."""
+    """Names a batch. Key and seed fix every random choice in the batch, whichever worker builds it."""
 
     epoch: int
     positions: tuple[int, ...]  # in the split

@@ -1,4 +1,4 @@
-"""What every source delivers: images with their captions."""
+"""Images with their captions, as every data source returns them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CaptionedImages:
     """N images with one or more captions each.
 
     Attributes:
-        source: where they come from, for messages.
+        source: name of the source, for messages.
         captions: the captions (1 … n) of each image.
         names: a readable name of each image (a path, or `train/17`).
         load_image: row number → RGB picture; raises ValueError if it cannot be read.
@@ -43,7 +43,7 @@ class CaptionedImages:
         """Refuse an empty source and empty captions.
 
         Raises:
-            DataError: names the first images without captions.
+            DataError: the source is empty, or captions are empty; the message names the first images without captions.
         """
         if len(self) == 0:
             raise DataError(f"{self.source} holds no images. Check data.path, or try data=shapes.")

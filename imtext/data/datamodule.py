@@ -1,4 +1,4 @@
-"""What all data sets share: reading, splitting, the tokenizer, and data loaders."""
+"""The base of all data sets: reading, splitting, the tokenizer, and data loaders."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class RetrievalDataModule(LightningDataModule, ABC):
 
     Args:
         batch_size: images per training batch; each comes with its captions.
-        captions_per_image: maximum number of captions of an image in a training batch, drawn anew every epoch;
+        captions_per_image: maximum number of captions of an image in a training batch, drawn again every epoch;
             null takes all. Evaluation always takes all.
         shuffle: draw a new order of the training images every epoch.
         split: ``ratios`` splits at random by image, ``official`` uses the source's own split.
         ratios: shares of train, val and test.
         split_seed: fixes the random split, independently of the run's seed.
-        image_size, image_mean, image_std, interpolation: see `Preprocess`; null takes what the image tower wants.
+        image_size, image_mean, image_std, interpolation: see `Preprocess`; null takes the image tower's value.
         resize: see `Preprocess`.
         augment: random changes to training pictures; null for none.
         tokenizer: path of a `tokenizer.json`; null learns a vocabulary from the training captions.
@@ -53,7 +53,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
             and up to 4 with an accelerator.
         skip_broken: leave out unreadable pictures and empty captions instead of stopping.
         cache_dir: folder of decoded pictures.
-        seed: of the run; fixes order, choice of captions and augmentation.
+        seed: seed of the run; fixes order, choice of captions and augmentation.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         self.cache_dir = Path(cache_dir).expanduser()
         self._tokenizer: Tokenizer | None = None
         self._ready, self._first_epoch = False, 0
-        # Sources of training images and of text features by their first epoch; None stands for pictures and for tokens.
+        # Sources of training images and of text features by their first epoch; None means pictures or tokens.
         self.features: Mapping[int, ImageSource | None] = {}
         self.text_features: Mapping[int, TextSource | None] = {}
 
@@ -112,12 +112,12 @@ class RetrievalDataModule(LightningDataModule, ABC):
         """Read captions and find the pictures."""
 
     def use_model(self, preprocess: Preprocess, tokenizer: Tokenizer | None = None) -> None:
-        """Prepare pictures and captions as a model wants them. To be called before `setup`.
+        """Prepare pictures and captions for a model. Call it before `setup`.
 
         Args:
-            preprocess: without `tokenizer`, what the image tower of a new model wants; data settings that are not null
-                override it. With `tokenizer`, that of a trained model, which is used unchanged.
-            tokenizer: of a trained model; takes the place of `data.tokenizer` and of a learnt vocabulary.
+            preprocess: without `tokenizer`, the input that the image tower of a new model expects; data settings that
+                are not null override it. With `tokenizer`, the preprocessing of a trained model, used unchanged.
+            tokenizer: tokenizer of a trained model; replaces `data.tokenizer` and a learnt vocabulary.
         """
         if self._ready:
             raise RuntimeError("use_model() must be called before setup()")
@@ -128,7 +128,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         """Read, decode and split the data and choose the tokenizer. Calling it again has no effect.
 
         Raises:
-            DataError: something is missing or broken; names it and the fix.
+            DataError: something is missing or broken; the message names it and the fix.
         """
         if self._ready:
             return
@@ -169,7 +169,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         return Image.fromarray(self.pixels[image_id])
 
     def require(self, *splits: Split) -> None:
-        """Refuse to go on without images in these splits.
+        """Check that these splits have images.
 
         Raises:
             DataError: a split has fewer than two images.

@@ -1,4 +1,4 @@
-"""One split as a data set of whole batches: distinct images, each with several of its captions."""
+"""One split as a data set of batches: distinct images, each with several of its captions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Source = TypeVar("Source")
 
 
 class ImageSource(Protocol):
-    """Where a batch gets its images from: pictures, or features of a frozen image tower."""
+    """The source of a batch's images: pictures, or features of a frozen image tower."""
 
     first_block: int
 
@@ -33,7 +33,7 @@ class TextSource(Protocol):
 
 
 class RetrievalDataset(Dataset[Batch]):
-    """One split. Indexed by `BatchKey`, it returns whole batches.
+    """One split. An item is a whole batch, indexed by its `BatchKey`.
 
     Args:
         images: pairs (first epoch, source of pictures or features), in ascending order, the first from epoch 0.
@@ -41,9 +41,8 @@ class RetrievalDataset(Dataset[Batch]):
         rows: the rows of this split; they are the `image_id` of its images.
         tokenizer: turns captions into token ids.
         text_features: pairs (first epoch, source of text features) in ascending order; None for no features.
-        captions_per_image: at most this many captions of an image in a batch, drawn anew each epoch;
-            None takes all.
-        seed: of the run.
+        captions_per_image: maximum number of captions of an image in a batch, drawn again each epoch; None takes all.
+        seed: seed of the run.
     """
 
     def __init__(

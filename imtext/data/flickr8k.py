@@ -37,7 +37,7 @@ class Flickr8k(RetrievalDataModule):
         self.path, self.hub_name = path, hub_name
 
     def load_source(self) -> CaptionedImages:
-        """Read captions and find the pictures."""
+        """Read the captions and find the pictures."""
         size = self.preprocess.image_size
         if self.path is None:
             return from_datasets(load_hub(self.hub_name), "image", None, f"hub:{self.hub_name}", size)

@@ -1,4 +1,4 @@
-"""The cache of decoded pictures: training decodes each JPEG once, not once per epoch."""
+"""The cache of decoded pictures. Training decodes each JPEG once, not once per epoch."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class CachedImages(CachedRows):
 
 
 def cached_images(data: CaptionedImages, preprocess: Preprocess, folder: Path) -> CachedImages:
-    """Open the cache of these pictures; decode them first if there is none yet.
+    """Open the cache of these pictures. Decode them first if there is no cache.
 
     The file name holds a fingerprint of the source and of the resizing, so a changed source gets a new file.
 
     Raises:
-        DataError: too little disk space, or a folder that cannot be written.
+        DataError: there is too little disk space, or the folder cannot be written.
     """
     key = fingerprint([data.fingerprint, str(preprocess.image_size), preprocess.resize, preprocess.interpolation])
     path = folder / f"images-{key}.npy"

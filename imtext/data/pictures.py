@@ -14,7 +14,7 @@ from imtext.preprocess import Preprocess
 
 
 class Pictures:
-    """Source of pictures for batches, see `imtext.data.dataset.ImageSource`.
+    """Source of pictures for batches; see `imtext.data.dataset.ImageSource`.
 
     Args:
         pixels: all pictures of the source.

@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 class CachedRows:
     """An array on disk, read one row at a time.
 
-    Rows are read, not memory-mapped: a map would load far more of the file around each row, all of which counts as this
-    process's memory. Rows that were read before come from the system's file cache, just as fast.
+    Rows are read, not memory-mapped. A memory map would load much more of the file around each row, and all of it would
+    count as memory of this process. Repeated reads come from the system's file cache, which is just as fast.
 
     Args:
-        path: of an array ``[N, …]``.
+        path: path of an array ``[N, …]``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,13 +81,13 @@ def write_rows(path: Path, shape: Sequence[int], dtype: npt.DTypeLike, blocks: I
     file that looks like an array.
 
     Args:
-        path: of the array.
-        shape: of the whole array.
-        dtype: of its elements.
-        blocks: ``[n, …]``, together all rows.
+        path: path of the array.
+        shape: shape of the whole array.
+        dtype: type of its elements.
+        blocks: blocks ``[n, …]`` that together hold all rows.
 
     Raises:
-        DataError: too little disk space.
+        DataError: there is too little disk space.
     """
     needed, free = math.prod(shape) * np.dtype(dtype).itemsize, shutil.disk_usage(path.parent).free
     if needed > free * 0.95:

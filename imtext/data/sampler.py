@@ -1,4 +1,4 @@
-"""Which images make up which batch."""
+"""The sampler that divides images into batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imtext.data.batch import BatchKey
 
 
 class BatchSampler(Sampler[BatchKey]):
-    """Divides the images of a split into batches, anew each epoch when shuffling.
+    """Divides the images of a split into batches; when shuffling, in a new order each epoch.
 
     The order depends on the seed and the epoch alone, so a resumed run sees the batches that the interrupted run would
     have seen. When shuffling, the last, smaller batch is dropped (few negatives make its loss misleading), unless it is
@@ -26,7 +26,7 @@ class BatchSampler(Sampler[BatchKey]):
         size: number of images in the split.
         batch_size: images per batch and process.
         shuffle: draw a new order each epoch.
-        seed: of the run.
+        seed: seed of the run.
         epoch: the first epoch; Lightning announces later epochs through `set_epoch`.
         rank: number of this process.
         world_size: number of processes.

@@ -1,8 +1,8 @@
 """Drawn scenes of coloured shapes with varied captions. Needs only NumPy and Pillow.
 
 A scene is either two things in a relation ("a small red circle inside a big blue star") or several of a kind
-("three yellow crosses"), on one of four backgrounds. Captions vary in words, order and in what they leave out, so
-finding the right picture takes shape, colour, size, count and relation together.
+("three yellow crosses"), on one of four backgrounds. Captions vary in words and order, and leave out different details.
+Finding the right picture takes shape, colour, size, count and relation together.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-VERSION = "1"  # raise it when pictures or captions change; caches depend on it
+VERSION = "1"  # increase it when pictures or captions change; caches depend on it
 CANVAS = 160  # side of a drawing in pixels, before it is resized for the model
 CAPTIONS = 5
 

@@ -1,4 +1,4 @@
-"""How images are divided into training, validation and test."""
+"""Split images into training, validation and test."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def usable_rows(
 
     Args:
         source: the images, for messages.
-        captions: captions of each row that are not empty.
+        captions: non-empty captions of each row.
         broken: row number → why the picture cannot be read.
         skip_broken: leave out broken pictures instead of refusing them.
 
     Raises:
-        DataError: names the first broken pictures.
+        DataError: pictures are broken; the message names the first ones.
     """
     if broken and not skip_broken:
         shown = "; ".join(f"{source.names[row]} ({reason})" for row, reason in list(broken.items())[:3])
@@ -51,7 +51,7 @@ def split_rows(
         usable: row numbers in ascending order; other rows are left out.
         rule: ``ratios`` splits at random, ``official`` follows the source.
         ratios: shares of train, val and test.
-        seed: of the random split.
+        seed: seed of the random split.
 
     Raises:
         DataError: a split would be empty, or the source has no split of its own.

@@ -1,4 +1,4 @@
-"""Learning a vocabulary of words from training captions."""
+"""Learn a vocabulary of words from training captions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[BOS]", "[EOS]")
 def learn_vocabulary(
     captions: Iterable[str], vocab_size: int = 10_000, max_text_length: int = 64, min_word_count: int = 1
 ) -> JsonTokenizer:
-    """Make a tokenizer of lower-case words: the most frequent ones, ties in alphabetical order.
+    """Build a tokenizer of the most frequent lower-case words; ties are in alphabetical order.
 
     A caption becomes ``[BOS] words… [EOS]``, so that even an empty caption has tokens. Punctuation marks are words.
 
@@ -53,14 +53,14 @@ def learn_vocabulary(
 
 
 def read_tokenizer(path: str | Path, max_text_length: int) -> JsonTokenizer:
-    """Read a `tokenizer.json` that takes the place of a learnt vocabulary.
+    """Read a `tokenizer.json` that replaces a learnt vocabulary.
 
     Args:
-        path: of the file.
+        path: path of the file.
         max_text_length: maximum number of tokens of a caption; ignored if the file sets a lower one.
 
     Raises:
-        ConfigError: the file does not exist or is not a tokenizer that can be used.
+        ConfigError: the file does not exist or is not a usable tokenizer.
     """
     if max_text_length < 3:
         raise ConfigError(f"data.max_text_length must be at least 3, not {max_text_length}")

@@ -24,16 +24,16 @@ def latent_semantics(documents: Iterable[Iterable[int]], vocab_size: int, dim: i
         ``[vocab_size, dim]`` float32 with a standard deviation of 1. Words that occur in no image or in every image get
         zeros, and so do the last dimensions if there are fewer words or images than `dim`.
     """
-    # Imported here because it takes a second, which runs with random word vectors do not need.
+    # Imported here because the import takes a second, and runs with random word vectors do not need it.
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.utils.extmath import randomized_svd
 
     counts = CountVectorizer(analyzer=list, vocabulary=range(vocab_size)).transform(documents)
-    images = counts.getnnz(axis=0)  # [vocab_size], number of images that have a word
+    images = counts.getnnz(axis=0)  # [vocab_size], number of images whose captions have a word
     rarity = np.where(images > 0, np.log(counts.shape[0] / np.maximum(images, 1)), 0)
     rank = min(dim, *counts.shape)
-    # TfidfTransformer adds 1 to both factors, so common words would keep a weight; TruncatedSVD chooses other signs
-    # and another number of iterations. Neither gives the same vectors.
+    # TfidfTransformer adds 1 to both factors, so common words would keep a weight. TruncatedSVD chooses other signs and
+    # another number of iterations. Neither would give the same vectors.
     _, strengths, directions = randomized_svd(counts.log1p().multiply(rarity).tocsr(), rank, random_state=0)
     vectors = np.zeros((vocab_size, dim), dtype=np.float32)
     vectors[:, :rank] = directions.T * np.sqrt(strengths)

@@ -1,1 +1,1 @@
-"""How good a model is: metrics, tables, panels and curves."""
+"""Evaluation of models: metrics, tables, panels and curves."""

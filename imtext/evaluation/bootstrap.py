@@ -18,7 +18,7 @@ def bootstrap_intervals(
     draws. The gallery itself is not resampled.
 
     Args:
-        ranks: of `retrieval_ranks`.
+        ranks: result of `retrieval_ranks`.
         image_id: ``[I]``, all different.
         caption_image_id: ``[T]``.
         samples: number of draws. The random seed is fixed, so the same ranks give the same intervals.

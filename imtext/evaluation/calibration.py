@@ -1,4 +1,4 @@
-"""Fitting the relevance that search shows (`imtext.search.calibration`) on validation pairs.
+"""Fit the calibration of relevance (`imtext.search.calibration`) on validation pairs.
 
 A logistic regression (Platt, "Probabilistic outputs for support vector machines", 1999) learns from what users would
 see: the ten best results in galleries of 100 pictures. Half of the galleries do not contain the picture that the text
@@ -26,7 +26,7 @@ def fit_calibration(scores: Floats, answers: npt.NDArray[np.integer[Any]], seed:
     Args:
         scores: ``[N, B]``, similarity of N texts and B pictures of the validation set.
         answers: ``[N]``, the column of the picture that each text was written for.
-        seed: of the galleries.
+        seed: seed of the galleries.
 
     Raises:
         ValueError: there are fewer than 20 pictures.
@@ -96,7 +96,7 @@ def _search_galleries(
 
 
 def _measure(predicted: Floats, observed: npt.NDArray[np.bool_]) -> tuple[float, list[list[float]]]:
-    """Expected calibration error, and (mean predicted, observed share, count) of each level that occurs."""
+    """Expected calibration error, and (mean predicted, observed share, count) of each level that is not empty."""
     level = np.minimum((predicted * LEVELS).astype(int), LEVELS - 1)
     reliability = [
         [float(predicted[level == number].mean()), float(observed[level == number].mean()), float(count)]
@@ -107,9 +107,9 @@ def _measure(predicted: Floats, observed: npt.NDArray[np.bool_]) -> tuple[float,
 
 
 def _fit_logistic(features: Floats, labels: npt.NDArray[np.bool_], steps: int = 50) -> Floats:
-    """Logistic regression by Newton's method; a little ridge keeps the weights finite on separable data."""
+    """Logistic regression by Newton's method; a small ridge penalty keeps the weights finite on separable data."""
     inputs = np.column_stack([features, np.ones(len(features))])
-    # Platt's targets: as if one more of each kind had been seen.
+    # Platt's targets: as if there were one more sample of each class.
     positives = labels.sum()
     targets = np.where(labels, (positives + 1) / (positives + 2), 1 / (len(labels) - positives + 2))
     weights, ridge = np.zeros(inputs.shape[1]), 1e-3

@@ -14,7 +14,7 @@ def draw_curves(curves: Mapping[str, Mapping[str, Points]], path: Path) -> None:
 
     Args:
         curves: title of each chart → name of each line → points (epoch, value).
-        path: of the picture, such as `curves.png`.
+        path: path of the picture, such as `curves.png`.
     """
     from matplotlib.figure import Figure
 

@@ -25,9 +25,9 @@ def embed_split(model: DualEncoder, batches: Iterable[Batch], device: torch.devi
 
     Args:
         model: in evaluation mode; is moved to `device`.
-        batches: of the split, with all captions of each image.
-        device: to compute on.
-        title: of the progress bar.
+        batches: batches of the split, with all captions of each image.
+        device: device to compute on.
+        title: title of the progress bar.
 
     Returns:
         Metrics that hold the embeddings, ready to be computed.
@@ -45,7 +45,7 @@ def embed_split(model: DualEncoder, batches: Iterable[Batch], device: torch.devi
 
 @torch.inference_mode()
 def embed_pixels(image_graph: torch.nn.Module, pixels: Sequence[Pixels]) -> Embeddings:
-    """Pictures ``[S, S, 3]`` uint8 → ``[B, embed_dim]``, by the module that an image graph is traced from."""
+    """B pictures ``[S, S, 3]`` uint8 → ``[B, embed_dim]``, with the module that an image graph is traced from."""
     starts = range(0, len(pixels), BATCH)
     parts = [image_graph(torch.from_numpy(np.stack(pixels[at : at + BATCH]))) for at in starts]
     return np.asarray(torch.cat(parts).numpy())

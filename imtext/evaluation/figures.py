@@ -1,4 +1,4 @@
-"""The figures of a retrieval evaluation: their names, and how each follows from ranks or embeddings."""
+"""The metrics of a retrieval evaluation: their names, and how each is computed from ranks or embeddings."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def recall_at(ranks: Tensor, k: int) -> float:
     return (ranks <= k).float().mean().item()
 
 
-# Of the ranks of one direction.
+# Metrics of one direction, computed from its ranks.
 RANK_FIGURES: dict[str, Callable[[Tensor], float]] = {
     **{f"r@{k}": partial(recall_at, k=k) for k in RECALL_AT},
     "mrr": lambda ranks: (1 / ranks).mean().item(),
     "median_rank": lambda ranks: ranks.float().median().item(),
     "mean_rank": lambda ranks: ranks.float().mean().item(),
 }
-# Of both directions, and of the embeddings.
+# Metrics of both directions together and of the embeddings.
 COMMON_FIGURES = (
     "rsum",
     "positive_similarity",
@@ -39,31 +39,31 @@ COMMON_FIGURES = (
 
 
 def figure_names() -> list[str]:
-    """The names of all figures that `retrieval_figures` returns, in its order."""
+    """The names of all metrics that `retrieval_figures` returns, in the same order."""
     return [*(f"{direction}_{name}" for direction in DIRECTIONS for name in RANK_FIGURES), *COMMON_FIGURES]
 
 
 def retrieval_figures(
     ranks: dict[str, Tensor], images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor
 ) -> dict[str, float]:
-    """All figures by name; recalls and MRR are fractions.
+    """All metrics by name; recalls and MRR are fractions.
 
     Args:
-        ranks: of `retrieval_ranks`.
+        ranks: result of `retrieval_ranks`.
         images: ``[I, D]`` of unit length, in ascending order of their ids.
         texts: ``[T, D]`` of unit length.
         image_id: ``[I]``, ascending.
         caption_image_id: ``[T]``, each also in `image_id`.
     """
-    figures = {
-        f"{direction}_{name}": figure(ranks[direction])
+    metrics = {
+        f"{direction}_{name}": metric(ranks[direction])
         for direction in DIRECTIONS
-        for name, figure in RANK_FIGURES.items()
+        for name, metric in RANK_FIGURES.items()
     }
-    figures["rsum"] = sum(figures[f"{direction}_r@{k}"] for direction in DIRECTIONS for k in RECALL_AT)
-    figures |= similarity_figures(images, texts, image_id, caption_image_id)
-    figures |= {"num_images": float(len(images)), "num_captions": float(len(texts))}
-    return {name: figures[name] for name in figure_names()}
+    metrics["rsum"] = sum(metrics[f"{direction}_r@{k}"] for direction in DIRECTIONS for k in RECALL_AT)
+    metrics |= similarity_figures(images, texts, image_id, caption_image_id)
+    metrics |= {"num_images": float(len(images)), "num_captions": float(len(texts))}
+    return {name: metrics[name] for name in figure_names()}
 
 
 def similarity_figures(images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor) -> dict[str, float]:

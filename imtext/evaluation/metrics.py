@@ -22,9 +22,9 @@ class RetrievalMetrics(Metric):
     - i2t: each image is a query, the captions are the gallery, all captions of the image are correct.
     - **MRR**: mean of 1 / rank of the *first* correct item. Ranks start at 1; ties count against the model.
     - **rsum**: sum of the six recalls, between 0 and 6 (papers multiply it by 100). The best checkpoint has the
-      highest.
+      highest rsum.
 
-    An image that was added twice, such as by a sampler that pads the last batch, counts once.
+    An image that was added twice, for example by a sampler that pads the last batch, counts once.
     """
 
     full_state_update = False
@@ -70,7 +70,7 @@ class RetrievalMetrics(Metric):
         )
 
     def compute(self) -> dict[str, float]:
-        """All figures of `figure_names`; recalls and MRR are fractions."""
+        """All metrics of `figure_names`; recalls and MRR are fractions."""
         gathered = self.gathered()
         return retrieval_figures(retrieval_ranks(*gathered), *gathered)
 

@@ -1,4 +1,4 @@
-"""Retrieval panels: pictures that show queries beside their best results."""
+"""Retrieval panels: pictures that show queries with their best results."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class PanelRow:
 
     Attributes:
         query: a caption or a picture.
-        results: pictures for a caption, captions for a picture; best first, each with whether it is correct.
-        rank: of the first correct result; 1 is best.
+        results: pictures for a caption, captions for a picture; best first, each with a flag that says whether it is
+            correct.
+        rank: rank of the first correct result; 1 is best.
     """
 
     query: str | Image.Image

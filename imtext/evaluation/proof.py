@@ -1,4 +1,4 @@
-"""Proof that an exported model equals the trained one: same embeddings and same ranking, apart from rounding."""
+"""Check that an exported model gives the embeddings and the ranking of the trained model, apart from rounding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Embeddings = npt.NDArray[np.floating[Any]]
 
 MIN_COSINE = 0.9999
 TOP_K = 10
-TIE = 1e-5  # scores closer than this may change places: both are roundings of the same number
+TIE = 1e-5  # results whose scores differ by less may swap: the difference is a rounding error
 
 
 def check_embeddings(tower: str, exported: Embeddings, trained: Embeddings) -> None:
@@ -28,10 +28,10 @@ def check_embeddings(tower: str, exported: Embeddings, trained: Embeddings) -> N
 
 
 def check_ranking(exported: Embeddings, trained: Embeddings) -> None:
-    """Compare the best `TOP_K` results of every query in two score matrices ``[N, B]``; ties may change places.
+    """Compare the best `TOP_K` results of every query in two score matrices ``[N, B]``; ties may swap.
 
     Raises:
-        BundleError: a query has other results, or the same ones in another order.
+        BundleError: a query has different results, or the same results in a different order.
     """
     for ours, reference in zip(exported, trained, strict=True):
         best, expected = (np.argsort(-scores, kind="stable")[:TOP_K] for scores in (ours, reference))

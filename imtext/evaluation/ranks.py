@@ -33,14 +33,14 @@ def retrieval_ranks(
 
 def _ranks(queries: Tensor, gallery: Tensor, query_id: Tensor, gallery_id: Tensor, block: int) -> Tensor:
     """``[Q, D]`` and ``[G, D]`` → ``[Q]`` ranks; items with the query's id are correct."""
-    # Filled in place: small results allocated between large temporaries keep the C library from reusing their memory.
+    # Filled in place: small results between large temporary arrays would keep the C library from reusing their memory.
     ranks = torch.empty(len(queries), dtype=torch.int64, device=queries.device)
     step = max(1, block // len(gallery))
     for start in range(0, len(queries), step):
         rows = slice(start, start + step)
         score, correct = queries[rows] @ gallery.T, query_id[rows, None] == gallery_id[None, :]
         best = score.masked_fill(~correct, -torch.inf).amax(dim=1, keepdim=True)
-        # "Not below" instead of "above or equal": a NaN is never below, so it counts against the model.
+        # "Not below" instead of "above or equal": NaN is never below, so it counts against the model.
         ahead = ~(score < best) & ~correct
         ranks[rows] = ahead.sum(dim=1) + 1
     return ranks

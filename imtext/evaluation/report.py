@@ -1,4 +1,4 @@
-"""Results for people (a table) and for scripts (`metrics.json`, `ranks.jsonl`)."""
+"""Results as a table for people, and as `metrics.json` and `ranks.jsonl` for scripts."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def write_ranks(path: Path, metrics: RetrievalMetrics, captions: Sequence[Sequen
     """Write one line of JSON per query: its direction, its image and the rank of its first correct result.
 
     Args:
-        path: of the file.
+        path: path of the file.
         metrics: holds the embeddings of a split.
-        captions: of every image of the data set; `image_id` counts in it.
-        names: of every image of the data set.
+        captions: captions of every image of the data set, indexed by `image_id`.
+        names: name of every image of the data set, indexed by `image_id`.
     """
     images, texts, image_id, caption_image_id = metrics.gathered()
     ranks = {name: rank.tolist() for name, rank in retrieval_ranks(images, texts, image_id, caption_image_id).items()}

@@ -1,4 +1,4 @@
-"""How far embeddings lie apart."""
+"""The spread of embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loss is."""
+"""The base class of all losses."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Loss(nn.Module, ABC):
         """
 
     def chance(self, image_id: Tensor, caption_image_id: Tensor) -> Tensor:
-        """The loss of a model that finds everything equally similar, which training must get below.
+        """The chance level: the loss of a model that finds everything equally similar. Training must get below it.
 
-        The default computes it from equal embeddings. A loss for which that is not the chance level overrides it.
+        The default is computed from equal embeddings. Override it if that is not the chance level of the loss.
 
         Args:
             image_id: ``[B]`` int64.
@@ -58,9 +58,9 @@ class Loss(nn.Module, ABC):
         return total_loss(terms)
 
     def clamp(self) -> None:
-        """Bring the parameters back into their bounds; called after every optimizer step. There are none by default."""
+        """Keep the parameters in their bounds; called after every optimizer step. By default there are no bounds."""
 
 
 def total_loss(terms: Mapping[str, Tensor]) -> Tensor:
-    """The sum of all terms, which training minimises."""
+    """The sum of all terms. Training minimises it."""
     return torch.stack(list(terms.values())).sum()

@@ -17,7 +17,7 @@ class InfoNCE(Loss):
     Radford et al., 2021). With several, sibling captions are left out of each other's denominator, as in the supervised
     contrastive loss (Khosla et al., 2020, eq. 2):
 
-    - text to image: mean over captions n of ``-log( exp(s_in) / Σ_j exp(s_jn) )``, i the image of n;
+    - text to image: mean over captions n of ``-log( exp(s_in) / Σ_j exp(s_jn) )``, where i is the image of n;
     - image to text: mean over captions n of ``-log( exp(s_in) / (exp(s_in) + Σ_{m not of i} exp(s_im)) )``;
     - text to text, with `text_weight`: every caption must find each of its siblings among the captions of all other
       images: mean over pairs of siblings n, m of ``-log( exp(s_nm) / (exp(s_nm) + Σ_{k not of i} exp(s_nk)) )``.
@@ -43,12 +43,12 @@ class InfoNCE(Loss):
         caption_image_id: Tensor,
         logit_scale: Tensor,
     ) -> dict[str, Tensor]:
-        """Compute the terms, see `Loss.forward`.
+        """Compute the terms; see `Loss.forward`.
 
         Returns:
             `infonce_loss`, the mean of both directions; with `text_weight`, also the weighted `text_loss`.
         """
-        # In half precision, logits near 100 have a rounding error of up to 0.4.
+        # Not in half precision, where logits near 100 have a rounding error of up to 0.4.
         with torch.autocast(image_embeddings.device.type, enabled=False):
             return self._float32(
                 image_embeddings.float(), text_embeddings.float(), image_id, caption_image_id, logit_scale.float()

@@ -1,4 +1,4 @@
-"""Two towers, one joint space."""
+"""The dual encoder: two towers and one joint space."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DualEncoder(nn.Module):
             pictures for slightly better results.
 
     Raises:
-        ConfigError: a value out of range, or a tower that does not keep the contract of `Tower`.
+        ConfigError: a value is out of range, or a tower breaks the contract of `Tower`.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class DualEncoder(nn.Module):
         """Embed pictures.
 
         Args:
-            image: ``[B, 3, H, W]`` float32, preprocessed; with `first_block`, the output of the blocks below it.
+            image: ``[B, 3, H, W]`` float32, preprocessed; with `first_block`, the output of the preceding blocks.
             normalize: scale the embeddings to unit length.
             first_block: the first block of the image tower that is applied.
 
@@ -77,7 +77,7 @@ class DualEncoder(nn.Module):
             ``[B, embed_dim]``.
 
         Raises:
-            ValueError: `mirror` in evaluation with `first_block` above 0; features have no mirror image.
+            ValueError: `mirror` is used in evaluation with `first_block` above 0; features have no mirror image.
         """
         mirrored = self.mirror and not self.training
         if mirrored and first_block > 0:
@@ -101,7 +101,7 @@ class DualEncoder(nn.Module):
         return F.normalize(embeddings, dim=-1) if normalize else embeddings
 
     def parameter_group(self, name: str) -> ParameterGroup:
-        """The group of a parameter, by its name in `named_parameters`; each group has its learning rate.
+        """The group of a parameter, given its name in `named_parameters`; each group has its own learning rate.
 
         Raises:
             ValueError: the parameter belongs to no group. A subclass that adds parameters overrides this method.
@@ -122,7 +122,7 @@ class DualEncoder(nn.Module):
 
     @property
     def temperature(self) -> float:
-        """The present value of ``1 / exp(logit_scale)``."""
+        """The current value of ``1 / exp(logit_scale)``."""
         return math.exp(-float(self.logit_scale))
 
 

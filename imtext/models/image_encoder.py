@@ -13,13 +13,13 @@ from imtext.preprocess import Preprocess
 
 
 class ImageEncoder(Tower):
-    """An image tower: blocks that are applied one after the other.
+    """An image tower: a sequence of blocks.
 
     A subclass defines `num_features`, `preprocess` and `blocks`.
 
     Args:
-        train_batch_norm: let batch statistics follow the training pictures. False keeps those that came with the
-            weights, which suits small data sets and small batches.
+        train_batch_norm: update batch statistics in training. False keeps those of the pretrained weights, which suits
+            small data sets and small batches.
 
     Attributes:
         preprocess: the input that the weights expect: size, mean, standard deviation and interpolation. Data settings
@@ -36,7 +36,7 @@ class ImageEncoder(Tower):
         """``[B, 3, H, W]`` → ``[B, num_features]``.
 
         Args:
-            image: pictures, or with `first_block` what `lower(pictures, first_block)` returned.
+            image: pictures, or with `first_block` the result of `lower(pictures, first_block)`.
             first_block: the first block that is applied.
         """
         return self._run(image, self.blocks[first_block:])
@@ -46,7 +46,7 @@ class ImageEncoder(Tower):
         return self._run(image, self.blocks[:blocks])
 
     def _run(self, maps: Tensor, blocks: Sequence[nn.Module]) -> Tensor:
-        # Channels last is faster, but has given wrong results on MPS.
+        # The channels-last format is faster, but has given wrong results on MPS.
         if maps.ndim == 4 and maps.device.type != "mps":
             maps = maps.contiguous(memory_format=torch.channels_last)
         for block in blocks:

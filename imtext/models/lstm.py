@@ -38,13 +38,13 @@ class LSTMEncoder(TextEncoder):
             semantic analysis.
         word_scale: standard deviation of the initial word embeddings. A small value lets the optimizer change their
             mean faster; an LSTM alone works better with a large one.
-        vocabulary: of the tokenizer; supplied by the program.
+        vocabulary: vocabulary of the tokenizer; supplied by the program.
 
     Raises:
-        ConfigError: a value out of range, or `word_dropout` with a tokenizer that has no unknown token.
+        ConfigError: a value is out of range, or `word_dropout` is used with a tokenizer that has no unknown token.
     """
 
-    length_groups = 4  # captions of similar length; more groups save padding but leave less to run in parallel
+    length_groups = 4  # groups of similar length; more groups save padding but allow less parallel work
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class LSTMEncoder(TextEncoder):
 
     @property
     def wants_word_vectors(self) -> int | None:
-        """`word_dim` with ``word_init=lsa``."""
+        """`word_dim` if ``word_init=lsa``, else None."""
         return self.word_embedding.embedding_dim if self.word_init == "lsa" else None
 
     def start_from(self, word_vectors: Tensor) -> None:
@@ -114,7 +114,7 @@ class LSTMEncoder(TextEncoder):
         return torch.cat(pooled)[order.argsort()]
 
     def _encode(self, input_ids: Tensor, attention_mask: Tensor, lengths: Tensor) -> Tensor:
-        # The flag of the embedding, not of the tower: a frozen block drops no words.
+        # The embedding's flag, not the tower's: a frozen block drops no words.
         if self.word_embedding.training and self.word_dropout > 0 and self.unk_id is not None:
             dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.word_dropout
             input_ids = input_ids.masked_fill(dropped & attention_mask, self.unk_id)
@@ -160,6 +160,6 @@ class _Stack(nn.Module):
     def forward(self, words: Tensor) -> Tensor:
         """``[N, L, input_dim]`` → ``[N, L, hidden_dim]``."""
         for number, layer in enumerate(self.layers):
-            # The dropout before a layer belongs to it: a frozen layer has none.
+            # The dropout before a layer belongs to that layer: a frozen layer has no dropout.
             words, _ = layer(F.dropout(words, self.dropout, layer.training) if number else words)
         return words

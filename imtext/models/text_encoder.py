@@ -10,7 +10,7 @@ from imtext.models.tower import Tower
 
 
 class TextEncoder(Tower):
-    """A text tower: blocks from the words up.
+    """A text tower: a sequence of blocks, counted from the words.
 
     A subclass defines `num_features`, `blocks` and `forward`. Its constructor takes `vocabulary` as a keyword-only
     argument (`imtext.preprocess.tokenizer.Vocabulary`: size, special ids, maximum length), which the program supplies.
@@ -22,9 +22,9 @@ class TextEncoder(Tower):
 
     @property
     def wants_word_vectors(self) -> int | None:
-        """Size of the word vectors that `start_from` wants before training; None for no vectors."""
+        """Size of the word vectors that `start_from` needs before training; None for no vectors."""
         return None
 
     def start_from(self, word_vectors: Tensor) -> None:
-        """Start from word vectors ``[vocabulary.size, wants_word_vectors]`` with a standard deviation of 1."""
+        """Initialise from word vectors ``[vocabulary.size, wants_word_vectors]`` with a standard deviation of 1."""
         raise NotImplementedError(f"{type(self).__name__} does not start from word vectors")

@@ -1,4 +1,4 @@
-"""What both towers share: blocks, of which the lower ones can be frozen."""
+"""The base class of both towers: a sequence of blocks. The lower blocks can be frozen."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from imtext.errors import ConfigError
 
 
 class Tower(nn.Module, ABC):
-    """A network in blocks, from the input up. `freeze` stops the lower ones, layer-wise learning rates count them.
+    """A network in blocks, from the input up. `freeze` and layer-wise learning rates count these blocks.
 
-    Every parameter belongs to one of the blocks, so that freezing all blocks freezes the tower. `blocks` may put
-    modules together in a new `nn.ModuleList`; as long as that list is not stored as an attribute, the names in the
-    state dict do not change.
+    Every parameter belongs to one of the blocks, so that freezing all blocks freezes the tower. `blocks` may group
+    modules in a new `nn.ModuleList`. If that list is not stored as an attribute, the names in the state dict do not
+    change.
 
     Attributes:
         num_features: size of the output ``[·, num_features]``.
-        num_frozen: number of blocks that are frozen at present.
+        num_frozen: number of frozen blocks.
     """
 
     num_features: int
@@ -33,14 +33,14 @@ class Tower(nn.Module, ABC):
     def freeze(self, blocks: int) -> None:
         """Freeze the first blocks and let the others learn.
 
-        A frozen block keeps its weights and stays in evaluation mode as a whole: its dropout is off and its batch
-        statistics do not change.
+        A frozen block keeps its weights and stays in evaluation mode: its dropout is off and its batch statistics do
+        not change.
 
         Args:
             blocks: number of blocks to freeze, 0 for none.
 
         Raises:
-            ValueError: the tower does not have as many blocks.
+            ValueError: the tower has fewer blocks.
         """
         if not 0 <= blocks <= len(self.blocks):
             raise ValueError(f"{type(self).__name__} has {len(self.blocks)} blocks, so {blocks} cannot be frozen")
@@ -58,7 +58,7 @@ class Tower(nn.Module, ABC):
 
 
 def check_tower(tower: Tower) -> None:
-    """Refuse a tower that does not keep the contract.
+    """Refuse a tower that breaks the contract.
 
     Raises:
         ConfigError: `num_features` is missing, or a parameter belongs to no block.

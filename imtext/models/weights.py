@@ -1,4 +1,4 @@
-"""Reading pretrained weights of torchvision's networks."""
+"""Read pretrained weights of torchvision's networks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_weights(source: str, published: WeightsEnum) -> dict[str, Tensor]:
 
 
 def part_of(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries below `prefix`, without it. A state dict that has none is returned as it is."""
+    """The entries whose names begin with `prefix`, without it. If there are none, the whole state dict."""
     inner = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     return inner or state
 

@@ -1,4 +1,4 @@
-"""How a picture and a text become model input: one definition each, for training and search alike. Free of torch."""
+"""Convert pictures and texts to model input: the same code for training and search, without torch."""
 
 from imtext.preprocess.picture import (
     FORMATS,

@@ -1,4 +1,4 @@
-"""How a picture becomes model input, for training and search alike. Does not need torch."""
+"""Convert a picture to model input: the same code for training and search, without torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from imtext.errors import ConfigError
 
-# Pillow supports many more formats; some have a history of decompression bombs, and none of them is used for photos.
+# Pillow supports many more formats. They are not used for photos, and some of them allow decompression bombs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 200_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -74,7 +74,7 @@ class Preprocess:
         return np.asarray(fitted, dtype=np.uint8)
 
     def override(self, **settings: Any) -> Preprocess:
-        """A copy with these settings; None keeps a setting as it is.
+        """A copy with these settings; None leaves a setting unchanged.
 
         Raises:
             ConfigError: a value is not allowed.
@@ -95,7 +95,7 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
     """Open a picture as upright RGB.
 
     Args:
-        source: path of a file, or the content of one.
+        source: path or content of a file.
         target_size: if given, a JPEG is decoded directly at the smallest scale that is at least this
             large on both sides, which is several times faster for photos.
         max_pixels: limit, checked in the header before anything is decoded.
@@ -117,12 +117,12 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Rotate a picture as its EXIF data says, put it on white paper, and convert it to three channels of 8 bits."""
+    """Rotate a picture by its EXIF data, give it a white background, and convert it to three 8-bit channels."""
     try:
         image = ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, MemoryError):  # the pixels are broken
         raise
-    except Exception:  # the EXIF data is broken, for which Pillow raises many kinds of errors
+    except Exception:  # the EXIF data is broken; Pillow raises many kinds of errors
         log.debug("Ignored unreadable EXIF data", exc_info=True)
     if image.mode.startswith("I;16"):  # 0 … 65,535; Pillow would clip the values at 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""How a text becomes model input, for training and search alike. Does not need torch."""
+"""Convert a text to model input: the same code for training and search, without torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PADDING_NAMES = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")  # tried if a tok
 
 
 class Tokens(NamedTuple):
-    """N texts as the text tower reads them, padded to the longest of them."""
+    """N texts as input of the text tower, padded to the longest text."""
 
     input_ids: npt.NDArray[np.int64]  # [N, L]
     attention_mask: npt.NDArray[np.bool_]  # [N, L], True on real tokens, which come first
@@ -26,7 +26,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What text towers, checkpoints and manifests need to know about a tokenizer.
+    """The facts about a tokenizer that text towers, checkpoints and manifests need.
 
     Attributes:
         kind: ``words`` if learnt from training captions, ``pretrained`` if read from a `tokenizer.json`.
@@ -71,7 +71,7 @@ class Tokenizer(Protocol):
 
 
 class JsonTokenizer:
-    """A `tokenizer.json` of the `tokenizers` library: learnt from captions, or of a pretrained text encoder.
+    """A `tokenizer.json` of the `tokenizers` library, learnt from captions or taken from a pretrained text encoder.
 
     Args:
         backend: the library's tokenizer, with truncation enabled. Its padding is replaced: to the longest text, at the
@@ -94,7 +94,7 @@ class JsonTokenizer:
         size = max(backend.get_vocab().values()) + 1  # there may be gaps, so this is not the number of entries
         self._vocabulary = Vocabulary(kind, size, pad_id, _unknown_id(backend), max_length)
         self._backend = backend
-        # Truncation is part of the library object's state, so finding out what was cut takes a second object.
+        # Truncation is part of the library object's state, so finding the cut words takes a second object.
         self._uncut = tokenizers.Tokenizer.from_str(backend.to_str())
         self._uncut.no_truncation()
 
@@ -104,7 +104,7 @@ class JsonTokenizer:
         return self._vocabulary
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
-        """N texts → ids and mask ``[N, L]``, padded to the longest of them."""
+        """N texts → ids and mask ``[N, L]``, padded to the longest text."""
         encodings = self._backend.encode_batch_fast([_clean(text) for text in texts])
         if not any(encoding.ids for encoding in encodings):
             shape = (len(encodings), 1 if encodings else 0)
@@ -112,7 +112,7 @@ class JsonTokenizer:
         else:
             ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
             mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.bool_)
-        # Tokenizers without special tokens turn an empty text into no tokens; it reads one padding token instead.
+        # Tokenizers without special tokens turn an empty text into no tokens. One padding token takes their place.
         mask[:, :1] |= ~mask.any(axis=1, keepdims=True)
         return Tokens(ids, mask)
 
@@ -121,7 +121,7 @@ class JsonTokenizer:
         return [word for word, _, number in self._words(text) if number == self._vocabulary.unk_id]
 
     def cut_words(self, text: str) -> list[str]:
-        """Words beyond the maximum length, which the model does not read; a word that is cut inside counts."""
+        """Words beyond the maximum length, which the model does not read; partly cut words are included."""
         clean = _clean(text)
         if len(self._uncut.encode(clean).ids) <= self._vocabulary.max_length:
             return []
@@ -133,7 +133,7 @@ class JsonTokenizer:
 
     def knows(self, text: str) -> bool:
         """Whether any word of the text is in the vocabulary; punctuation marks do not count."""
-        # The token is looked at as well because some tokenizers put a lone space marker in front of an unknown word.
+        # The token is checked as well, because some tokenizers put a separate space marker before an unknown word.
         return any(
             number != self._vocabulary.unk_id and _has_letters(word) and _has_letters(token)
             for word, token, number in self._words(text)
@@ -155,12 +155,12 @@ def load_tokenizer(content: str | bytes, kind: str = "pretrained", max_length: i
     """Read the content of a `tokenizer.json`.
 
     Args:
-        content: of the file.
+        content: content of the file.
         kind: see `Vocabulary`.
         max_length: maximum number of tokens of a text; ignored if the file sets a lower one.
 
     Raises:
-        ConfigError: not a tokenizer, or one without padding token or maximum length.
+        ConfigError: the content is not a tokenizer, or has no padding token or no maximum length.
     """
     try:
         text = content.decode() if isinstance(content, bytes) else content

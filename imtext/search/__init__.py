@@ -1,4 +1,4 @@
-"""Search with a bundle. Nothing here imports torch, Lightning or Hydra."""
+"""Search with a bundle, without torch, Lightning or Hydra."""
 
 from __future__ import annotations
 

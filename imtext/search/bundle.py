@@ -1,4 +1,4 @@
-"""The bundle: a folder with everything that is needed to embed pictures and texts.
+"""The bundle: a folder with everything needed to embed pictures and texts.
 
 ONNX graphs, a tokenizer and a manifest; no pickle. The manifest lists every file with its hash, so that a bundle is
 refused if it is incomplete, altered or written by a newer imtext.
@@ -38,12 +38,12 @@ class Bundle:
     Attributes:
         path: its folder.
         embed_dim: size of the joint space.
-        preprocess: how a picture becomes the image graph's input.
-        vocabulary: how a text becomes the text graph's input: kind, special ids and maximum length.
+        preprocess: preprocessing of pictures for the image graph.
+        vocabulary: facts about the tokenizer of the text graph: kind, size, special ids and maximum length.
         graphs: name → file; ``image`` and ``text``, and any others.
-        calibration: how a score becomes a relevance; None if there was too little data to fit it.
-        fingerprint: names the embedding space: hash of graphs, tokenizer and preprocessing.
-        manifest: all that was recorded.
+        calibration: converts a score to a relevance; None if there was too little data to fit it.
+        fingerprint: identifies the embedding space; a hash of graphs, tokenizer and preprocessing.
+        manifest: the whole manifest.
     """
 
     path: Path
@@ -59,18 +59,18 @@ class Bundle:
         """The content of one file.
 
         Raises:
-            BundleError: it is missing, or it changed since the bundle was opened.
+            BundleError: the file is missing, or has changed since the bundle was opened.
         """
         return _read(self.path, name, self.manifest["files"][name]["sha256"])
 
 
 def write_bundle(folder: Path, graphs: Mapping[str, bytes], tokenizer: Tokenizer, facts: Mapping[str, Any]) -> Bundle:
-    """Write a bundle; other processes see the old one, the new one or none, never a part of one.
+    """Write a bundle. Other processes see the old bundle, the new one or none, never a part of one.
 
     Args:
         folder: replaced if it holds a bundle and nothing else.
         graphs: name → ONNX model; at least ``image`` and ``text``.
-        tokenizer: of the text graph.
+        tokenizer: tokenizer of the text graph.
         facts: the rest of the manifest; at least `embed_dim`, `preprocess` and `calibration`.
 
     Raises:
@@ -102,10 +102,10 @@ def load_bundle(path: str | Path) -> Bundle:
     """Open a bundle and check all of its files.
 
     Args:
-        path: its folder, or that of a run, which has it in `bundle/`.
+        path: folder of the bundle, or of a run that has it in `bundle/`.
 
     Raises:
-        BundleError: it is missing, altered, or of a newer schema; the message names the file and the fix.
+        BundleError: the bundle is missing, altered, or has a newer schema; the message names the file and the fix.
     """
     folder = Path(path).expanduser().absolute()
     if not (folder / MANIFEST).is_file() and (folder / "bundle" / MANIFEST).is_file():
@@ -115,15 +115,15 @@ def load_bundle(path: str | Path) -> Bundle:
         hashes = {name: manifest["files"][name]["sha256"] for name in (TOKENIZER, *manifest["files"])}
         for name in hashes:
             if Path(name).name != name:
-                raise BundleError(f"{folder / MANIFEST} lists {name!r}, which is not a plain file name: not trusted")
+                raise BundleError(f"{folder / MANIFEST} is not trusted: {name!r} is not a plain file name")
         manifest = upgrade(manifest, _read(folder, TOKENIZER, hashes[TOKENIZER]))
         bundle = _parse(folder, manifest)
         hashes |= {name: hashes[name] for name in (bundle.graphs[IMAGE], bundle.graphs[TEXT], *bundle.graphs.values())}
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(f"{folder / MANIFEST} is not as imtext writes it ({error!r}). {EXPORT_AGAIN}") from error
+        raise BundleError(f"{folder / MANIFEST} was not written by imtext ({error!r}). {EXPORT_AGAIN}") from error
     for name, expected in hashes.items():
         if _has_external_data(_read(folder, name, expected)):
-            raise BundleError(f"{folder / name} takes data from other files, which no export does: not trusted")
+            raise BundleError(f"{folder / name} is not trusted: it reads data from other files, which no export does")
     return bundle
 
 
@@ -155,7 +155,7 @@ def _parse(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
 
 def _write(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Bundle:
     if folder.exists() and not is_replaceable(folder):
-        raise BundleError(f"{folder} holds other files than a bundle; choose an empty or a new folder")
+        raise BundleError(f"{folder} contains files that do not belong to a bundle; choose an empty or a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished, old = (folder.with_name(f".{folder.name}.{state}.{os.getpid()}") for state in ("unfinished", "old"))
     unfinished.mkdir()
@@ -183,11 +183,11 @@ def _read(folder: Path, name: str, expected: str) -> bytes:
 
 
 def _has_external_data(graph: bytes) -> bool:
-    """Whether a graph takes weights from other files.
+    """Whether a graph reads weights from other files.
 
-    ONNX Runtime would look for them in the working directory and would not check them. In protocol buffers a text
-    follows its length, whose last byte is 8 for the key ``location`` of such weights, or 0 where zeros were added to
-    the length.
+    ONNX Runtime would look for them in the working directory and would not check them. Protocol buffers store the
+    length of a text before the text. The last byte of the length is 8 for the key ``location`` of such weights, or 0 if
+    the length was padded with zeros.
     """
-    # Nearly always the word itself is missing, which one pass finds out.
+    # Nearly all graphs do not contain the word at all, which one pass detects.
     return b"location" in graph and (b"\x08location" in graph or b"\0location" in graph)

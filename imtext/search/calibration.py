@@ -5,7 +5,7 @@ A vague text is similar to everything. Therefore
 
     P(relevant | score, margin) = sigmoid(a · score + b · margin + c),    margin = score − usual score of the query,
 
-with weights that `imtext.evaluation.calibration` fits on validation pairs and the bundle carries.
+where `imtext.evaluation.calibration` fits the weights on validation pairs and the bundle stores them.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ PRIOR_PICTURES = 20  # weight of the validation set's usual score, in pictures o
 
 @dataclass(frozen=True)
 class Calibration:
-    """Weights and how well they do.
+    """Weights of the calibration, and measurements of its quality.
 
     Attributes:
-        score_weight: a.
-        margin_weight: b.
-        bias: c.
+        score_weight: the weight a.
+        margin_weight: the weight b.
+        bias: the weight c.
         usual_score: mean similarity of a text and a picture that do not belong together.
         min_relevance: results below it should not be shown. Nine of ten queries with an answer in the gallery have a
             best result above it.
-        refused: share of queries without an answer in the gallery that have no result above it.
+        refused: share of queries without an answer in the gallery that have no result above `min_relevance`.
         error: expected calibration error, on pictures that the weights were not fitted to.
-        reliability: of the same, (mean predicted, observed share, count) for ten levels of relevance.
+        reliability: (mean predicted, observed share, count) for up to ten levels of relevance, on the same pictures.
     """
 
     score_weight: float
@@ -52,7 +52,8 @@ class Calibration:
         Args:
             scores: any shape.
             gallery_mean: mean score of the query over the whole gallery.
-            gallery_size: pictures in it. The fewer they are, the more the usual score of the validation set counts.
+            gallery_size: number of pictures in the gallery. In a small gallery the usual score of the validation set
+                counts more.
 
         Returns:
             The same shape, 0 … 1.

@@ -1,4 +1,4 @@
-"""Pictures and texts → embeddings, by ONNX Runtime. What a bundle can do, without torch."""
+"""Embed pictures and texts with the graphs of a bundle, by ONNX Runtime and without torch."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ BATCH = 32
 class Encoder:
     """Runs a bundle's graphs; safe to use from several threads at once.
 
-    Each graph is loaded when it is first needed: a text query does not wait for the image graph.
+    Each graph is loaded when it is first used, so a text query does not wait for the image graph.
 
     Args:
-        bundle: checked, as `load_bundle` returns it.
-        threads: for one call; None: as many as there are cores.
+        bundle: the bundle, as returned by `load_bundle`.
+        threads: number of threads for one call; None: the number of cores.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
@@ -42,7 +42,7 @@ class Encoder:
         """Turns texts into the text graph's input.
 
         Raises:
-            BundleError: it does not agree with the manifest.
+            BundleError: the tokenizer does not agree with the manifest.
         """
         recorded, path = self.bundle.vocabulary, self.bundle.path / TOKENIZER
         try:
@@ -58,7 +58,7 @@ class Encoder:
         embeddings = np.zeros((len(texts), self.bundle.embed_dim), dtype=np.float32)
         ids, mask = self.tokenizer(texts)
         lengths = mask.sum(axis=1)
-        # Texts of similar length together: padding costs time.
+        # Texts of similar length are embedded together, because padding costs time.
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
@@ -83,11 +83,11 @@ class Encoder:
         """All outputs of one of the bundle's graphs.
 
         Args:
-            graph: its name, a key of `Bundle.graphs`.
+            graph: name of the graph, a key of `Bundle.graphs`.
             inputs: name → array, as the graph declares them.
 
         Raises:
-            BundleError: the bundle has no such graph, or it cannot be loaded.
+            BundleError: the bundle has no such graph, or the graph cannot be loaded.
         """
         outputs: list[npt.NDArray[Any]] = self._session(graph).run(None, dict(inputs))
         return outputs
@@ -96,7 +96,7 @@ class Encoder:
         (output,) = self.run(graph, inputs)
         if output.shape[1:] != (self.bundle.embed_dim,):
             raise BundleError(
-                f"{self.bundle.path / self.bundle.graphs[graph]} gives embeddings of {output.shape[-1]} numbers, and "
+                f"{self.bundle.path / self.bundle.graphs[graph]} gives embeddings of {output.shape[-1]} numbers, but "
                 f"the manifest says {self.bundle.embed_dim}. {EXPORT_AGAIN}"
             )
         return np.asarray(output, dtype=np.float32)
@@ -116,7 +116,7 @@ class Encoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads or os.cpu_count() or 1
         options.log_severity_level = 3
-        # Spinning threads would take time from those that decode pictures.
+        # Spinning threads would take time from the threads that decode pictures.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         content = self.bundle.read(graphs[graph])  # checked again: another bundle may have replaced it
         try:

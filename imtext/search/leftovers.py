@@ -1,4 +1,4 @@
-"""Unfinished files of processes that were killed. Their names end in the process's id."""
+"""Remove unfinished files of killed processes. Their names end in the process's id."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def remove_leftovers(folder: Path, names: str) -> None:
     """Remove files and folders called ``<name>.<process id>`` whose process no longer runs.
 
     Args:
-        folder: where they lie.
+        folder: folder that contains them.
         names: regular expression of the names before the process id.
     """
-    import psutil  # only here: a search must not wait for it
+    import psutil  # here, because a search must not wait for it
 
     for path in folder.iterdir():
         unfinished = re.fullmatch(rf"(?:{names})\.(\d{{1,9}})(?:\.\d+)?", path.name)

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what it says, the hash that seals it, and how an older one is read."""
+"""The manifest of a bundle: its content, its own hash, and the upgrade of older schemas."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ EXPORT_AGAIN = "Export it again: imtext export <run>"
 
 
 def make_manifest(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
-    """A sealed manifest.
+    """A manifest with its own hash.
 
     Args:
-        facts: what is known of the model; at least `preprocess`.
-        files: name → content, of everything else in the bundle.
+        facts: facts about the model; at least `preprocess`.
+        files: name → content of every other file of the bundle.
     """
     hashes = {name: {"sha256": sha256(content), "bytes": len(content)} for name, content in files.items()}
     manifest = {**facts, "schema": SCHEMA, "fingerprint": _fingerprint(hashes, facts["preprocess"]), "files": hashes}
@@ -34,10 +34,10 @@ def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a bundle as it is on disk.
+    """Read the manifest of a bundle, without upgrading its schema.
 
     Raises:
-        BundleError: it is missing, not readable, of a newer schema, or altered.
+        BundleError: the manifest is missing, unreadable, of a newer schema, or altered.
     """
     path = folder / MANIFEST
     try:
@@ -49,7 +49,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema not in range(1, SCHEMA + 1):
         raise BundleError(
-            f"{folder} is a bundle of schema {schema}, and this imtext reads up to {SCHEMA}: update imtext. "
+            f"{folder} is a bundle of schema {schema}, but this imtext reads only up to {SCHEMA}: update imtext. "
             f"{EXPORT_AGAIN}"
         )
     if manifest.get("sha256") != _seal(manifest):
@@ -58,12 +58,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def upgrade(manifest: Mapping[str, Any], tokenizer: bytes) -> dict[str, Any]:
-    """What a manifest of any schema says, in the terms of the present one.
+    """Upgrade a manifest of any schema to the current schema.
 
     Bundles of schema 1 have two graphs and a vocabulary that was learnt from captions.
 
     Args:
-        manifest: of `read_manifest`.
+        manifest: result of `read_manifest`.
         tokenizer: content of the bundle's `tokenizer.json`.
 
     Raises:
@@ -86,6 +86,6 @@ def _seal(manifest: Mapping[str, Any]) -> str:
 
 
 def _fingerprint(hashes: Mapping[str, Any], preprocess: Mapping[str, Any]) -> str:
-    """Names the embedding space: two bundles with the same one give the same vectors."""
+    """Identify the embedding space: bundles with the same fingerprint give the same vectors."""
     named = {name: hashes[name]["sha256"] for name in sorted(hashes)}
     return sha256(json.dumps([named, preprocess], sort_keys=True).encode())[:16]

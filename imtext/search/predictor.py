@@ -1,4 +1,4 @@
-"""The Python API: rank pictures for a text, texts for a picture, and search a database of pictures."""
+"""The Python API: rank pictures by a text, rank texts by a picture, and search a database of pictures."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Source = str | os.PathLike[str] | bytes | Image.Image
 
 
 def create_predictor(bundle: str | Path | None = None, index: str | Path | None = None) -> Predictor:
-    """Open a trained model for searching; needs neither torch nor a GPU.
+    """Open a trained model for searching. This needs neither torch nor a GPU.
 
     Args:
-        bundle: its folder, or that of a run; None: the newest below `runs/` (see `IMTEXT_ROOT`).
+        bundle: folder of a bundle or of a run; None: the newest below `runs/` (see `IMTEXT_ROOT`).
         index: folder of an index to search and to extend; None: a temporary one that is deleted with the predictor.
 
     Raises:
-        BundleError: there is none, or it was altered.
+        BundleError: there is no bundle, or it was altered.
     """
     path = Path(bundle) if bundle is not None else newest_bundle(runs_dir())
     return Predictor(Encoder(load_bundle(path)), Path(index) if index is not None else None)
@@ -40,7 +40,7 @@ class Predictor:
     """Ranks and searches; safe to use from several threads at once.
 
     Args:
-        encoder: of a bundle.
+        encoder: encoder of a bundle.
         index: folder of an index; None: a temporary one.
         reranker: scores the best candidates of every ranking and search again.
     """
@@ -59,7 +59,7 @@ class Predictor:
         """One picture (a path, its encoded bytes, or a PIL image) → ``[embed_dim]`` of unit length.
 
         Raises:
-            SearchError: it cannot be read; the message names the file and the reason.
+            SearchError: the picture cannot be read; the message names the file and the reason.
         """
         embedding: Embeddings = self.encode_images([image])[0]
         return embedding
@@ -78,7 +78,7 @@ class Predictor:
         return self.encoder.encode_texts(texts)
 
     def query_notes(self, text_query: str) -> list[str]:
-        """Which words of a query the model does not know or does not read, as sentences; empty when it reads all.
+        """Sentences about the words of a query that the model does not know or does not read; empty if there are none.
 
         Raises:
             SearchError: the query is empty, or it names a picture that does not exist.
@@ -94,8 +94,8 @@ class Predictor:
 
         Args:
             text_query: words, or query arithmetic such as ``dog + beach - person``.
-            image_paths: of pictures; one that cannot be read is an error that names it.
-            top_k: only the best so many; None: all.
+            image_paths: paths of pictures; a picture that cannot be read is an error.
+            top_k: maximum number of results; None: all.
 
         Raises:
             SearchError: a picture cannot be read, or the query is empty.
@@ -132,14 +132,14 @@ class Predictor:
         image_paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
         progress: Callable[[int, int, str], None] = lambda done, total, path: None,
     ) -> dict[str, str]:
-        """Index pictures, so that a search takes milliseconds; known pictures are not embedded again.
+        """Index pictures, so that a search takes milliseconds. Known pictures are not embedded again.
 
         Args:
             image_paths: a folder, or a list of files.
             progress: called with files done, files to do and the path of the current one.
 
         Returns:
-            Files that could not be read → why.
+            Path of each file that could not be read → why.
         """
         if isinstance(image_paths, (str, os.PathLike)):
             return self._open_index().update([os.fspath(image_paths)], progress).refused

@@ -34,10 +34,10 @@ class Term:
 def parse_query(query: str, pictures: bool = True) -> list[Term]:
     """Split a query at ``+`` and ``-`` that stand between blanks; ``t-shirt`` is one word.
 
-    A query that is the path of a picture, with or without signs in its name, is that picture.
+    If the whole query is the path of a picture, the query is that picture, also if its name contains signs.
 
     Args:
-        query: as typed.
+        query: the query as typed.
         pictures: whether a term may be the path of a picture. A server passes False: clients must not open its files.
 
     Raises:
@@ -46,7 +46,7 @@ def parse_query(query: str, pictures: bool = True) -> list[Term]:
     if len(query) > MAX_LENGTH:
         raise SearchError(f"The query has {len(query):,} characters; the limit is {MAX_LENGTH:,}")
     query = query.strip()
-    if pictures and (picture := picture_file(query)):  # whatever signs are in its name
+    if pictures and (picture := picture_file(query)):  # also if its name contains signs
         return [Term(None, picture, 1)]
     parts = re.split(r"(?:^|(?<=\s))([+-])(?=\s|$)", query)
     # A first part without a sign is added.
@@ -71,7 +71,7 @@ def _term(body: str, sign: int, pictures: bool) -> Term:
     body = body[weighted.end() :] if weighted else body
     if pictures and PICTURE.search(body):
         if not (picture := picture_file(body)):
-            raise SearchError(f"There is no picture {body}. To search for the words, leave out the ending")
+            raise SearchError(f"There is no picture {body}. To search for the words, remove the file extension")
         return Term(None, picture, sign * weight)
     return Term(body, None, sign * weight)
 
@@ -87,15 +87,15 @@ def picture_file(name: str) -> Path | None:
 
 @dataclass(frozen=True)
 class Query:
-    """A query that is ready to be compared with vectors: of `embed_queries` or `picture_query`.
+    """An embedded query, made by `embed_queries` or `picture_query`.
 
     Attributes:
         vector: ``[embed_dim]`` of unit length.
         calibrated: whether its scores have a relevance; the calibration was fitted to text queries only.
-        known: whether the model knows any word of it. All queries of unknown words look alike to the model.
+        known: whether the model knows any word of it. Queries of unknown words only all have the same vector.
         unknown_words: words that were in no training caption, each once.
-        cut_words: words beyond the longest text that the model reads.
-        terms: what it was made of; empty when only the vector is known.
+        cut_words: words beyond the maximum length of a text.
+        terms: terms of the query; empty if only the vector is known.
     """
 
     vector: Embeddings
@@ -135,21 +135,21 @@ def embed_queries(queries: Sequence[Sequence[Term]], encoder: Encoder) -> list[Q
 
 
 def unread_words(terms: Sequence[Term], tokenizer: Tokenizer) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The words of a query that the model does not know, each once, and those that it does not read."""
+    """The words of a query that the model does not know, each once, and the words that it does not read."""
     texts = [term.text for term in terms if term.text is not None]
     unknown = dict.fromkeys(word for text in texts for word in tokenizer.unknown_words(text))
     return tuple(unknown), tuple(word for text in texts for word in tokenizer.cut_words(text))
 
 
 def query_notes(terms: Sequence[Term], tokenizer: Tokenizer) -> list[str]:
-    """Sentences for the user about words that the model does not read; empty when it reads all of them."""
+    """Sentences for the user about words that the model does not know or does not read; empty if there are none."""
     unknown, cut = unread_words(terms, tokenizer)
     notes = []
     if unknown:
         notes.append(f"Words not in the model's vocabulary: {', '.join(unknown)}")
     if cut:
         limit = tokenizer.vocabulary.max_length
-        notes.append(f"The query is longer than the model reads ({limit} tokens); not read: {' '.join(cut)}")
+        notes.append(f"The query is too long for the model ({limit} tokens); not read: {' '.join(cut)}")
     return notes
 
 
@@ -157,7 +157,7 @@ def embed_picture(source: Path | bytes, encoder: Encoder, max_pixels: int = MAX_
     """One picture → ``[embed_dim]`` of unit length.
 
     Raises:
-        SearchError: it cannot be read.
+        SearchError: the picture cannot be read.
     """
     preprocess = encoder.bundle.preprocess
     try:
@@ -173,7 +173,7 @@ def _unit(vector: Embeddings) -> Embeddings:
     """Scale a vector to length one.
 
     Raises:
-        SearchError: its length is zero.
+        SearchError: the length of the vector is zero.
     """
     length = math.sqrt(float(vector @ vector))
     if not length > 1e-6:

@@ -1,8 +1,7 @@
-"""From scores to ranked, calibrated results. `Index`, `Predictor`, the command line and the server all rank here.
+"""Ranking and calibration of scores, for `Index`, `Predictor`, the command line and the server.
 
-An index asks its store for the nearest vectors and calls `rank`. A few given pictures or texts, which are in no index,
-go through `rank_vectors`. A `Reranker` is the hook between the two stages: it replaces the scores of the best
-candidates before results are made of them.
+An index gets the nearest vectors from its store and calls `rank`. Pictures or texts that are in no index are ranked by
+`rank_vectors`. A `Reranker` can score the best candidates again before they become results.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ class Candidates:
     """The best items of a gallery for one query, before they are ranked.
 
     Attributes:
-        names: K paths of pictures, or K texts when a picture is the query; this is what a re-ranker reads.
+        names: K paths of pictures, or K texts if a picture is the query; the re-ranker reads them.
         scores: ``[K]``, their similarity to the query.
         gallery_mean: mean score of the query over the whole gallery.
-        gallery_size: items in the whole gallery.
-        known: of K texts, whether the model knows any word of them; None: not asked.
+        gallery_size: number of items in the whole gallery.
+        known: for each of K texts, whether the model knows any word of it; None: not checked.
     """
 
     names: Sequence[str]
@@ -41,12 +40,12 @@ class Candidates:
 
 
 class Match(NamedTuple):
-    """One candidate in its place of the ranking.
+    """One ranked candidate.
 
     Attributes:
-        place: its position among the candidates that were ranked.
-        score: its similarity to the query, or what the re-ranker gave it.
-        relevance: probability that it is what the query describes, 0 … 1; None where that is not known.
+        place: its position among the candidates before ranking.
+        score: its similarity to the query, or the re-ranker's score.
+        relevance: probability that the query describes it, 0 … 1; None if that is not known.
     """
 
     place: int
@@ -58,20 +57,20 @@ class Reranker(Protocol):
     """A second, slower model that scores the best candidates again.
 
     Attributes:
-        depth: how many candidates it reads at least; the best `top_k` of them become results.
+        depth: minimum number of candidates that it scores; the best `top_k` of them become results.
     """
 
     @property
     def depth(self) -> int:
-        """How many candidates it reads at least."""
+        """Minimum number of candidates that it scores."""
 
     def __call__(self, query: Query, names: Sequence[str], scores: Scores) -> Scores:
         """Score K candidates.
 
         Args:
-            query: its `terms` are what was asked for.
-            names: paths of pictures, or texts when a picture is the query.
-            scores: ``[K]``, of the dual encoder.
+            query: the query with its `terms`.
+            names: paths of pictures, or texts if a picture is the query.
+            scores: ``[K]``, scores of the dual encoder.
 
         Returns:
             ``[K]`` new scores, larger is better.
@@ -79,7 +78,7 @@ class Reranker(Protocol):
 
 
 def retrieval_depth(top_k: int, reranker: Reranker | None) -> int:
-    """How many candidates are needed for `top_k` results."""
+    """The number of candidates needed for `top_k` results."""
     return top_k if reranker is None else max(top_k, reranker.depth)
 
 
@@ -90,15 +89,16 @@ def rank(
     top_k: int | None = None,
     reranker: Reranker | None = None,
 ) -> list[Match]:
-    """Order candidates, best first; those with equal scores keep their order.
+    """Order candidates, best first; candidates with equal scores keep their order.
 
-    The relevance follows from the dual encoder's score, which the calibration was fitted to, also with a re-ranker.
+    Also with a re-ranker, the relevance is computed from the dual encoder's score, because the calibration was fitted
+    to it.
 
     Args:
-        query: of `embed_queries`.
-        candidates: the best of the gallery, at least `retrieval_depth` of them where there are so many.
-        calibration: of the bundle; without it nothing has a relevance.
-        top_k: keep only the best so many.
+        query: result of `embed_queries`.
+        candidates: the best `retrieval_depth` items of the gallery, or all if there are fewer.
+        calibration: calibration of the bundle; without it no result has a relevance.
+        top_k: maximum number of results.
         reranker: gives the candidates new scores.
 
     Raises:
@@ -127,14 +127,14 @@ def rank_vectors(
     names: Sequence[str] = (),
     reranker: Reranker | None = None,
 ) -> list[Match]:
-    """Order a few given vectors, which are the whole gallery; equal scores stay in order of position.
+    """Order the vectors of a small gallery, best first; vectors with equal scores keep their order.
 
     Args:
-        query: of `embed_queries`.
+        query: result of `embed_queries`.
         vectors: ``[N, embed_dim]`` of unit length.
-        calibration: of the bundle.
-        top_k: only the best so many; None: all.
-        known: of N texts, whether the model knows any word of them; one without has relevance 0.
+        calibration: calibration of the bundle.
+        top_k: maximum number of results; None: all.
+        known: for each of N texts, whether the model knows any word of it; a text without known words has relevance 0.
         names: N paths or texts, for the re-ranker.
         reranker: gives the candidates new scores.
 
@@ -158,15 +158,15 @@ Result = TypeVar("Result", bound=_HasRelevance)
 
 
 def relevant(results: Iterable[Result], min_relevance: float) -> list[Result]:
-    """Leave out what is less likely than `min_relevance`; what has no relevance stays."""
+    """Leave out results below `min_relevance`; results without a relevance stay."""
     return [result for result in results if result.relevance is None or result.relevance >= min_relevance]
 
 
 def _relevance(query: Query, candidates: Candidates, calibration: Calibration | None) -> list[float | None]:
-    """Of each candidate, in the order of `candidates`."""
+    """The relevance of each candidate, in the order of `candidates`."""
     if calibration is None or not query.calibrated:
         return [None] * len(candidates.scores)
-    if not query.known:  # the model reads all unknown words alike, so the scores mean nothing
+    if not query.known:  # all unknown words are the same to the model, so the scores have no meaning
         return [0.0] * len(candidates.scores)
     relevance = calibration.relevance(candidates.scores, candidates.gallery_mean, candidates.gallery_size)
     if candidates.known is not None:

@@ -1,4 +1,4 @@
-"""What a search and a ranking return."""
+"""The results of searches and rankings."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SearchResult:
-    """One picture found.
+    """One picture that was found.
 
     Attributes:
-        path: of its file; with copies, the first by name.
+        path: path of its file; if there are copies, the first by name.
         score: cosine similarity, -1 … 1.
-        relevance: probability that the picture is what the query describes, 0 … 1; None for queries with pictures in
-            them and for bundles without calibration.
-        id: the hash of its content; empty for a picture that is in no index.
+        relevance: probability that the query describes the picture, 0 … 1; None for queries with pictures in them and
+            for bundles without calibration.
+        id: the hash of its content; empty for a picture that is not in an index.
         copies: other files with the same content.
     """
 
@@ -30,10 +30,10 @@ class RankedText:
     """A text and how well it describes the picture.
 
     Attributes:
-        text: as it was given.
+        text: the text.
         score: cosine similarity, -1 … 1.
         relevance: probability that the text describes the picture, 0 … 1; None for bundles without calibration.
-        position: place in the list that was given, from 0.
+        position: position in the list of texts, from 0.
     """
 
     text: str
@@ -43,5 +43,5 @@ class RankedText:
 
 
 def percent(relevance: float | None) -> str:
-    """A relevance as users see it: ``0.873`` → ``87 %``; a dash for None."""
+    """A relevance in per cent: ``0.873`` → ``87 %``; a dash for None."""
     return "–" if relevance is None else f"{100 * relevance:.0f} %"

@@ -1,4 +1,4 @@
-"""Where runs lie, and which of their bundles is the newest."""
+"""The folder of runs, and the newest bundle in it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def runs_dir() -> Path:
 
 
 def newest_bundle(folder: Path) -> Path:
-    """The bundle of a run that was written last.
+    """The newest bundle of all runs.
 
     Args:
-        folder: of runs; searched at any depth.
+        folder: folder of runs; searched at any depth.
 
     Raises:
-        BundleError: there is none.
+        BundleError: there is no bundle.
     """
     manifests = [path for path in folder.glob(f"**/{MANIFEST}") if _is_of_a_run(path.relative_to(folder), folder)]
     if not manifests:
@@ -34,7 +34,7 @@ def newest_bundle(folder: Path) -> Path:
 
 
 def _is_of_a_run(manifest: Path, folder: Path) -> bool:
-    """Whether a manifest is neither of an unfinished bundle, nor of a copy that MLflow or an index keeps."""
+    """Whether a manifest belongs to a finished bundle of a run, and not to a copy in MLflow or in an index."""
     holder = (folder / manifest).parent.parent
     hidden = any(part.startswith(".") for part in manifest.parts)  # a process was killed while it wrote
     return not hidden and holder.name != "artifacts" and not store_exists(holder)

@@ -15,7 +15,7 @@ TILE = 320  # pixels, the longer side of a picture on the page
 
 
 def contact_sheet(answers: Sequence[tuple[str, Sequence[SearchResult]]]) -> str:
-    """An HTML page with the results of each query; thumbnails are inside, so it can be sent to others.
+    """An HTML page with the results of each query; thumbnails are embedded, so it can be sent to others.
 
     Args:
         answers: pairs of a query and its results, best first.
@@ -72,6 +72,6 @@ def _thumbnail(path: Path) -> str:
 
 
 def _printable(name: str) -> str:
-    """A file name of any bytes, shown on one line."""
+    """A file name as printable text on one line."""
     shown = "".join(character if character.isprintable() else "�" for character in name)
     return shown.encode("utf-8", "replace").decode()

@@ -1,1 +1,1 @@
-"""What happens between data and a trained model."""
+"""Training: from data to a trained model."""

@@ -1,4 +1,4 @@
-"""From settings to a dual encoder."""
+"""Build a dual encoder from settings."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def build_model(
     The image tower comes first, because the data needs its preprocessing. The settings are not changed.
 
     Args:
-        settings: of the whole model; `settings.image_encoder` has been used already.
+        settings: settings of the whole model; `settings.image_encoder` has already been used.
         image_encoder: built from `settings.image_encoder`.
-        vocabulary: of the tokenizer.
+        vocabulary: vocabulary of the tokenizer.
 
     Raises:
         ConfigError: a constructor refuses its settings.

@@ -1,4 +1,4 @@
-"""Finding checkpoints, reading them without trusting them, and rebuilding the models they hold."""
+"""Find checkpoints, read them without trusting them, and rebuild their models."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from imtext.preprocess import Preprocess, upright_rgb
 from imtext.preprocess.tokenizer import Tokenizer, load_tokenizer
 from imtext.training.build import build_model
 
-FORMAT = 2  # of `checkpoint["imtext"]`
+FORMAT = 2  # format of `checkpoint["imtext"]`
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with everything it needs to read pictures and captions.
+    """A model with its tokenizer and its preprocessing.
 
     Attributes:
         model: in evaluation mode on the CPU.
-        tokenizer: that it was trained with.
-        preprocess: that it was trained with.
-        config: of its run, resolved, as plain values.
+        tokenizer: tokenizer that it was trained with.
+        preprocess: preprocessing that it was trained with.
+        config: configuration of its run, resolved, as plain values.
     """
 
     model: DualEncoder
@@ -56,15 +56,15 @@ class TrainedModel:
 
 
 def find_checkpoint(wanted: str, runs_dir: Path, of_run: Literal["best", "last"] = "best") -> Path:
-    """Find a checkpoint's file.
+    """Find the file of a checkpoint.
 
     Args:
         wanted: a file, a run's folder, or `last` / `best` of the newest run.
         runs_dir: folder of all runs.
-        of_run: which checkpoint of a run's folder is meant.
+        of_run: which checkpoint to use if `wanted` is a run's folder.
 
     Raises:
-        CheckpointError: there is none; the message says where it was looked for.
+        CheckpointError: there is no such checkpoint; the message names the expected path.
     """
     if wanted in ("last", "best"):
         # The newest run is the one that saved last; its best may be older than another run's.
@@ -83,10 +83,10 @@ def find_checkpoint(wanted: str, runs_dir: Path, of_run: Literal["best", "last"]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; only tensors and plain values are ever unpickled.
+    """Read a checkpoint. Only tensors and plain values are unpickled.
 
     Raises:
-        CheckpointError: unreadable, or not written by imtext.
+        CheckpointError: the checkpoint is unreadable, or was not written by imtext.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -105,16 +105,16 @@ def load_model(path: str | Path) -> TrainedModel:
     """Rebuild the model in a checkpoint, in evaluation mode on the CPU.
 
     Args:
-        path: of a checkpoint written in training.
+        path: path of a checkpoint written by a training run.
 
     Raises:
-        CheckpointError: unreadable, or not written by imtext.
+        CheckpointError: the checkpoint is unreadable, or was not written by imtext.
     """
     return rebuild(read_checkpoint(Path(path)))
 
 
 def rebuild(content: Mapping[str, Any]) -> TrainedModel:
-    """Like `load_model`, from the content of a checkpoint.
+    """Like `load_model`, for the content of a checkpoint.
 
     Raises:
         CheckpointError: the model's code no longer fits the weights.
@@ -124,7 +124,7 @@ def rebuild(content: Mapping[str, Any]) -> TrainedModel:
     settings = OmegaConf.create(facts["config"]["model"])
     for tower in (settings.image_encoder, settings.text_encoder):
         if "weights" in tower:
-            tower.weights = None  # the checkpoint has them
+            tower.weights = None  # the checkpoint contains them
     prefix = "model."
     weights = {
         name.removeprefix(prefix): value for name, value in content["state_dict"].items() if name.startswith(prefix)
@@ -138,12 +138,12 @@ def rebuild(content: Mapping[str, Any]) -> TrainedModel:
 
 
 def strip(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint without optimizer and loop state: a third of the size, enough to evaluate and export."""
+    """A checkpoint without optimizer and loop state. It has a third of the size and can be evaluated and exported."""
     return {key: content[key] for key in ("state_dict", "imtext", "epoch", "global_step", "pytorch-lightning_version")}
 
 
 def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level, with dots in the keys."""
+    """Nested settings as one flat dictionary with dotted keys."""
     values: dict[str, Any] = {}
     for key, value in node.items():
         values |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
@@ -151,10 +151,10 @@ def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _upgrade(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring `checkpoint["imtext"]` of an older format to the present one."""
+    """Upgrade `checkpoint["imtext"]` of an older format to the current one."""
     upgraded = copy.deepcopy(dict(facts))
     if upgraded["format"] == 1:
-        # Tokenizers were always learnt from captions, and the size of the vocabulary was a setting of the text tower.
+        # In format 1, tokenizers were learnt from captions, and the vocabulary size was a setting of the text tower.
         upgraded["vocabulary"] = load_tokenizer(upgraded["tokenizer"], "words").vocabulary.to_dict()
         upgraded["config"]["model"]["text_encoder"].pop("vocab_size", None)
         augment = upgraded["config"]["data"].get("augment")

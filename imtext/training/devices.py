@@ -1,4 +1,4 @@
-"""The device that a run trains on, and its precision."""
+"""The device and the precision of a run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 
 
 def settle_device(trainer: DictConfig) -> None:
-    """Replace `auto` and missing devices in the settings of a trainer by what this machine has.
+    """Replace `auto` and missing devices in a trainer's settings by a device of this machine.
 
     Raises:
-        ConfigError: more than one device.
+        ConfigError: the settings ask for more than one device.
     """
     if trainer.get("devices", 1) not in (1, "1", "auto"):
         raise ConfigError(f"trainer.devices={trainer.devices}: a run uses one device. Set it to 1.")
@@ -28,13 +28,13 @@ def settle_device(trainer: DictConfig) -> None:
 
 
 def resolve_accelerator(wanted: str) -> str:
-    """`auto`, `cpu`, `gpu`, `cuda` or `mps` → `cpu`, `cuda` or `mps`, whichever this machine has.
+    """`auto`, `cpu`, `gpu`, `cuda` or `mps` → `cpu`, `cuda` or `mps`, if this machine has it.
 
     `auto` is MPS on a Mac with Apple silicon, CUDA with an NVIDIA GPU, otherwise the CPU. A missing accelerator is a
     warning and not an error, so that the same command works on every machine.
 
     Raises:
-        ConfigError: `wanted` is none of these.
+        ConfigError: `wanted` is not one of these.
     """
     if wanted not in ("auto", "cpu", "gpu", "cuda", "mps"):
         raise ConfigError(f"trainer.accelerator takes auto, cpu, gpu, cuda or mps, not {wanted!r}")
@@ -63,10 +63,10 @@ def resolve_precision(wanted: str | int, accelerator: str) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep the memory that a training step frees for the next step.
+    """Make the C library keep the memory that a training step frees, for the next step.
 
     glibc returns large freed blocks to the system, which clears them page by page when they are allocated again. This
-    takes a fifth of a training step on a CPU. On systems without glibc this function does nothing.
+    takes a fifth of the time of a training step on a CPU. On systems without glibc this function does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

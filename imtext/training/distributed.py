@@ -1,6 +1,6 @@
 """Several processes that train one model: gather their batches, and let one of them write files.
 
-A run uses one device at present (see `imtext.training.devices`): there is one process, and `gather` changes nothing.
+Currently a run uses one device (see `imtext.training.devices`), so there is one process and `gather` changes nothing.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def is_rank_zero() -> bool:
 def gather(tensor: Tensor) -> Tensor:
     """Concatenate a tensor's rows over all processes, in the order of their ranks.
 
-    A contrastive loss needs the embeddings of every process as negatives. Each process computes the loss of the whole
-    batch from the gathered rows. In the backward pass the gradients of all processes are summed for the rows of each
-    process; together with the mean over processes that DistributedDataParallel takes, the parameters get the gradient
-    that a single process would compute on the whole batch.
+    The loss needs the embeddings of every process as negatives. Each process computes the loss of the whole batch from
+    the gathered rows. The backward pass sums the gradients of all processes for the rows of each process.
+    DistributedDataParallel then averages over processes, so the parameters get the gradient that a single process would
+    compute on the whole batch.
 
     Args:
-        tensor: ``[n, …]``; n may differ between processes, the other dimensions and the type may not.
+        tensor: ``[n, …]``; n may differ between processes, but the other dimensions and the type may not.
 
     Returns:
         ``[sum of n, …]``, with gradient if `tensor` has one. With a single process it is `tensor` itself.
@@ -56,7 +56,7 @@ class _Gather(torch.autograd.Function):
         dist.all_gather(counts, own)
         sizes = [int(count) for count in counts]
         ctx.rows = slice(sum(sizes[: rank()]), sum(sizes[: rank() + 1]))
-        # Collectives need equal shapes, so shorter tensors are padded and cut again.
+        # Collectives need equal shapes, so shorter tensors are padded and then cut.
         padded = tensor.new_zeros(max(sizes), *tensor.shape[1:])
         padded[: len(tensor)] = tensor
         parts = [torch.empty_like(padded) for _ in sizes]

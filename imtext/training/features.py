@@ -30,7 +30,7 @@ class FrozenFeatures:
 
     Args:
         features: row `v * len(rows) + n` is view v of the n-th picture in `rows`.
-        rows: the rows of these pictures in the whole source.
+        rows: rows of these pictures in the source.
         views: number of variants of each picture.
         first_block: the first block of the image tower that is applied to the features.
     """
@@ -53,22 +53,22 @@ def cache_features(
 ) -> dict[int, FrozenFeatures | None]:
     """Compute the image features that the stages of a plan need and that are not on disk yet.
 
-    Features depend on the data, the weights of the frozen blocks, the preprocessing and the augmentation. Their
-    fingerprint is the name of the file. They do not depend on the seed, so runs with different seeds share them.
-    The first view is the picture as in evaluation; the others are augmented.
+    Features depend on the data, the weights of the frozen blocks, the preprocessing and the augmentation. A fingerprint
+    of all these is the name of the file. Features do not depend on the seed, so runs with different seeds share them.
+    The first view is the picture without augmentation; the others are augmented.
 
     Args:
-        encoder: with the weights of the frozen blocks.
-        plan: which blocks are frozen from which epoch on, and how many views are cached.
+        encoder: image tower with the weights of the frozen blocks.
+        plan: the blocks that are frozen in each epoch, and the number of cached views.
         data: after `setup`.
-        device: to compute on.
-        epochs: the epochs ahead, counted from 0; features of other stages are not computed.
+        device: device to compute on.
+        epochs: the remaining epochs, counted from 0; features of other stages are not computed.
 
     Returns:
-        For `RetrievalDataModule.features`: by first epoch, the features, or None for pictures.
+        Value of `RetrievalDataModule.features`: first epoch → features, or None for pictures.
 
     Raises:
-        DataError: too little disk space, or a folder that cannot be written.
+        DataError: there is too little disk space, or the folder cannot be written.
     """
     return {
         stage.after_epochs: _cached(encoder, int(stage.frozen_blocks), stage.views, data, device)
@@ -82,7 +82,7 @@ def digest_weights(blocks: Sequence[nn.Module]) -> str:
     """A hash of the weights of blocks and of the modules that compute with them."""
     digest = hashlib.sha256()
     for block in blocks:
-        # The modules too: another tower may have the same weights.
+        # The hash includes the modules, because another tower may have the same weights.
         digest.update(
             f"{block} {[f'{type(each).__module__}.{type(each).__qualname__}' for each in block.modules()]}".encode()
         )
@@ -97,7 +97,7 @@ def _cached(
 ) -> FrozenFeatures:
     rows = data.rows["train"]
     if data.augment is None:
-        views = 1  # the others would be the same
+        views = 1  # all views would be the same
     parts = [
         data.fingerprint,
         str(rows),
@@ -127,7 +127,7 @@ def _compute(
     encoder.eval().to(device)
 
     def features(view: int, some: Sequence[int]) -> npt.NDArray[np.float16]:
-        # The random choices of a view depend on nothing but its number and the row: every run has the same views.
+        # The random choices of a view depend only on its number and the row, so every run has the same views.
         images = sources[view].batch(some, [np.random.default_rng([view, row]) for row in some])
         found: npt.NDArray[np.float16] = encoder.lower(images.to(device), blocks).half().cpu().numpy()
         return found

@@ -1,4 +1,4 @@
-"""The figures of a finished run."""
+"""The metrics of a finished run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 def summary_of(trainer: Trainer) -> EpochSummary | None:
     """The callback that keeps the history of a run; None if it was switched off."""
-    return next((each for each in trainer.callbacks if isinstance(each, EpochSummary)), None)  # type: ignore[attr-defined]
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((callback for callback in callbacks if isinstance(callback, EpochSummary)), None)
 
 
 def measure(
@@ -26,15 +27,15 @@ def measure(
     """Load the best checkpoint and measure it on the validation and test splits.
 
     Returns:
-        Figures of the last epoch's training and of the best checkpoint, and that checkpoint's file; None if none was
-        kept. After `fast_dev_run`, figures of its batches alone.
+        Training metrics of the last epoch and metrics of the best checkpoint; and the file of that checkpoint, None if
+        none was kept. After `fast_dev_run`, only the metrics of its batches.
     """
     metrics = _of_last_epoch(trainer)
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return metrics, None
     kept = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""  # type: ignore[attr-defined]
     if kept:
-        # The weights alone: the trainer would return callbacks to their state of that epoch as well.
+        # Load only the weights: the trainer would also reset the callbacks to their state of that epoch.
         content = read_checkpoint(Path(kept))
         module.load_state_dict(content["state_dict"])
         metrics["best_epoch"] = float(content["epoch"] + 1)
@@ -42,15 +43,15 @@ def measure(
     if len(data.rows["test"]) > 1:
         measured += trainer.test(module, data, verbose=False)
     else:
-        log.info("The data has no test split; the figures are of validation.")
-    for figures in measured:
-        metrics |= figures
+        log.info("The data has no test split; the metrics are those of validation.")
+    for split_metrics in measured:
+        metrics |= split_metrics
     return metrics, Path(kept) if kept else None
 
 
 def _of_last_epoch(trainer: Trainer) -> dict[str, float]:
     summary = summary_of(trainer)
-    # Lightning has no figures of a run that was resumed after its last epoch; its history has.
+    # Lightning has no metrics of a run that was resumed after its last epoch, but the history has them.
     last = summary.history[-1] if summary is not None and summary.history else {}
     found = {**last, **{name: float(value) for name, value in trainer.callback_metrics.items()}}
     return {name: value for name, value in found.items() if not name.endswith("_step") and name != "epoch"}

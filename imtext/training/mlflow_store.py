@@ -20,7 +20,7 @@ def artifact_store(tracking_uri: str, wanted: str | None) -> str | None:
         wanted: a folder or a URI.
 
     Returns:
-        None if the server is to choose: a folder of this machine would mean nothing to it.
+        None if the server chooses, because a server cannot use a folder of this machine.
     """
     if wanted is None or "://" in wanted:
         return wanted
@@ -43,7 +43,7 @@ def prepare_store(tracking_uri: str, experiment_name: str, artifact_location: st
         client = mlflow.MlflowClient(tracking_uri)
         experiment = client.get_experiment_by_name(experiment_name)
         if experiment is None:
-            with suppress(MlflowException):  # another process has created it meanwhile
+            with suppress(MlflowException):  # another process has just created it
                 client.create_experiment(
                     experiment_name, artifact_location=artifact_location, tags={KIND: MODEL_TRAINING}
                 )

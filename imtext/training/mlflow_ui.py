@@ -1,8 +1,8 @@
 """MLflow's web interface, opened in its view for model training: ``mlflow ui --app-name imtext``.
 
-MLflow 3 has two views, for GenAI and for model training. Its interface opens in the first and there lists training
-runs under "Evaluation runs", whatever the kind of the experiment. The choice of view is kept in the browser. The
-script below makes that choice once, for browsers that have not made it yet.
+MLflow 3 has two views, for GenAI and for model training. Its interface opens in the GenAI view, which lists training
+runs under "Evaluation runs", whatever the kind of the experiment. The browser stores the choice of view. The script
+below makes that choice in browsers that have no stored choice.
 """
 
 from __future__ import annotations

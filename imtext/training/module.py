@@ -1,4 +1,4 @@
-"""What is trained: dual encoder, loss, metrics and optimizer as a Lightning module."""
+"""The Lightning module: dual encoder, loss, metrics and optimizer."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class RetrievalModule(LightningModule):
 
     Args:
         model: the two towers.
-        loss: every term that it returns is minimised; its own parameters are trained with the model.
+        loss: all its terms are minimised; its parameters are trained with the model.
         optim: the optimizer recipe.
-        tokenizer: whose vocabulary `model` was built for; saved in the checkpoint.
-        preprocess: how pictures become model input; saved in the checkpoint.
-        plan: which blocks of the towers learn in which epoch.
+        tokenizer: tokenizer with the vocabulary that `model` was built for; saved in the checkpoint.
+        preprocess: preprocessing of pictures; saved in the checkpoint.
+        plan: the blocks of the towers that learn in each epoch.
         config: the resolved configuration in plain values; saved in the checkpoint, so that nothing else is needed to
             rebuild the model.
-        seed: of the run.
+        seed: seed of the run.
 
     Attributes:
-        run_ids: by tracker, to continue the same run on resume; saved in the checkpoint.
-        overrides: of the command line, saved in the checkpoint to be repeated on resume; None without a command line.
+        run_ids: tracker → id of the run, to continue the same run on resume; saved in the checkpoint.
+        overrides: command-line overrides, saved in the checkpoint and repeated on resume; None without a command line.
     """
 
     model: DualEncoder
@@ -72,18 +72,18 @@ class RetrievalModule(LightningModule):
     # ---- training
 
     def on_train_epoch_start(self) -> None:
-        """Freeze blocks as the plan says for this epoch; the epoch alone decides, so resuming needs no memory of it."""
+        """Freeze the blocks that the plan names for this epoch. It depends only on the epoch, so resuming is safe."""
         if self.current_epoch + 1 == self.trainer.max_epochs:
             self.trainer.check_val_every_n_epoch = 1  # the last epoch is always measured, whatever the interval
         self.model.image_encoder.freeze(self.plan.frozen_blocks(self.current_epoch))
         self.model.text_encoder.freeze(self.plan.frozen_text_blocks(self.current_epoch))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed the dropout of this step by seed and step: a resumed run repeats what the interrupted one would do."""
+        """Seed the dropout of this step from seed and step, so that a resumed run equals an uninterrupted one."""
         torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + batch_idx) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step of contrastive learning, with the captions and images of all processes as negatives."""
+        """One training step, with the captions and images of all processes as negatives."""
         images, texts = map(gather, self.embed(batch))
         image_id, caption_image_id = gather(batch["image_id"]), gather(batch["caption_image_id"])
         terms = self.loss(images, texts, image_id, caption_image_id, self.model.logit_scale)
@@ -98,7 +98,7 @@ class RetrievalModule(LightningModule):
 
     @torch.no_grad()
     def _health(self, images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor) -> dict[str, Tensor]:
-        """Figures that show whether a model learns: it must get below chance, and embeddings must not collapse."""
+        """Metrics that show whether a model learns: the loss must fall below chance, embeddings must not collapse."""
         matching = image_id[:, None] == caption_image_id[None, :]
         similarity = images @ texts.T
         return {
@@ -116,7 +116,7 @@ class RetrievalModule(LightningModule):
         self.loss.clamp()
 
     def configure_optimizers(self) -> Any:
-        """The recipe, with its schedule spread over all steps of the run."""
+        """The optimizer, with its schedule over all steps of the run."""
         steps = int(self.trainer.estimated_stepping_batches)
         optimizer, schedule = self.optim.build(self.model, self.loss, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -124,7 +124,7 @@ class RetrievalModule(LightningModule):
     # ---- evaluation
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collect embeddings; log the loss too, which shows overfitting."""
+        """Collect embeddings, and log the loss, which shows overfitting."""
         images, texts = self._collect(self.val_metrics, batch)
         terms = self.loss(images, texts, batch["image_id"], batch["caption_image_id"], self.model.logit_scale)
         self.log("val/loss", total_loss(terms), batch_size=len(images), sync_dist=world_size() > 1)
@@ -147,10 +147,10 @@ class RetrievalModule(LightningModule):
         self._report("test", self.test_metrics)
 
     def _report(self, split: str, metrics: RetrievalMetrics) -> None:
-        figures = metrics.compute()
+        values = metrics.compute()
         if self.trainer.state.fn != "fit":  # too slow for every epoch
-            figures |= metrics.intervals()
-        for name, value in figures.items():
+            values |= metrics.intervals()
+        for name, value in values.items():
             self.log(f"{split}/{name}", value, prog_bar=name == "rsum")
         metrics.reset()
 
@@ -169,9 +169,9 @@ class RetrievalModule(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint with another tokenizer: its ids would mean other words."""
+        """Refuse a checkpoint with another tokenizer, because its token ids would mean other words."""
         if checkpoint["imtext"]["tokenizer"] != self.tokenizer.to_json():
             raise CheckpointError(
                 "The checkpoint was trained with another vocabulary. Resume with the data settings of that run: "
-                "`python -m imtext.train ckpt_path=<…>` alone brings them back."
+                "`python -m imtext.train ckpt_path=<…>` restores them."
             )

@@ -32,20 +32,20 @@ class AdamW:
     """A recipe for AdamW (Loshchilov & Hutter, 2019) with warm-up and decay of the learning rate.
 
     Args:
-        lr: the learning rate that the three scales multiply.
-        image_encoder_lr_scale: for the image tower, which is usually pretrained.
-        text_encoder_lr_scale: for the text tower; random weights need several times more.
-        projection_lr_scale: for both projections, the temperature and the parameters of the loss.
+        lr: base learning rate; the three scales multiply it.
+        image_encoder_lr_scale: scale for the image tower, which is usually pretrained.
+        text_encoder_lr_scale: scale for the text tower; random weights need a rate several times higher.
+        projection_lr_scale: scale for both projections, the temperature and the parameters of the loss.
         weight_decay: on matrices only; norms, biases and the temperature do not decay.
         betas: decay rates of the running means.
-        schedule: of the learning rate after warm-up: ``cosine`` or ``linear`` down to zero, or ``constant``.
+        schedule: learning rate after warm-up: ``cosine`` or ``linear`` down to zero, or ``constant``.
         warmup: share of all steps in which the learning rate grows from zero.
         image_encoder_layer_decay: learning rate of a block of the image tower relative to the block above it; 1 for
             equal rates. Lower blocks have learnt more general features, which should change less.
         text_encoder_layer_decay: the same for the text tower.
 
     Raises:
-        ConfigError: a value out of range.
+        ConfigError: a value is out of range.
     """
 
     def __init__(
@@ -89,9 +89,9 @@ class AdamW:
         AdamW skips parameters without a gradient.
 
         Args:
-            model: its `parameter_group` names the group of each parameter.
-            loss: its parameters are the group ``loss``.
-            total_steps: of the whole run.
+            model: dual encoder; `parameter_group` returns the group of each parameter.
+            loss: loss; its parameters are the group ``loss``.
+            total_steps: number of steps of the whole run.
         """
         groups: dict[str, _Group] = {}
         for part, blocks_above, parameter in self._parameters(model, loss):
@@ -106,7 +106,7 @@ class AdamW:
         return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, total_steps))
 
     def _parameters(self, model: DualEncoder, loss: Loss) -> Iterator[tuple[str, int, nn.Parameter]]:
-        """Each parameter with the name of its group and the number of blocks above it."""
+        """The group name, the number of blocks above, and the parameter, for each parameter."""
         blocks_above: dict[nn.Parameter, int] = {}
         for tower in (model.image_encoder, model.text_encoder):
             blocks = [block for block in tower.blocks if any(True for _ in block.parameters())]

@@ -1,4 +1,4 @@
-"""Where a run comes from: its code, its command, and its place in a sweep."""
+"""The origin of a run: its code, its command, and its sweep."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _git(*args: str) -> str:
 
 
 def run_name() -> str:
-    """A name that tells this run from others: the swept settings of a trial, or model and data."""
+    """A name that distinguishes this run: the swept settings of a trial, or model and data."""
     if not HydraConfig.initialized():
         return "run"
     hydra = HydraConfig.get()
@@ -48,7 +48,7 @@ def _swept_keys() -> set[str]:
     """The settings that differ between the trials: those with several values on the command line or in `sweep=`."""
     keys = {str(key) for key in HydraConfig.get().sweeper.get("params") or {}}
     for argument in sys.argv[1:]:
-        with suppress(HydraException):  # a flag is no override
+        with suppress(HydraException):  # flags are not overrides
             override = OverridesParser.create().parse_override(argument)
             if override.is_sweep_override():
                 keys.add(override.key_or_group)
@@ -56,7 +56,7 @@ def _swept_keys() -> set[str]:
 
 
 def sweep_tags() -> dict[str, str]:
-    """Tags for the sweep of a trial and its number in it; none outside of a sweep."""
+    """Tags for the sweep of a trial and the trial's number; none outside a sweep."""
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return {}
     hydra = HydraConfig.get()

@@ -155,12 +155,12 @@ def continue_run(overrides: list[str]) -> list[str]:
     _check_format(content)
     then = content["imtext"]["overrides"]
     if checkpoint.parent.name != "checkpoints" or runs_dir not in run_dir.parents or then is None:
-        print(f"Going on from {checkpoint} in a new run", file=sys.stderr)
+        print(f"Resuming from {checkpoint} in a new run", file=sys.stderr)
         return [*now, resumed]
     # A trial of a sweep goes on as a single run.
     replaced = {*given, "ckpt_path", "sweep"}
     kept = [str(override.input_line) for override in parse_overrides(then) if override.key_or_group not in replaced]
-    print(f"Going on in {run_dir}{' with ' + ' '.join(kept) if kept else ''}", file=sys.stderr)
+    print(f"Resuming in {run_dir}{' with ' + ' '.join(kept) if kept else ''}", file=sys.stderr)
     return [*kept, *now, resumed, f"hydra.run.dir={_quote(run_dir)}", "hydra.mode=RUN"]
 
 

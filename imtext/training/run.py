@@ -28,7 +28,7 @@ class Run:
         data: read and split.
         module: model, loss and optimizer.
         trainer: with callbacks and logger.
-        resumed: the checkpoint that the run goes on from; None for a new run.
+        resumed: the checkpoint that the run resumes from; None for a new run.
     """
 
     config: dict[str, Any]
@@ -49,7 +49,7 @@ class Run:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Where the data, the results and the checkpoint of the run are."""
+        """Tags with the paths of the data, the results and the checkpoint of the run."""
         return {
             "data_fingerprint": self.data.fingerprint,
             "data_source": self.data.source,
@@ -59,16 +59,16 @@ class Run:
 
 
 def build_run(config: DictConfig) -> Run:
-    """Build everything, in an order in which mistakes in the settings are found before the data is read.
+    """Build all objects of a run, in an order that finds mistakes in the settings before the data is read.
 
-    The image tower comes before the data, which needs its preprocessing. Then come the text tower, for the vocabulary
-    of the data, and the projections. This order also fixes the random numbers that each of them starts from.
+    The image tower is built before the data, which needs its preprocessing. Then follow the text tower, which needs the
+    vocabulary of the data, and the projections. This order also fixes the random numbers that initialise each of them.
 
     Args:
-        config: checked, with a device that exists.
+        config: checked configuration, with an existing device.
 
     Raises:
-        ImtextError: a setting, the data or the checkpoint to go on from is at fault.
+        ImtextError: a setting, the data or the checkpoint to resume from is wrong.
     """
     resumed = find_resume_point(config)
     trainer = build_trainer(config)

@@ -1,4 +1,4 @@
-"""The plan of a run: which blocks of the towers learn in which epoch, and which features are cached."""
+"""The plan of a run: the blocks of the towers that learn in each epoch, and the features that are cached."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ TOWERS = {"frozen_blocks": "image tower", "frozen_text_blocks": "text tower"}
 class Stage:
     """Epochs in which the lower blocks of the towers are frozen.
 
-    Frozen blocks have the same output for the same input every time. With `views` or `cache_text` it is computed once
-    and read from disk from then on, so that an epoch costs only what is above the frozen blocks.
+    The output of frozen blocks for the same input never changes. With `views` or `cache_text` it is computed once and
+    then read from disk, so that an epoch computes only the blocks above.
 
     Args:
         after_epochs: the stage begins after this many epochs and lasts until the next stage begins.
         frozen_blocks: number of blocks of the image tower, counted from the picture, that keep their weights and
             batch statistics; ``all``, or 0 for none.
         views: cached variants of each training picture. The first is the picture without augmentation, the others are
-            augmented; every epoch draws one of them. 0 caches nothing and augments anew in every epoch.
+            augmented; every epoch draws one of them. 0 caches nothing and augments again in every epoch.
         frozen_text_blocks: number of blocks of the text tower, counted from the words, that keep their weights;
             ``all``, or 0 for none.
         cache_text: cache the features of the training captions; needs ``frozen_text_blocks=all``.
 
     Raises:
-        ConfigError: a value out of range, or a cache without frozen blocks.
+        ConfigError: a value is out of range, or features are cached without frozen blocks.
     """
 
     after_epochs: int = 0
@@ -57,16 +57,16 @@ class Plan:
     """The stages of a run, in the order in which they begin.
 
     Args:
-        stages: by name; without any, everything learns from the first epoch.
+        stages: stages by name; without any, everything learns from the first epoch.
         num_image_blocks: number of blocks of the image tower.
         num_text_blocks: number of blocks of the text tower.
 
     Attributes:
-        stages: with the number of blocks in place of ``all``.
+        stages: stages with the number of blocks instead of ``all``.
 
     Raises:
         ConfigError: no stage begins at epoch 0, two stages begin together, a tower has fewer blocks, or a stage
-            freezes blocks that have learnt: features cached by an earlier stage or run belong to other weights.
+            freezes blocks that have learnt, so that features cached by an earlier stage or run belong to other weights.
     """
 
     def __init__(self, stages: Mapping[str, Stage | None] | None, num_image_blocks: int, num_text_blocks: int) -> None:
@@ -86,7 +86,7 @@ class Plan:
         return [self.stages[name] for name in dict.fromkeys(self.name_at(epoch) for epoch in epochs)]
 
     def name_at(self, epoch: int) -> str:
-        """The stage of an epoch, counted from 0."""
+        """The name of the stage of an epoch, counted from 0."""
         return [name for name, stage in self.stages.items() if stage.after_epochs <= epoch][-1]
 
     def frozen_blocks(self, epoch: int) -> int:
@@ -99,7 +99,7 @@ class Plan:
 
 
 def _resolved(name: str, stage: Stage, sizes: dict[str, int], before: Stage) -> Stage:
-    """A stage with numbers in place of ``all``, checked against the towers and the stage before it."""
+    """A stage with numbers instead of ``all``, checked against the towers and the previous stage."""
     frozen: dict[str, int] = {}
     for setting, tower in TOWERS.items():
         value, size, earlier = getattr(stage, setting), sizes[setting], getattr(before, setting)

@@ -1,4 +1,4 @@
-"""What happens once around a sweep."""
+"""The preparation and the end of a sweep."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PrepareSweep(Callback):
         Raises:
             ConfigError: MLflow cannot use the store.
         """
-        # Hydra creates this callback for every command; these imports take seconds and only sweeps need them.
+        # Imported here: Hydra creates this callback for every command, and only sweeps need these slow imports.
         from imtext.config.instantiate import locate
         from imtext.training.mlflow_store import artifact_store, prepare_store
         from imtext.training.tracking import MLflowTracker

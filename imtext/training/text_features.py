@@ -22,7 +22,7 @@ from imtext.training.stages import Plan
 
 log = logging.getLogger(__name__)
 BATCH = 512  # captions per forward pass
-STATE = {"training", "num_frozen", "_is_full_backward_hook"}  # of modules; does not change what they compute
+STATE = {"training", "num_frozen", "_is_full_backward_hook"}  # attributes of modules that do not affect the features
 
 
 class FrozenTextFeatures:
@@ -30,7 +30,7 @@ class FrozenTextFeatures:
 
     Args:
         features: ``[all captions of rows, num_features]``.
-        rows: the rows of their images in the whole source.
+        rows: rows of their images in the source.
         counts: number of captions of each of these images.
     """
 
@@ -50,21 +50,21 @@ def cache_text_features(
 ) -> dict[int, FrozenTextFeatures | None]:
     """Compute the text features that the stages of a plan need and that are not on disk yet.
 
-    They depend on the training captions, the tokenizer, and the weights and settings of the text tower. Their
-    fingerprint is the name of the file.
+    Features depend on the training captions, the tokenizer, and the weights and settings of the text tower. A
+    fingerprint of all these is the name of the file.
 
     Args:
-        encoder: with the weights of the frozen tower.
-        plan: from which epoch on text features are cached.
+        encoder: text tower with the weights of the frozen tower.
+        plan: the epochs in which text features are cached.
         data: after `setup`.
-        device: to compute on.
-        epochs: the epochs ahead, counted from 0; features of other stages are not computed.
+        device: device to compute on.
+        epochs: the remaining epochs, counted from 0; features of other stages are not computed.
 
     Returns:
-        For `RetrievalDataModule.text_features`: by first epoch, the features, or None for tokens.
+        Value of `RetrievalDataModule.text_features`: first epoch → features, or None for tokens.
 
     Raises:
-        DataError: too little disk space, or a folder that cannot be written.
+        DataError: there is too little disk space, or the folder cannot be written.
     """
     return {
         stage.after_epochs: _cached(encoder, data, device) if stage.cache_text else None
@@ -84,7 +84,7 @@ def _cached(encoder: TextEncoder, data: RetrievalDataModule, device: torch.devic
 
 
 def _settings(encoder: nn.Module) -> str:
-    """Plain attributes of all modules, such as the kind of pooling, which neither weights nor classes show."""
+    """Plain attributes of all modules, such as the kind of pooling, which are not in the weights and classes."""
     return str(
         [
             {name: value for name, value in sorted(vars(module).items())

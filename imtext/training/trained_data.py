@@ -1,4 +1,4 @@
-"""The data of a checkpoint: that of its run, with changes, or another data set."""
+"""The data for a checkpoint: the data of its run, with changes, or another data set."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def build_data(settings: DictConfig, trained: TrainedModel) -> RetrievalDataModu
     """Build and set up data for a trained model, with its tokenizer and preprocessing.
 
     Args:
-        settings: with a `_target_`, another data set; otherwise changes to the data settings of the run, where null
-            changes nothing.
+        settings: another data set if there is a `_target_`; otherwise changes to the data settings of the run, where
+            null changes nothing.
         trained: the model.
 
     Raises:
-        ImtextError: a setting or the data is at fault.
+        ImtextError: a setting or the data is wrong.
     """
     wanted = data_settings(settings, trained.config)
     check_config(OmegaConf.create({"data": wanted}), "evaluate")
@@ -32,7 +32,7 @@ def build_data(settings: DictConfig, trained: TrainedModel) -> RetrievalDataModu
 
 
 def data_settings(settings: DictConfig, config: dict[str, Any]) -> DictConfig:
-    """The data settings of a run's `config` with changes, or those of another data set."""
+    """The data settings of a run's `config` with changes, or the settings of another data set."""
     if "_target_" in settings:
         return settings
     changes = {key: value for key, value in settings.items() if value is not None}

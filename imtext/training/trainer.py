@@ -1,4 +1,4 @@
-"""Lightning's trainer with its callbacks and logger, and checks of what it would accept and then fail on."""
+"""Lightning's trainer with its callbacks and logger, and checks for settings that it accepts and then fails on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from imtext.evaluation.figures import figure_names
 
 log = logging.getLogger(__name__)
 
-# Warnings of Lightning about what is intended here.
+# Warnings of Lightning about intended behaviour.
 EXPECTED_WARNINGS = (
     ".*LeafSpec.*",  # a deprecation between Lightning and torch
     "Checkpoint directory .* exists and is not empty",  # always, when resuming
@@ -32,7 +32,7 @@ EXPECTED_WARNINGS = (
 
 
 def hide_expected_warnings() -> None:
-    """Filter Lightning's warnings about what is intended here."""
+    """Filter Lightning's warnings about intended behaviour."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
 
@@ -41,7 +41,7 @@ def check_trainer(settings: DictConfig) -> None:
     """Refuse settings that Lightning accepts and then fails on.
 
     Raises:
-        ConfigError: names the setting.
+        ConfigError: a setting is refused; the message names it.
     """
     if not isinstance(settings.max_epochs, int) or settings.max_epochs < 1:
         raise ConfigError(
@@ -59,11 +59,11 @@ def check_monitors(callbacks: Mapping[str, Any], measured: bool) -> None:
     """Refuse callbacks that wait for a validation metric that is never measured.
 
     Args:
-        callbacks: by their names in the configuration.
-        measured: whether the run validates at all.
+        callbacks: callbacks by their names in the configuration.
+        measured: whether the run validates.
 
     Raises:
-        ConfigError: names the callback, and the metric that was probably meant.
+        ConfigError: a callback waits for an unknown metric; the message names the metric that was probably meant.
     """
     known = [f"val/{name}" for name in (*figure_names(), "loss")]
     for name, callback in callbacks.items():
@@ -81,7 +81,7 @@ def build_trainer(config: DictConfig) -> Trainer:
     """Build callbacks, logger and trainer.
 
     Args:
-        config: composed from `conf/train.yaml`, with a device that exists.
+        config: composed from `conf/train.yaml`, with an existing device.
 
     Raises:
         ConfigError: a setting is refused, or a callback waits for a metric that is never measured.
@@ -100,18 +100,18 @@ def build_each(group: DictConfig | None) -> dict[str, Any]:
 
 @contextmanager
 def explain_stop(output_dir: Path) -> Iterator[None]:
-    """Translate how Lightning ends a run early.
+    """Translate the exceptions with which Lightning ends a run early.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C, with the command to go on in the log.
-        ConfigError: a setting that the data shows to be wrong, such as a share of less than one batch.
+        KeyboardInterrupt: after Ctrl-C; the command to resume is logged.
+        ConfigError: a setting does not fit the data, such as a share of less than one batch.
     """
     try:
         yield
     except SystemExit:  # Lightning exits on Ctrl-C
         last = output_dir / "checkpoints" / "last.ckpt"
         shown = last if last.is_file() else "<none was saved yet>"
-        log.info("Go on with: python -m imtext.train ckpt_path=%s", shown)
+        log.info("Resume with: python -m imtext.train ckpt_path=%s", shown)
         raise KeyboardInterrupt from None
     except MisconfigurationException as error:
         raise ConfigError(str(error)) from error

@@ -1,4 +1,4 @@
-"""The plain loop trains, and sees every caption of a picture in turn."""
+"""The plain loop trains, and uses each caption of a picture in turn."""
 
 from __future__ import annotations
 

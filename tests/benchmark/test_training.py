@@ -1,4 +1,4 @@
-"""The benchmark of training measures what it says. Speed itself is not tested."""
+"""The benchmark of training returns all measurements. Their values are not tested."""
 
 from __future__ import annotations
 

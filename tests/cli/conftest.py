@@ -19,7 +19,7 @@ from tests.conftest import picture
 
 @dataclass(frozen=True)
 class Finished:
-    """What a command left behind."""
+    """Exit code and output of a command."""
 
     returncode: int
     stdout: str
@@ -51,7 +51,7 @@ def imtext(*args: str | Path, stdin: str = "", **environment: str) -> Finished:
 
 @pytest.fixture(scope="module")
 def index(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve drawn pictures `00.png` … `11.png`, and their index in a folder beside them."""
+    """Twelve drawn pictures `00.png` … `11.png`, and their index in a neighbouring folder."""
     folder = tmp_path_factory.mktemp("pictures")
     for number in range(12):
         picture(folder / f"{number:02}.png", number)

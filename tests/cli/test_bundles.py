@@ -38,7 +38,7 @@ def test_check(index: Path, bundle: Bundle, tmp_path: Path) -> None:
 def test_without_a_path_the_default_index_is_used(index: Path, tmp_path: Path) -> None:
     assert "pictures     12" in imtext("info", IMTEXT_INDEX=str(index)).stdout
     assert imtext("check", IMTEXT_INDEX=str(index)).stdout == f"ok: index {index}, 12 pictures\n"
-    assert imtext("check", IMTEXT_INDEX=str(tmp_path)).stdout == "ok: settings as they are\n"
+    assert imtext("check", IMTEXT_INDEX=str(tmp_path)).stdout == "ok: default settings\n"
     done = imtext("rank", "red", index.parent / "00.png", IMTEXT_INDEX=str(index), IMTEXT_ROOT=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, f"Model: {index / 'bundle'}\n")
 
@@ -51,7 +51,7 @@ def test_check_finds_a_damaged_matrix(index: Path, tmp_path: Path, part: slice) 
     (copy / "vectors.cache").write_bytes(content)
     done = imtext("check", copy)
     assert done.returncode == 2
-    assert "vectors.cache does not agree with the rows. Delete that file" in done.stderr
+    assert "vectors.cache does not agree with the rows. Delete it" in done.stderr
     (copy / "vectors.cache").unlink()
     assert imtext("check", copy).returncode == 0
 

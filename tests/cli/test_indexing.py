@@ -75,7 +75,7 @@ def test_status_without_an_index(index: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (KeyboardInterrupt(), 130, "Stopped; what was committed is kept."),
+        (KeyboardInterrupt(), 130, "Stopped. Committed pictures are kept."),
         (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device"),
         (StoreError("disk I/O error"), 2, "error: disk I/O error"),
     ],

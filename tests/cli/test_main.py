@@ -56,8 +56,8 @@ def test_help() -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["search", "red", "--index", "nowhere"], "There is no index in nowhere. Make one with: imtext index"),
-        (["search"], "Say what to look for"),
+        (["search", "red", "--index", "nowhere"], "There is no index in nowhere. Create one: imtext index"),
+        (["search"], "No query given"),
         (["search", "--queries", "nothing.txt"], "--queries nothing.txt cannot be read"),
         (["search", "--queries", "empty.txt"], "--queries empty.txt contains no query"),
         (["index", "--index", "made", "--bundle", "nowhere"], "nowhere is not a bundle"),

@@ -50,7 +50,7 @@ def test_words_beyond_the_maximum_length_are_named(index: Path) -> None:
     words = "a red circle above a blue star " * 40
     done = imtext("search", words + "ring", "--index", index, "--min-relevance", "0")
     (note,) = done.stderr.splitlines()
-    assert note.startswith("note: The query is longer than the model reads (")
+    assert note.startswith("note: The query is too long for the model (")
     assert note.endswith(" ring")
 
 

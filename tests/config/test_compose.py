@@ -37,7 +37,7 @@ def test_evaluate_composes() -> None:
     check_config(compose_config("evaluate", ["ckpt_path=x.ckpt"]), "evaluate")
 
 
-# Everything the original hyper-parameters name can be set.
+# All hyper-parameters of the original training script can be set.
 ORIGINAL = [
     "model.embed_dim=256", "data.vocab_size=10000", "data.max_text_length=64", "model.text_encoder.hidden_dim=512",
     "model.dropout=0.1", "model.temperature=0.07", "model.learn_temperature=false", "data.batch_size=32",
@@ -63,7 +63,7 @@ def test_original_settings_can_be_set(override: str) -> None:
         ("lr=1e-3", "Did you mean optim.lr"),
         ("optim.lrr=1e-3", "Did you mean optim.lr"),
         ("zzzzzz=1", "--cfg job lists all settings"),
-        ("+model.dropout=0.5", r"leave the \+ away"),
+        ("+model.dropout=0.5", r"remove the \+"),
         ("no_equals_sign", "key=value"),
         ("logger=null", "write ~logger"),
         ("trainer.max_time=60", r"write \+trainer\.max_time=60"),

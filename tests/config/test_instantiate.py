@@ -1,4 +1,4 @@
-"""Objects are built of trusted classes only."""
+"""Objects are built from trusted classes only."""
 
 from __future__ import annotations
 

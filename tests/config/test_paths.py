@@ -18,7 +18,7 @@ def test_the_configurations_are_there() -> None:
 
 @pytest.mark.slow
 def test_an_installed_package_finds_its_configs(tmp_path: Path) -> None:
-    """The wheel holds conf/, and uses it where there is no clone around."""
+    """The wheel contains conf/, and uses it if there is no clone."""
     project = CONFIG_DIR.parent
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, check=True, capture_output=True, cwd=project)

@@ -1,4 +1,4 @@
-"""Unknown settings and values of another type are refused, whatever `_target_` they belong to."""
+"""Unknown settings and values of the wrong type are refused for every `_target_`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from imtext.errors import ConfigError
         ("data.image_mean=0.5", "data.image_mean=0.5: input should be a list"),
         ("data.augment=5", "data.augment=5: it takes a group with a _target_"),
         ("optim.lr=fast", "optim.lr=fast"),
-        ("model.image_encoder._target_=os.system", "outside of"),
+        ("model.image_encoder._target_=os.system", "is not in"),
         ("model.learn_temperature=no", "valid boolean"),  # a string for Hydra, which would count as true
         ("bundle=1", "bundle=1: input should be a valid boolean"),
         ("tags=5", "tags=5: input should be a group of settings"),
@@ -71,6 +71,6 @@ def test_interpolations_are_not_checked() -> None:
 @pytest.mark.parametrize(
     ("key", "expected"), [("trainer.max_time", True), ("tags.note", True), ("trainer.max_tim", False), ("note", False)]
 )
-def test_what_can_be_added(key: str, expected: bool) -> None:
+def test_settings_that_can_be_added(key: str, expected: bool) -> None:
     raw: Any = OmegaConf.to_container(compose_config("train", []), resolve=False)
     assert can_be_added(raw, key) is expected

@@ -21,7 +21,7 @@ def messages(**settings: Any) -> list[str]:
     )
 
 
-def test_what_the_program_supplies_is_no_setting() -> None:
+def test_supplied_parameters_are_not_settings() -> None:
     assert messages(size=1, vocabulary="x") == ["model.tower.vocabulary follows from the data; it is not a setting"]
 
 
@@ -36,7 +36,7 @@ def test_a_missing_setting_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("value", ["${seed}", "???", {"_target_": "x"}])
-def test_what_is_not_decided_yet_is_not_checked(value: Any) -> None:
+def test_missing_values_and_interpolations_are_not_checked(value: Any) -> None:
     assert messages(size=value) == []
 
 

@@ -28,7 +28,7 @@ def test_keeps_size_and_type_of_any_picture() -> None:
 
 
 def test_same_draws_as_torchvision() -> None:
-    """Runs stay reproducible only while this order of random choices stays."""
+    """Runs are reproducible only if the order of random choices does not change."""
     transform = v2.Compose(
         [
             v2.RandomResizedCrop(48, scale=(0.6, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),

@@ -1,4 +1,4 @@
-"""What every source delivers."""
+"""Images with captions, as every source returns them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all data sets share."""
+"""The base of all data sets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TestUseModel:
         assert Shapes().preprocess == Preprocess()
         assert Shapes(image_size=64, resize="crop").preprocess == Preprocess(64, resize="crop")
 
-    def test_a_new_model_gives_what_the_settings_leave_open(self) -> None:
+    def test_a_new_model_supplies_settings_that_are_null(self) -> None:
         data = Shapes(resize="crop")
         data.use_model(preprocess=TOWER)
         assert data.preprocess == TOWER.override(resize="crop")

@@ -63,7 +63,7 @@ def test_augmentation_differs_by_epoch(tmp_path: Path) -> None:
     assert not first.equal(later)
 
 
-def test_captions_are_drawn_anew_each_epoch(tmp_path: Path) -> None:
+def test_captions_are_drawn_again_each_epoch(tmp_path: Path) -> None:
     dataset = shapes(tmp_path, captions_per_image=2, shuffle=False).train_dataloader().dataset
     drawn = {str(dataset[BatchKey(epoch, (0, 1, 2))]["input_ids"].tolist()) for epoch in (0, 1, 2, 0)}
     assert len(drawn) == 3

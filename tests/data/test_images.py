@@ -31,7 +31,7 @@ def test_pictures_are_decoded_once(pictures: Path, tmp_path: Path, monkeypatch: 
     assert (whole(first.pixels) == whole(again.pixels)).all()
 
 
-def test_what_a_killed_writer_leaves_is_not_used(tmp_path: Path) -> None:
+def test_unfinished_files_of_a_killed_writer_are_not_used(tmp_path: Path) -> None:
     source = Shapes(12).load_source()
     finished = cached_images(source, PREPROCESS, tmp_path)
     expected = whole(finished)

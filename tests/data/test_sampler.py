@@ -1,4 +1,4 @@
-"""Which images make up which batch, on one process and on several."""
+"""Batches of images, on one process and on several."""
 
 from __future__ import annotations
 

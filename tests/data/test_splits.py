@@ -1,4 +1,4 @@
-"""Dividing images into training, validation and test."""
+"""Splitting images into training, validation and test."""
 
 from __future__ import annotations
 

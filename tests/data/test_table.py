@@ -1,4 +1,4 @@
-"""Captions tables and other data sets as one's own pairs."""
+"""Captions tables and other data sets of the user's own pairs."""
 
 from __future__ import annotations
 

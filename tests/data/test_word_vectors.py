@@ -24,7 +24,7 @@ def test_words_of_the_same_pictures_are_close() -> None:
     near = F.normalize(vectors, dim=1) @ F.normalize(vectors, dim=1).T
     assert near[DOG, PUPPY] > 0.7 > 0.3 > near[DOG, CAR]
     assert near[CAR, TRUCK] > 0.7
-    assert not vectors[[PAD, A, UNUSED]].any()  # words of no picture or of all pictures say nothing
+    assert not vectors[[PAD, A, UNUSED]].any()  # words of no picture or of all pictures carry no information
     assert abs(float(vectors.std(unbiased=False)) - 1) < 1e-5
 
 
@@ -54,7 +54,7 @@ def test_only_training_captions_count(tmp_path: Path) -> None:
 
 
 def test_equal_to_the_formula(tmp_path: Path) -> None:
-    """Bit for bit: recorded runs begin with these vectors."""
+    """Bit for bit: recorded runs start from these vectors."""
     data = shapes(tmp_path)
     size = data.tokenizer.vocabulary.size
     documents = []

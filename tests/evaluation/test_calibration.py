@@ -1,4 +1,4 @@
-"""A fitted relevance says how often a picture with such scores is the right one."""
+"""A fitted relevance is the probability that a picture with this score is correct."""
 
 from __future__ import annotations
 

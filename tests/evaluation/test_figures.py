@@ -1,4 +1,4 @@
-"""Every figure against a hand-written matrix."""
+"""Every metric against a hand-written matrix."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def test_names_are_unique_and_in_order() -> None:
 
 def test_hand_written_matrix() -> None:
     gallery = hand_written()
-    figures = retrieval_figures(retrieval_ranks(*gallery), *gallery)
-    assert list(figures) == figure_names()
-    assert figures["i2t_r@1"] == 0.5
-    assert figures["i2t_r@5"] == 0.75
-    assert figures["i2t_r@10"] == 1
-    assert figures["t2i_r@1"] == 3 / 8
-    assert figures["t2i_r@5"] == 1
-    assert figures["i2t_mrr"] == pytest.approx((1 + 1 / 3 + 1 / 7 + 1) / 4)
-    assert figures["t2i_mean_rank"] == pytest.approx((3 * 1 + 5 * 4) / 8)
-    assert figures["i2t_median_rank"] == 1
-    assert figures["rsum"] == pytest.approx(0.5 + 0.75 + 1 + 3 / 8 + 1 + 1)
+    metrics = retrieval_figures(retrieval_ranks(*gallery), *gallery)
+    assert list(metrics) == figure_names()
+    assert metrics["i2t_r@1"] == 0.5
+    assert metrics["i2t_r@5"] == 0.75
+    assert metrics["i2t_r@10"] == 1
+    assert metrics["t2i_r@1"] == 3 / 8
+    assert metrics["t2i_r@5"] == 1
+    assert metrics["i2t_mrr"] == pytest.approx((1 + 1 / 3 + 1 / 7 + 1) / 4)
+    assert metrics["t2i_mean_rank"] == pytest.approx((3 * 1 + 5 * 4) / 8)
+    assert metrics["i2t_median_rank"] == 1
+    assert metrics["rsum"] == pytest.approx(0.5 + 0.75 + 1 + 3 / 8 + 1 + 1)
     own = [0.9, 0.1, 0.7, 0.1, 0.0, 0.1, 0.9, 0.1]
-    assert figures["positive_similarity"] == pytest.approx(sum(own) / 8)
-    assert figures["negative_similarity"] == pytest.approx((SCORES.sum().item() - sum(own)) / 24)
-    assert (figures["num_images"], figures["num_captions"]) == (4, 8)
+    assert metrics["positive_similarity"] == pytest.approx(sum(own) / 8)
+    assert metrics["negative_similarity"] == pytest.approx((SCORES.sum().item() - sum(own)) / 24)
+    assert (metrics["num_images"], metrics["num_captions"]) == (4, 8)

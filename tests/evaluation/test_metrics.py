@@ -1,4 +1,4 @@
-"""Retrieval metrics as a whole: what is added, and what comes out."""
+"""Retrieval metrics: added images and captions, and the results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imtext.evaluation.metrics import RetrievalMetrics
 from tests.evaluation.galleries import hand_written, random_gallery
 
 
-def test_figures_have_their_names_and_order() -> None:
+def test_metrics_have_their_names_and_order() -> None:
     metrics = RetrievalMetrics()
     metrics.update(*hand_written())
     assert list(metrics.compute()) == figure_names()

@@ -1,4 +1,4 @@
-"""An export that differs from the model is noticed, rounding is not."""
+"""An export that differs from the model is refused, unless the difference is rounding."""
 
 from __future__ import annotations
 

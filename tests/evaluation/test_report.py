@@ -14,8 +14,8 @@ from imtext.evaluation.report import print_results, write_metrics, write_ranks
 
 
 def test_table_shows_per_cent_and_half_an_interval(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = {f"val/{name}": 0.5 for name in figure_names()} | {"val/num_images": 1000.0, "val/num_captions": 5000.0}
-    print_results(figures | {"val/t2i_r@1_low": 0.48, "val/t2i_r@1_high": 0.53}, "a model")
+    metrics = {f"val/{name}": 0.5 for name in figure_names()} | {"val/num_images": 1000.0, "val/num_captions": 5000.0}
+    print_results(metrics | {"val/t2i_r@1_low": 0.48, "val/t2i_r@1_high": 0.53}, "a model")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].strip() == "a model"
     text_to_image = next(line for line in lines if "text→image" in line)
@@ -25,7 +25,7 @@ def test_table_shows_per_cent_and_half_an_interval(capsys: pytest.CaptureFixture
     assert not any("test" in line for line in lines)  # it was not measured
 
 
-def test_infinite_figures_become_null(tmp_path: Path) -> None:
+def test_infinite_metrics_become_null(tmp_path: Path) -> None:
     path = write_metrics({"b": float("nan"), "a": 0.1, "c": float("inf")}, tmp_path / "new")
     assert path == tmp_path / "new" / "metrics.json"
     assert path.read_text() == '{\n  "a": 0.1,\n  "b": null,\n  "c": null\n}\n'

@@ -1,4 +1,4 @@
-"""A second loss, with a parameter of its own."""
+"""A second loss, with its own parameter."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SigmoidLoss(Loss):
         return {"matching": pairs[positive].sum() / len(image_id), "others": pairs[~positive].sum() / len(image_id)}
 
     def chance(self, image_id: Tensor, caption_image_id: Tensor) -> Tensor:
-        """With the share of matching pairs as the probability of each."""
+        """The chance level: the share of matching pairs is the probability of each pair."""
         positive = (image_id[:, None] == caption_image_id[None, :]).float()
         guess = positive.mean().expand_as(positive)
         return F.binary_cross_entropy(guess, positive, reduction="sum") / len(image_id)

@@ -1,4 +1,4 @@
-"""What losses share: every term counts, the chance level, and parameters of their own."""
+"""The base class of losses: the sum of terms, the chance level, and parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.losses.sigmoid import SigmoidLoss
 
 
 class Constant(Loss):
-    """Terms that depend on nothing."""
+    """Constant terms."""
 
     def forward(self, *_: Tensor) -> dict[str, Tensor]:
         return {"infonce_loss": torch.tensor(2.0), "penalty": torch.tensor(0.5)}

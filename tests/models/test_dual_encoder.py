@@ -39,7 +39,7 @@ def test_every_parameter_gets_a_gradient(learn: bool) -> None:
     total_loss(InfoNCE()(images, texts, torch.arange(4), torch.arange(8) // 2, model.logit_scale)).backward()  # type: ignore[no-untyped-call]
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
     assert ("logit_scale" in dict(model.named_parameters())) == learn
-    assert "logit_scale" in model.state_dict()  # fixed or learnt, it travels with the weights
+    assert "logit_scale" in model.state_dict()  # fixed or learnt, it is saved with the weights
 
 
 @pytest.mark.parametrize("options", [{"temperature": 0.0}, {"dropout": 1.0}, {"embed_dim": 0}])

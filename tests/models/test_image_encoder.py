@@ -1,4 +1,4 @@
-"""What image towers share: blocks one after the other, and batch statistics."""
+"""The base class of image towers: a sequence of blocks, and batch statistics."""
 
 from __future__ import annotations
 

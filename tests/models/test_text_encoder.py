@@ -1,4 +1,4 @@
-"""What text towers share."""
+"""The base class of text towers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Freezing, which both towers share."""
+"""The base class of both towers: freezing."""
 
 from __future__ import annotations
 

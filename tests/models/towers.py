@@ -1,4 +1,4 @@
-"""A second image tower and a second text tower, to prove that nothing depends on the first ones."""
+"""A second image tower and a second text tower, to test that nothing depends on the default towers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From any picture to model input."""
+"""Converting any picture to model input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From any text to model input, with a learnt vocabulary and with the kinds of pretrained tokenizers."""
+"""Converting any text to model input, with a learnt vocabulary and with each kind of pretrained tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of results is written from what MLflow holds."""
+"""The page of results is written from MLflow."""
 
 from __future__ import annotations
 

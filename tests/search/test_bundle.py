@@ -1,4 +1,4 @@
-"""Bundles are written whole, and refused with a reason when they are damaged or not safe."""
+"""Bundles are written completely, and refused with a reason if they are damaged or unsafe."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ def test_round_trip(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(schema=99), "schema 99, and this imtext reads up to 2"),
-        (lambda m: m.pop("embed_dim"), r"not as imtext writes it.*embed_dim"),
-        (lambda m: m.update(embed_dim="many"), r"not as imtext writes it.*many"),
-        (lambda m: m["files"].pop("text.onnx"), r"not as imtext writes it.*text\.onnx"),
-        (lambda m: m["files"]["text.onnx"].pop("sha256"), r"not as imtext writes it.*sha256"),
-        (lambda m: m.update(files=["image.onnx", "text.onnx", "tokenizer.json"]), "not as imtext writes it"),
-        (lambda m: m["calibration"].pop("bias"), r"not as imtext writes it.*bias"),
-        (lambda m: m["calibration"].update(more=1), r"not as imtext writes it.*more"),
-        (lambda m: m["preprocess"].update(image_size=8), r"not as imtext writes it.*image_size"),
+        (lambda m: m.update(schema=99), "schema 99, but this imtext reads only up to 2"),
+        (lambda m: m.pop("embed_dim"), r"was not written by imtext.*embed_dim"),
+        (lambda m: m.update(embed_dim="many"), r"was not written by imtext.*many"),
+        (lambda m: m["files"].pop("text.onnx"), r"was not written by imtext.*text\.onnx"),
+        (lambda m: m["files"]["text.onnx"].pop("sha256"), r"was not written by imtext.*sha256"),
+        (lambda m: m.update(files=["image.onnx", "text.onnx", "tokenizer.json"]), "was not written by imtext"),
+        (lambda m: m["calibration"].pop("bias"), r"was not written by imtext.*bias"),
+        (lambda m: m["calibration"].update(more=1), r"was not written by imtext.*more"),
+        (lambda m: m["preprocess"].update(image_size=8), r"was not written by imtext.*image_size"),
         (lambda m: m["files"].update({"../escape": m["files"]["text.onnx"]}), "not a plain file name"),
-        (lambda m: m["graphs"].pop("text"), r"not as imtext writes it.*text"),
-        (lambda m: m["graphs"].update(more="../escape"), r"not as imtext writes it.*escape"),
-        (lambda m: m["tokenizer"].pop("pad_id"), r"not as imtext writes it.*pad_id"),
+        (lambda m: m["graphs"].pop("text"), r"was not written by imtext.*text"),
+        (lambda m: m["graphs"].update(more="../escape"), r"was not written by imtext.*escape"),
+        (lambda m: m["tokenizer"].pop("pad_id"), r"was not written by imtext.*pad_id"),
     ],
 )
 def test_manifest_with_wrong_entries(damaged: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
@@ -98,7 +98,7 @@ def test_file_altered_or_missing(damaged: Path, name: str) -> None:
 def test_graph_with_external_data(
     damaged: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
 ) -> None:
-    """A graph may say that its weights lie in another file of the machine; right hashes do not make that safe."""
+    """A graph may name another file of the machine for its weights. Correct hashes do not make that safe."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")  # where ONNX Runtime would look
     for secret in (tmp_path / "secret", tmp_path / "here" / "secret"):
@@ -112,9 +112,9 @@ def test_graph_with_external_data(
             for key, value in (("location", location), ("offset", "0"), ("length", str(size))):
                 tensor.external_data.add(key=key, value=value)
             break
-    with pytest.raises(BundleError, match=r"text\.onnx takes data from other files"):
+    with pytest.raises(BundleError, match=r"text\.onnx is not trusted: it reads data from other files"):
         changed_bundle(bundle, tmp_path / "evil", {"text": graph.SerializeToString()})
-    with pytest.raises(BundleError, match=r"text\.onnx takes data from other files"):
+    with pytest.raises(BundleError, match=r"text\.onnx is not trusted: it reads data from other files"):
         load_bundle(tmp_path / "evil")
 
 
@@ -123,7 +123,7 @@ def test_other_files_are_never_replaced(bundle: Bundle, tmp_path: Path) -> None:
         (tmp_path / "holiday.jpg").touch()
         if manifest is not None:
             (tmp_path / "manifest.json").write_text(manifest)
-        with pytest.raises(BundleError, match="holds other files"):
+        with pytest.raises(BundleError, match="contains files that do not belong"):
             changed_bundle(bundle, tmp_path)
         assert (tmp_path / "holiday.jpg").exists()
     (tmp_path / "holiday.jpg").unlink()
@@ -178,5 +178,5 @@ def test_more_than_two_graphs(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_two_graphs_are_needed(bundle: Bundle, tmp_path: Path) -> None:
     graphs = {"image": bundle.read("image.onnx")}
-    with pytest.raises(BundleError, match=r"not as imtext writes it.*text"):
+    with pytest.raises(BundleError, match=r"was not written by imtext.*text"):
         write_bundle(tmp_path / "half", graphs, Encoder(bundle).tokenizer, bundle.manifest)

@@ -20,7 +20,7 @@ def test_relevance_is_logistic_in_score_and_margin() -> None:
 
 
 def test_a_single_picture_does_not_count_as_usual() -> None:
-    """One excellent picture alone is its own mean; it must not look ordinary because of that."""
+    """A single excellent picture equals its mean score, and must still have a high relevance."""
     only_margin = replace(CALIBRATION, score_weight=0.0, bias=0.0)
     assert float(only_margin.relevance(np.array(0.9), 0.9, 1)) > 0.95
 

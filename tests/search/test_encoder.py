@@ -1,4 +1,4 @@
-"""What a bundle's graphs and tokenizer make of pictures and texts."""
+"""Embeddings of pictures and texts by a bundle's graphs and tokenizer."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_text_of_any_kind(encoder: Encoder) -> None:
 
 def test_graph_of_another_size(bundle: Bundle, tmp_path: Path) -> None:
     wrong = Encoder(changed_bundle(bundle, tmp_path / "wrong", embed_dim=33))
-    with pytest.raises(BundleError, match=r"text\.onnx gives embeddings of 32 numbers, and the manifest says 33"):
+    with pytest.raises(BundleError, match=r"text\.onnx gives embeddings of 32 numbers, but the manifest says 33"):
         wrong.encode_texts(["a"])
     with pytest.raises(BundleError, match=r"image\.onnx gives embeddings of 32 numbers"):
         wrong.encode_images([np.zeros((32, 32, 3), np.uint8)])
@@ -118,5 +118,5 @@ def test_pretrained_tokenizer_everywhere(bundle_of_pretrained: Bundle, gallery: 
     assert ranked[0].relevance is not None
     assert ranked[0].relevance > 0, "without an unknown token every word is known"
     long = "a red circle " * 10
-    assert predictor.query_notes(long)[0].startswith("The query is longer than the model reads (16 tokens); not read: ")
+    assert predictor.query_notes(long)[0].startswith("The query is too long for the model (16 tokens); not read: ")
     assert predictor.rank_texts(paths[0], [*TEXTS, long])[0].relevance is not None

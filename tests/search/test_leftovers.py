@@ -1,4 +1,4 @@
-"""What killed processes left behind is removed, and nothing else."""
+"""Unfinished files of killed processes are removed, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest: sealed, and read in the terms of the present schema."""
+"""The manifest: its own hash, and the upgrade to the current schema."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_altered(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("schema", [0, SCHEMA + 1, None, "1"])
 def test_unknown_schema(tmp_path: Path, schema: object) -> None:
-    with pytest.raises(BundleError, match=f"schema {schema}, and this imtext reads up to {SCHEMA}: update imtext"):
+    with pytest.raises(BundleError, match=f"schema {schema}, but this imtext reads only up to {SCHEMA}: update imtext"):
         read_manifest(write(tmp_path, seal({**make_manifest(FACTS, FILES), "schema": schema})))
 
 

@@ -107,7 +107,7 @@ def test_words_that_are_not_read(encoder: Encoder) -> None:
     assert query.cut_words == ("blue", "xyzzy")
     assert query_notes(query.terms, encoder.tokenizer) == [
         "Words not in the model's vocabulary: zorkmid, plugh",
-        f"The query is longer than the model reads ({limit} tokens); not read: blue xyzzy",
+        f"The query is too long for the model ({limit} tokens); not read: blue xyzzy",
     ]
     assert query_notes(parse_query("a red circle"), encoder.tokenizer) == []
 

@@ -1,4 +1,4 @@
-"""One place orders candidates and says how relevant they are; everything that searches goes through it."""
+"""Ranking and relevance, which all kinds of search share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VECTORS = np.array([[0.6, 0.8], [1, 0], [0.6, -0.8], [0, 1]], dtype=np.float32)
 
 
 class ByName:
-    """A re-ranker that prefers names late in the alphabet, as if it had looked at the pictures."""
+    """A re-ranker that prefers names late in the alphabet."""
 
     def __init__(self, depth: int = 0) -> None:
         self.depth = depth
@@ -63,7 +63,7 @@ def test_unknown_words_are_never_relevant() -> None:
     assert {match.place for match in texts if match.relevance == 0} == {1}
 
 
-def test_relevant_keeps_what_has_no_relevance() -> None:
+def test_relevant_keeps_results_without_relevance() -> None:
     results = [SearchResult("a", 0.1, None), SearchResult("b", 0.1, 0.2), SearchResult("c", 0.1, 0.5)]
     assert [result.path for result in relevant(results, 0.5)] == ["a", "c"]
 

@@ -1,4 +1,4 @@
-"""What searching returns, and how a relevance is shown."""
+"""The results of searches, and the display of relevance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The newest bundle is the one of a run, not a copy of it."""
+"""The newest bundle belongs to a run and is not a copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page with results is one file that works everywhere."""
+"""The page with results is one self-contained file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From settings to a model; other towers by configuration."""
+"""Building a model from settings, also with other towers."""
 
 from __future__ import annotations
 

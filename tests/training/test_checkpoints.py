@@ -35,7 +35,7 @@ AUGMENT = {"_target_": "imtext.data.transforms.Augment", "image_size": 32}
 
 @pytest.fixture
 def content(untrained: tuple[TrainedModel, RetrievalDataModule]) -> dict[str, Any]:
-    """A checkpoint as training writes it, without what only resuming needs."""
+    """A checkpoint as training writes it, without the state that only resuming needs."""
     trained, _ = untrained
     return {
         "state_dict": {f"model.{name}": value for name, value in trained.model.state_dict().items()},

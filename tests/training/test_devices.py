@@ -1,4 +1,4 @@
-"""Which device and which precision a run gets."""
+"""The device and the precision of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imtext.training.devices import keep_freed_memory, resolve_accelerator, reso
 
 @pytest.fixture
 def available(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The accelerators that this machine pretends to have."""
+    """Simulate the accelerators of a machine."""
     names: set[str] = set()
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in names)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in names)

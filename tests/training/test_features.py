@@ -44,7 +44,7 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("blocks", [1, 9, "all"])
-def test_same_as_computed_anew(encoder: MobileNetV3Small, tmp_path: Path, blocks: int | str) -> None:
+def test_same_as_computed_without_a_cache(encoder: MobileNetV3Small, tmp_path: Path, blocks: int | str) -> None:
     data = shapes(tmp_path)
     features, views = cached(encoder, data, blocks), 3
     plain, augmented = data.pictures(), data.pictures(data.augment)
@@ -76,7 +76,7 @@ def test_training_batches_change_with_the_stage(encoder: MobileNetV3Small, tmp_p
     assert all(batch["first_block"] == 0 for batch in data.val_dataloader())
 
 
-def test_only_what_is_ahead_is_made(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+def test_only_features_of_remaining_epochs_are_made(encoder: MobileNetV3Small, tmp_path: Path) -> None:
     data = shapes(tmp_path)
     plan = Plan({"heads": Stage(0, "all", 2), "top": Stage(1, 9, 2), "whole": Stage(3)}, len(encoder.blocks), 2)
     assert cache_features(encoder, plan, data, CPU, range(3, 9)) == {3: None}  # a resumed run
@@ -98,7 +98,7 @@ def test_cached_weights_can_still_learn(encoder: MobileNetV3Small, tmp_path: Pat
     assert not any(parameter.is_inference() for parameter in encoder.parameters())
 
 
-def test_made_once_for_what_they_depend_on(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+def test_made_once_for_each_dependency(encoder: MobileNetV3Small, tmp_path: Path) -> None:
     cached(encoder, shapes(tmp_path))
     first = files(tmp_path)
     written = {name: (tmp_path / name).stat().st_mtime_ns for name in first}

@@ -1,4 +1,4 @@
-"""The figures of a finished run."""
+"""The metrics of a finished run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imtext.training.measure import measure, summary_of
 
 
 class Module:
-    """Remembers which weights it was given."""
+    """Records the weights that it was given."""
 
     loaded: Any = None
 

@@ -1,4 +1,4 @@
-"""A run that is interrupted and resumed equals a run without interruption."""
+"""A run that is interrupted and resumed equals an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class TestContinueRun:
 
 
 class Straight(NamedTuple):
-    """A run of `LONG` without interruption."""
+    """An uninterrupted run of `LONG`."""
 
     folder: Path
     metrics: dict[str, float]
@@ -218,7 +218,7 @@ class TestFinishedRuns:
         assert kept.best_model_path == str(run.parent / "moved" / "checkpoints" / "best.ckpt")
 
     def test_a_new_run_starts_with_the_best_of_the_one_it_goes_on_from(self, run: Path, compose: Compose) -> None:
-        """It has a best model even if it never gets better."""
+        """The resumed run has a best model even if it never improves."""
         worse = (*SHORT, "trainer.max_epochs=4", "optim.schedule=constant")
         before = read_checkpoint(run / "checkpoints" / "last.ckpt")["callbacks"]
         score = next(each["best_model_score"] for each in before.values() if each.get("best_model_score") is not None)

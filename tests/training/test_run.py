@@ -1,4 +1,4 @@
-"""Building the objects of a run: in which order, and from which random numbers."""
+"""Building the objects of a run: their order and their random numbers."""
 
 from __future__ import annotations
 

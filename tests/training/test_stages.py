@@ -1,4 +1,4 @@
-"""The plan of a run: which blocks of which tower learn when."""
+"""The plan of a run: the blocks of each tower that learn in each epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens once around a sweep."""
+"""The preparation and the end of a sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MLflow records of a run."""
+"""The record of a run in MLflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of what Lightning would accept and then fail on."""
+"""Checks for settings that Lightning accepts and then fails on."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Reading captions and pictures from tables with files beside them, from parquet files, and from the hub."""
+"""Read captions and pictures from tables and picture files, from parquet files, and from the hub."""

@@ -31,7 +31,7 @@ def from_datasets(
         dataset: split name → `datasets.Dataset`.
         image_column: column of pictures.
         columns: columns of captions; None takes all with a typical name.
-        source: its name in messages.
+        source: name of the data set in messages.
         target_size: JPEGs may be decoded at this size or a little above.
 
     Raises:
@@ -76,7 +76,7 @@ def from_datasets(
 
 
 def _content(picture: Mapping[str, Any] | None) -> str:
-    """Identifies a picture: a hash of its bytes, or the path, size and time of its file."""
+    """Identify a picture by a hash of its bytes, or by the path, size and time of its file."""
     if picture and picture["bytes"]:
         return hashlib.blake2b(picture["bytes"], digest_size=16).hexdigest()
     path = Path(picture["path"]) if picture and picture["path"] else None

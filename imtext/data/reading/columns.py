@@ -1,4 +1,4 @@
-"""Which columns hold captions, and what the splits are called."""
+"""The columns that hold captions, and the names of the splits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def require_column(column: str, columns: Sequence[str], source: str, setting: st
     """Refuse a column that does not exist.
 
     Raises:
-        DataError: names the existing columns and the setting that chooses one.
+        DataError: the column does not exist; the message names the columns and the setting that chooses one.
     """
     if column not in columns:
         raise DataError(
@@ -33,7 +33,7 @@ def caption_columns(columns: Sequence[str], wanted: Sequence[str] | None, source
     """The columns that hold captions: the `wanted` ones, or all with a typical name.
 
     Raises:
-        DataError: there are none; names the existing columns.
+        DataError: there are no such columns; the message names the existing columns.
     """
     found = list(wanted or [name for name in columns if name in CAPTION_NAMES or name.startswith("caption_")])
     missing = sorted(set(found) - set(columns))
@@ -48,8 +48,8 @@ def caption_columns(columns: Sequence[str], wanted: Sequence[str] | None, source
 def captions_of(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
     """All captions in a row; a column holds one caption or a list of them.
 
-    Of several columns, empty ones are ignored. A single column that is empty, or holds an empty list, gives one empty
-    caption, which is reported later.
+    If there are several columns, empty ones are ignored. A single column that is empty or holds an empty list gives one
+    empty caption, which is reported later.
     """
     captions: list[str] = []
     for column in columns:

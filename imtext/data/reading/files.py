@@ -22,7 +22,7 @@ def from_files(
     Args:
         rows: for each row the picture's path (absolute or below `image_root`), its captions, and its split if known.
         image_root: folder that relative paths start from.
-        source: its name in messages.
+        source: name of the table in messages.
         target_size: JPEGs may be decoded at this size or a little above.
 
     Raises:
@@ -54,6 +54,6 @@ def from_files(
 
 
 def file_mark(path: Path) -> str:
-    """Path, size and time of change: differs when a file was changed."""
+    """Path, size and modification time of a file; a changed file has a different mark."""
     stat = path.stat()
     return f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}"

@@ -1,4 +1,4 @@
-"""Loading data sets: from the Hugging Face hub, or from parquet files."""
+"""Load data sets from the Hugging Face hub or from parquet files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def load_hub(name: str, config: str | None = None) -> Mapping[str, Any]:
 
     Args:
         name: ``owner/name`` on the hub.
-        config: its configuration, if it has several.
+        config: configuration of the data set, if it has several.
 
     Returns:
         Split name → `datasets.Dataset`.
@@ -33,7 +33,7 @@ def load_hub(name: str, config: str | None = None) -> Mapping[str, Any]:
     try:
         with _offline(offline):
             loaded = datasets.load_dataset(name, config)
-    except Exception as error:  # datasets raises many kinds; each means that there is no data
+    except Exception as error:  # datasets raises many kinds of errors; all mean that there is no data
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"
         if offline:
             reason = "no connection, and no earlier download"
@@ -98,5 +98,5 @@ def load_parquet(folder: Path) -> Mapping[str, Any]:
         files.setdefault(file.stem.split("-")[0], []).append(str(file))
     try:
         return {split: datasets.Dataset.from_parquet(part) for split, part in files.items()}
-    except Exception as error:  # pyarrow and datasets raise many kinds
+    except Exception as error:  # pyarrow and datasets raise many kinds of errors
         raise DataError(f"The parquet files below {folder} cannot be read: {error}") from error

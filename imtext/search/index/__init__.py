@@ -1,4 +1,4 @@
-"""Pictures that can be searched, and that follow what changes on disk."""
+"""The index: a searchable collection of pictures, updated when files on disk change."""
 
 from imtext.search.index.folder import default_index, is_index, own_bundle
 from imtext.search.index.index import MAX_TOP_K, Index

@@ -1,4 +1,4 @@
-"""Bringing a store up to date with what lies on disk."""
+"""Update a store so that it matches the files on disk."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from imtext.search.index.changes import Changes
 from imtext.search.index.preparation import Preparer
 from imtext.search.store.protocol import UNREAD, File, Picture, Store
 
-COMMIT_SECONDS = 2.0  # of work that a killed update can lose
+COMMIT_SECONDS = 2.0  # a killed update loses at most this much work
 
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass
 class Report:
-    """What an update did.
+    """The result of an update.
 
     Attributes:
         added: files that were embedded.
-        updated: of those, the ones that were indexed before with other content.
-        renamed: (before, after) of files whose content was known, under a name that is gone.
-        copies: new files whose content was known, under a name that still exists.
+        updated: number of added files that were indexed before with other content.
+        renamed: (before, after) of new files whose content was known under a name that no longer exists.
+        copies: new files whose content was known under a name that still exists.
         removed: files that are gone.
-        unchanged: files that needed nothing.
-        refused: path → why it was left out. Files that were refused earlier and have not changed are not repeated.
-        refused_before: number of those.
-        without_pictures: sources that are not remembered, since they hold no picture.
+        unchanged: files that were up to date.
+        refused: path → why it was left out, without files that were refused earlier and have not changed.
+        refused_before: number of files that were refused earlier and have not changed.
+        without_pictures: sources that are not remembered, because they contain no pictures.
         seconds: duration.
     """
 
@@ -51,22 +51,22 @@ def no_progress(done: int, total: int, path: str) -> None:
 
 
 def apply_changes(store: Store, encoder: Encoder, changes: Changes, progress: Progress = no_progress) -> Report:
-    """Bring a store up to date, in commits of a few seconds' work.
+    """Update a store, in commits of a few seconds' work.
 
-    Memory does not grow with the number of files. A file that cannot be read is reported and remembered, and does not
-    keep the next from being indexed.
+    Memory use does not grow with the number of files. A file that cannot be read is reported and remembered, and the
+    other files are still indexed.
 
     Args:
         store: written to by this process only.
-        encoder: of the index's own bundle.
-        changes: of `compare`.
+        encoder: encoder of the index's own bundle.
+        changes: result of `compare`.
         progress: called with the number of files done, the number to do, and the path of the last one done.
     """
     return _Update(store, encoder, changes).run(progress)
 
 
 class _Update:
-    """The state of one update: what is waiting to be embedded, and what is waiting to be committed."""
+    """The state of one update: the pictures that wait to be embedded and the files that wait to be committed."""
 
     def __init__(self, store: Store, encoder: Encoder, changes: Changes) -> None:
         self.store, self.encoder, self.changes = store, encoder, changes
@@ -77,7 +77,7 @@ class _Update:
         )
         affected = {file.path for file in changes.changed} | set(changes.gone)
         self._content_before = {file.path: file.content for file in store.files() if file.path in affected}
-        # Content → the name it had. A new file with such content was renamed.
+        # Content → the name it had. A new file with this content was renamed.
         self._gone = {content: path for path in changes.gone if (content := self._content_before[path])}
         self._to_embed: list[tuple[File, Pixels]] = []
         self._files: list[File] = []
@@ -96,10 +96,10 @@ class _Update:
             else:
                 self._take_known(item.file)
             if time.monotonic() - committed > COMMIT_SECONDS:
-                # No sweep yet: a file read ahead may hold a picture that no other file has any more.
+                # No sweep yet: a file that was read ahead may have a picture that no other file has any more.
                 self._commit(sweep=False)
                 committed = time.monotonic()
-        # Old names are removed last: until then a renamed picture has both names, and its vector is never lost.
+        # Old names are removed last. Until then a renamed picture has both names, so its vector is never lost.
         self._commit(self.changes.gone)
         self.report.removed = len(self.changes.gone) - len(self.report.renamed)
         self.report.seconds = time.monotonic() - started
@@ -107,7 +107,7 @@ class _Update:
 
     def _refuse(self, file: File) -> None:
         self.report.refused[file.path] = file.reason
-        # A file that is indexed and cannot be read at the moment stays as it is.
+        # An indexed file that cannot be read now stays in the index unchanged.
         if file.size != UNREAD or file.path not in self._content_before:
             self._files.append(file)
 
@@ -119,9 +119,9 @@ class _Update:
             self._embed()
 
     def _take_known(self, file: File) -> None:
-        """A file whose content has a vector, or waits for one."""
+        """Add a file whose content has a vector or is waiting to be embedded."""
         if file.content == self._content_before.get(file.path):
-            self.report.unchanged += 1  # its time of change is new, its content is not
+            self.report.unchanged += 1  # its modification time changed, its content did not
         elif (before := self._gone.pop(file.content, None)) is not None:
             self.report.renamed.append((before, file.path))
         else:

@@ -1,4 +1,4 @@
-"""The difference between what lies on disk and what a store knows."""
+"""The difference between the files on disk and the files in a store."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from imtext.search.store.protocol import File, Store
 
 @dataclass
 class Changes:
-    """What an update would do.
+    """The changes that an update would make.
 
     Attributes:
         new: files that are not in the index.
-        changed: files with another size or time of change than when they were indexed.
+        changed: files whose size or modification time has changed since they were indexed.
         gone: paths in the index that no longer exist.
-        unchanged: number of files that need nothing.
-        refused_before: how many of those were refused earlier and have not changed since.
-        refused: paths that could not be looked at, and why.
+        unchanged: number of files that are up to date.
+        refused_before: number of unchanged files that were refused earlier.
+        refused: paths that could not be accessed, and why.
     """
 
     new: list[File] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Changes:
 
 
 def compare(store: Store, found: Found) -> Changes:
-    """What an update would do with what was found."""
+    """The changes that an update would make for the files that were found."""
     found = replace(found, files=dict(found.files), refused=dict(found.refused))
     before = {file.path: file for folder in found.folders for file in store.files(folder)}
     if found.complete:
@@ -49,7 +49,7 @@ def compare(store: Store, found: Found) -> Changes:
         else:
             changes.unchanged += 1
             changes.refused_before += bool(known.reason)
-    # A path that cannot be looked at is not gone, nor is anything below it.
+    # A path that cannot be accessed is not gone, and neither is anything below it.
     refused = tuple(path + os.sep for path in found.refused)
     changes.gone = [
         path for path in before if not (path in found.files or path in found.refused or path.startswith(refused))
@@ -63,7 +63,7 @@ def has_files(store: Store, below: str | None = None) -> bool:
 
 
 def _follow_single_files(store: Store, found: Found, before: dict[str, File]) -> None:
-    """Take up indexed files that lie in no folder of `found`: patterns, lists and single files named them once."""
+    """Add indexed files outside the folders of `found`, which patterns, lists and single files named earlier."""
     for file in store.files():
         if file.path in before or file.path in found.files:
             continue
@@ -74,11 +74,11 @@ def _follow_single_files(store: Store, found: Found, before: dict[str, File]) ->
 
 
 def _is_deleted(path: str, trust_missing: bool) -> bool:
-    """Is a file gone from a folder that exists? Without the folder, its drive may not be mounted."""
+    """Is a file gone from a folder that exists? If the folder is missing, its drive may not be mounted."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return trust_missing or os.path.isdir(os.path.dirname(path))
-    except OSError:  # cannot be looked at
+    except OSError:  # cannot be accessed
         pass
     return False

@@ -1,4 +1,4 @@
-"""Which pictures lie in the places that are to be indexed: folders, patterns, lists of paths, single files."""
+"""Find the pictures in sources: folders, patterns, lists of paths, single files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MAX_LIST = 100_000_000  # bytes of a text file of paths
 
 @dataclass
 class Found:
-    """What lies in a number of sources.
+    """The pictures found in sources.
 
     Attributes:
-        files: of pictures, by path.
-        folders: searched completely: a picture that the index knows below one, and that is not in `files`, is gone.
-        refused: paths that could not be looked at, and why.
+        files: picture files by path.
+        folders: folders that were searched completely: an indexed picture below one that is not in `files` is gone.
+        refused: paths that could not be accessed, and why.
         missing: remembered sources that no longer exist.
-        without_pictures: sources named for the first time that hold no picture.
-        complete: all remembered sources were searched, so that an indexed file in none of them is gone if it does not
-            exist.
-        trust_missing: such a file is gone even if its folder does not exist either.
+        without_pictures: sources named for the first time that contain no pictures.
+        complete: whether all remembered sources were searched. Then an indexed file outside of them is gone if it does
+            not exist.
+        trust_missing: whether such a file is gone even if its folder does not exist either.
     """
 
     files: dict[str, File] = field(default_factory=dict)
@@ -41,21 +41,21 @@ class Found:
     trust_missing: bool = False
 
     def add(self, path: str) -> None:
-        """Add a file if it is a regular one that can be looked at."""
+        """Add a file if it is a regular file that can be accessed."""
         try:
             state = os.stat(path)
         except OSError as error:
             self.refused[path] = error.strerror or str(error)
             return
         if not stat.S_ISREG(state.st_mode):  # reading a pipe would never end
-            self.refused[path] = "not a plain file"
+            self.refused[path] = "not a regular file"
             return
         self.files[path] = File(path, state.st_size, state.st_mtime_ns)
 
     def add_folder(self, folder: str) -> None:
         """Add all pictures below a folder, in order of name.
 
-        Links to folders are not followed, since they can form a circle; hidden files and folders are left out.
+        Links to folders are not followed, because they can form a cycle. Hidden files and folders are left out.
         """
         waiting = [folder]
         while waiting:
@@ -73,7 +73,7 @@ class Found:
                     self.add(entry.path)
 
     def add_list(self, lines: Iterable[str], relative_to: str) -> bool:
-        """Add the files and folders that a list names; False if none of them exists."""
+        """Add the files and folders that a list names; returns False if none of them exists."""
         exists = False
         for line in lines:
             if line.strip():
@@ -86,7 +86,7 @@ class Found:
         return exists
 
     def believe_missing(self) -> None:
-        """Take what lay in missing sources as gone."""
+        """Treat the pictures of missing sources as gone."""
         self.trust_missing = True
         self.folders += self.missing
         for path in self.missing:
@@ -94,14 +94,14 @@ class Found:
 
 
 def find(sources: Iterable[str], remembered: bool = False, files: Iterable[str] = ()) -> Found:
-    """Look for pictures.
+    """Find pictures.
 
     Args:
-        sources: each a folder (with all its subfolders, hidden ones left out), a picture, a pattern such as
+        sources: each a folder (with all its subfolders except hidden ones), a picture, a pattern such as
             ``~/Pictures/2024*/*.jpg``, a text file that lists paths, or ``-`` for such a list on standard input.
-        remembered: the sources were searched before. A missing one is then recorded instead of an error, and the others
-            are still searched.
-        files: paths, as in a list; a missing one is refused.
+        remembered: the sources were searched before. A missing source is then recorded instead of an error, and the
+            others are still searched.
+        files: paths, as in a list; a missing file is refused.
 
     Raises:
         SearchError: a source is none of these.
@@ -109,7 +109,7 @@ def find(sources: Iterable[str], remembered: bool = False, files: Iterable[str] 
     found = Found()
     found.add_list(files, os.getcwd())
     for source in sources:
-        # Whether a source holds any picture is its own matter: pictures of the others do not count.
+        # Each source is searched separately, to find out whether it contains any pictures.
         present = _find(source, remembered)
         found.files |= present.files
         found.folders += present.folders
@@ -141,15 +141,15 @@ def _find(source: str, remembered: bool) -> Found:
         raise SearchError(f"Nothing matches {source}")
     else:
         raise SearchError(
-            f"There is no {source}. Give a folder, pictures, a pattern in quotes, or a text file of paths"
+            f"{source} does not exist. Give a folder, pictures, a pattern in quotes, or a text file of paths"
         )
-    if not (remembered or found.files or found.refused):  # what could not be looked at may hold some
+    if not (remembered or found.files or found.refused):  # refused paths may contain pictures
         found.without_pictures.append(path)
     return found
 
 
 def _read_list(found: Found, source: str, path: str, remembered: bool) -> None:
-    """Add what a text file of paths names."""
+    """Add the files and folders that a text file of paths names."""
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_LIST + 1)
@@ -172,5 +172,5 @@ def _is_binary(content: bytes) -> bool:
 
 
 def _split(content: bytes) -> list[str]:
-    """The paths of a list: one a line, or, as `find -print0` writes them, each ended by NUL; of any encoding."""
+    """The paths of a list, in any encoding: one per line, or each ended by NUL as `find -print0` writes them."""
     return [os.fsdecode(line) for line in content.split(b"\0" if b"\0" in content else b"\n")]

@@ -1,4 +1,4 @@
-"""The folder of an index: its store, a copy of the bundle that embeds its pictures, and the lock of the only writer."""
+"""The folder of an index: its store, a copy of the bundle that embeds its pictures, and the writer's lock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOCK, BUNDLE = "writer.lock", "bundle"
 
 
 def default_index() -> Path:
-    """Where an index lies unless another folder is named: `IMTEXT_INDEX`, or the user's data folder."""
+    """The folder of the index if none is named: `IMTEXT_INDEX`, or a folder in the user's data folder."""
     if named := os.environ.get("IMTEXT_INDEX"):
         return Path(named).expanduser().absolute()
     return user_data_path("imtext", appauthor=False) / "index"
@@ -41,23 +41,23 @@ def is_index(folder: Path) -> bool:
 
 
 def own_bundle(folder: Path) -> Path | None:
-    """The folder of an index's own bundle, if it has one; a rebuild that was interrupted may have left none."""
+    """The folder of an index's own bundle; None if there is none, as after an interrupted rebuild."""
     bundle = folder / BUNDLE
     return bundle if (bundle / MANIFEST).is_file() else None
 
 
 def create_index(folder: Path, bundle: Bundle, rebuild: bool = False, store: str | None = None) -> None:
-    """Make an index, or complete one whose making was interrupted.
+    """Create an index, or complete one whose creation was interrupted.
 
     Args:
-        folder: of the index.
-        bundle: embeds its pictures; the index keeps a copy, so that it needs nothing else.
-        rebuild: discard all vectors; sources and the names of files are kept.
-        store: URL of the store; None: the one the folder has, or SQLite in the folder.
+        folder: folder of the index.
+        bundle: embeds the pictures; the index keeps a copy, so that it needs nothing else.
+        rebuild: discard all vectors; sources and file names are kept.
+        store: URL of the store; None: the folder's present store, or SQLite in the folder.
 
     Raises:
-        SearchError: it was made with another bundle or in another store, the folder holds other files, or another
-            process is writing.
+        SearchError: the index has another bundle or another store, the folder contains other files, or another process
+            is writing.
     """
     if not is_index(folder):
         _require_free(folder)
@@ -83,10 +83,10 @@ def create_index(folder: Path, bundle: Bundle, rebuild: bool = False, store: str
 
 
 def _require_free(folder: Path) -> None:
-    """A folder for a new index may hold what a killed process left of one, and nothing else."""
+    """Refuse a folder with files other than those of an index that a killed process left incomplete."""
     names = [path.name for path in folder.iterdir()] if folder.exists() else []
     if not all(name.startswith((LOCK, BUNDLE, ".")) or belongs_to_store(name) for name in names):
-        raise SearchError(f"{folder} holds other files; choose an empty or a new folder for the index")
+        raise SearchError(f"{folder} contains other files; choose an empty or a new folder for the index")
 
 
 def _create_store(folder: Path, bundle: Bundle, url: str | None) -> None:
@@ -112,7 +112,7 @@ def _same_store(folder: Path, url: str) -> bool:
 
 
 def _rebuild(folder: Path, bundle: Bundle) -> None:
-    """First the store, then the bundle: killed in between, the index refuses to search until it is rebuilt again."""
+    """Rebuild first the store, then the bundle. If killed in between, the index refuses to search until rebuilt."""
     rebuild_store(folder, bundle.embed_dim)
     own = folder / BUNDLE
     if own.resolve() != bundle.path.resolve():
@@ -136,7 +136,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def bundle_stamp(folder: Path) -> tuple[int, int] | None:
-    """Changes when another bundle takes the place of the index's own; None while there is none. Costs one `stat`."""
+    """A value that changes when the index's bundle is replaced; None if there is no bundle. Costs one `stat`."""
     try:
         state = (folder / BUNDLE / MANIFEST).stat()
     except OSError:

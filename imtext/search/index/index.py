@@ -1,4 +1,4 @@
-"""An index: pictures that can be searched, and that follow what changes on disk."""
+"""An index: a searchable collection of pictures, updated when files on disk change."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ MAX_TOP_K = 1_000
 class Index:
     """A searchable collection of pictures.
 
-    It may be read from several threads, and while another process writes.
+    Several threads can read it, also while another process writes.
 
     Args:
-        folder: of an index made by `Index.create`.
-        threads: for embedding; None: as many as there are cores.
+        folder: folder of an index created by `Index.create`.
+        threads: number of threads for embedding; None: the number of cores.
         follow: look for new commits before every search. A server passes False and calls `refresh` in the background.
         reranker: scores the best candidates of every search again.
 
     Raises:
-        SearchError: there is none, or it is damaged.
-        BundleError: its bundle is damaged.
+        SearchError: there is no index, or it is damaged.
+        BundleError: the index's bundle is damaged.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Index:
 
     @classmethod
     def create(cls, folder: Path, bundle: Bundle, rebuild: bool = False, store: str | None = None) -> Index:
-        """Open an index for writing, made first if there is none; see `create_index` for arguments and errors."""
+        """Open an index for writing; create it if needed. See `create_index` for arguments and errors."""
         create_index(folder, bundle, rebuild, store)
         return cls(folder)
 
@@ -70,7 +70,7 @@ class Index:
     # ---- writing
 
     def compare(self, sources: Sequence[str] = ()) -> Changes:
-        """What `update` would do, without doing it."""
+        """The changes that `update` would make, without making them."""
         found = looking.look(self.store, sources)
         looking.refuse_emptied(self.store, found)
         return compare(self.store, found)
@@ -82,18 +82,18 @@ class Index:
         allow_empty: bool = False,
         files: Sequence[str] = (),
     ) -> Report:
-        """Follow the sources: add, update, rename and remove.
+        """Update the index from its sources: add, update, rename and remove pictures.
 
         Args:
-            sources: as for `find`; none: all that were ever named.
+            sources: as for `find`; none: all sources named so far.
             progress: called with the number of files done, the number to do, and the path of the last one done.
             allow_empty: remove the pictures of a folder that no longer has any, and of a source that no longer exists.
-            files: paths, as in a list; one that is missing is refused.
+            files: paths, as in a list; a missing file is refused.
 
         Raises:
-            SearchError: another process is writing, a source is missing, a folder that was named is suddenly empty,
-                or the index was rebuilt since it was opened.
-            StoreError: the store cannot be written; what was committed before is kept.
+            SearchError: another process is writing, a source is missing, a named folder is suddenly empty, or the
+                index was rebuilt since it was opened.
+            StoreError: the store cannot be written; earlier commits are kept.
         """
         with only_writer(self.folder):
             self._require(is_index(self.folder) and bundle_stamp(self.folder) is not None and not self.replaced())
@@ -108,7 +108,7 @@ class Index:
             without_pictures = looking.remember(self.store, sources, found, forget_missing=allow_empty)
             report = apply_changes(self.store, self.encoder, changes, progress)
             report.without_pictures = without_pictures
-            self._follow()  # so that the first search need not take up the changes
+            self._follow()  # so that the first search does not have to load the changes
         return report
 
     # ---- reading
@@ -122,7 +122,7 @@ class Index:
         return self.store.replaced() or (stamp is not None and stamp != self._bundle_stamp)
 
     def refresh(self) -> bool:
-        """Take up what was committed since the last refresh; True if there was something new."""
+        """Load what was committed since the last refresh; returns True if there was something new."""
         return self.store.refresh()
 
     def _follow(self) -> None:
@@ -138,9 +138,9 @@ class Index:
         """The best pictures for one query, best first.
 
         Args:
-            terms: of `parse_query`.
-            top_k: at most this many.
-            min_relevance: leave out results that are less likely; those without a relevance stay.
+            terms: result of `parse_query`.
+            top_k: maximum number of results.
+            min_relevance: leave out results below this relevance; results without a relevance stay.
 
         Raises:
             SearchError: `top_k` out of bounds, or a query that cannot be embedded.
@@ -150,13 +150,13 @@ class Index:
     def search_batch(
         self, queries: Sequence[Sequence[Term]], top_k: int = 10, min_relevance: float = 0.0
     ) -> list[list[SearchResult]]:
-        """Like `search` for many queries, which share one pass over all vectors."""
+        """Like `search`, for many queries in one pass over all vectors."""
         return self.search_queries(embed_queries(queries, self.encoder), top_k, min_relevance)
 
     def search_queries(
         self, queries: Sequence[Query], top_k: int = 10, min_relevance: float = 0.0
     ) -> list[list[SearchResult]]:
-        """Like `search_batch` for queries that are embedded already, such as pictures (`picture_query`).
+        """Like `search_batch`, for queries that are already embedded, such as pictures (`picture_query`).
 
         Raises:
             SearchError: `top_k` out of bounds.

@@ -1,4 +1,4 @@
-"""Files are read, hashed and decoded ahead by threads, while earlier ones are embedded."""
+"""Read, hash and decode files ahead in threads, while earlier files are embedded."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from imtext.preprocess import Pixels, Preprocess, open_image
 from imtext.search.store.protocol import File, Store, unread
 
-MAX_BYTES = 500_000_000  # of one file
-AHEAD = 64  # files read before they are needed, which bounds the memory
+MAX_BYTES = 500_000_000  # maximum size of a file
+AHEAD = 64  # maximum number of files that are read ahead, to limit memory
 NO_MEMORY = "too large for this machine's memory"
 
 
@@ -23,8 +23,8 @@ class Prepared:
     """One file, ready to be recorded.
 
     Attributes:
-        file: with its content's hash, or with the reason why it was refused.
-        pixels: to be embedded; None if the file was refused or its content is known.
+        file: the file with its content's hash, or with the reason why it was refused.
+        pixels: pixels to embed; None if the file was refused or its content is known.
     """
 
     file: File
@@ -32,11 +32,11 @@ class Prepared:
 
 
 class Preparer:
-    """Prepares files of one update; every content is decoded for embedding only once.
+    """Prepares the files of one update. Each content is returned for embedding only once.
 
     Args:
-        store: says which contents have a vector already.
-        preprocess: of the index's bundle.
+        store: knows which contents already have a vector.
+        preprocess: preprocessing of the index's bundle.
     """
 
     def __init__(self, store: Store, preprocess: Preprocess) -> None:
@@ -44,7 +44,7 @@ class Preparer:
         self._given_out: set[bytes] = set()  # contents whose pixels were returned in this update
 
     def prepare(self, files: Sequence[File]) -> Generator[Prepared, None, None]:
-        """The files in order."""
+        """Prepare the files and return them in order."""
         with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode") as pool:
             ahead: deque[Future[Prepared]] = deque()
             rest = iter(files)
@@ -60,7 +60,7 @@ class Preparer:
                     future.cancel()
 
     def _once(self, prepared: Prepared) -> Prepared:
-        """Without pixels if the same content was returned before."""
+        """Remove the pixels if the same content was returned before."""
         if prepared.pixels is None or prepared.file.content in self._given_out:
             return Prepared(prepared.file)
         self._given_out.add(prepared.file.content)
@@ -69,7 +69,7 @@ class Preparer:
     def _prepare(self, file: File) -> Prepared:
         """Runs in a thread of the pool."""
         file, content = _read(file)
-        # `_given_out` can be a moment behind: the same content is then decoded twice, and embedded once.
+        # `_given_out` can be slightly out of date. Then the same content is decoded twice, and embedded once.
         if file.reason or file.content in self._given_out or self.store.known([file.content]):
             return Prepared(file)
         try:
@@ -81,7 +81,7 @@ class Preparer:
 
 
 def _read(file: File) -> tuple[File, bytes]:
-    """The file with its content's hash, and the content; or refused."""
+    """The file with its content's hash, and the content; or the refused file and no content."""
     if file.size > MAX_BYTES:
         return file.refuse(f"{file.size:,} bytes, more than the limit of {MAX_BYTES:,}"), b""
     try:

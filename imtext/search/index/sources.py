@@ -1,4 +1,4 @@
-"""Where an update looks: in the sources that are named, or in all that are remembered."""
+"""The sources of an update: those that are named, or all that are remembered."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ EMPTIED = "no longer has pictures; --allow-empty removes those that are indexed"
 
 
 def look(store: Store, sources: Sequence[str], files: Sequence[str] = ()) -> Found:
-    """What lies in the sources and files that are named; none: in all remembered sources.
+    """Find the pictures of the named sources and files; without any, those of all remembered sources.
 
     Raises:
-        SearchError: a source that is named does not exist, or none is remembered.
+        SearchError: a named source does not exist, or no source is named or remembered.
     """
     if sources or files:
         return find(sources, files=files)
@@ -30,7 +30,7 @@ def look(store: Store, sources: Sequence[str], files: Sequence[str] = ()) -> Fou
 
 
 def emptied_folders(store: Store, found: Found) -> list[str]:
-    """Folders that hold no picture although the index knows some of them; not those that cannot be listed.
+    """Folders without pictures that have pictures in the index, except folders that cannot be listed.
 
     An empty folder is often the mount point of a drive that is not mounted.
     """
@@ -44,28 +44,28 @@ def emptied_folders(store: Store, found: Found) -> list[str]:
 
 
 def refuse_emptied(store: Store, found: Found) -> None:
-    """Keep the pictures of folders that are suddenly empty, and still follow all others."""
+    """Keep the pictures of folders that are suddenly empty; all other folders are updated."""
     found.refused |= dict.fromkeys(emptied_folders(store, found), EMPTIED)
 
 
 def require_pictures(store: Store, found: Found) -> None:
-    """Like `refuse_emptied`; a folder that was named by the user is an error.
+    """Like `refuse_emptied`, for folders that the user named: an empty one is an error.
 
     Raises:
         SearchError: a named folder is suddenly empty.
     """
     if not found.complete and (emptied := emptied_folders(store, found)):
         raise SearchError(
-            f"{emptied[0]} no longer has pictures, but the index knows some of it. Is a drive not mounted? To remove "
-            "them, add --allow-empty"
+            f"{emptied[0]} no longer contains pictures, but the index has pictures of it. Is a drive not mounted? To "
+            "remove them from the index, add --allow-empty"
         )
     refuse_emptied(store, found)
 
 
 def remember(store: Store, sources: Sequence[str], found: Found, forget_missing: bool) -> list[str]:
-    """Remember named sources for later updates; returns those left out, since neither they nor the index have pictures.
+    """Remember named sources for later updates; returns the sources left out because they have no pictures at all.
 
-    Paths are made absolute, so that they mean the same from any folder. A list on standard input cannot be read again.
+    Paths are made absolute, so that they mean the same in any folder. A list on standard input cannot be read again.
     """
     without_pictures = [path for path in found.without_pictures if not has_files(store, path)]
     absolute = [os.path.abspath(os.path.expanduser(source)) for source in sources if source != "-"]

@@ -1,4 +1,4 @@
-"""The index over HTTP: an API and a page. `imtext serve` runs it, `create_app` is for any ASGI server."""
+"""The HTTP server of an index: an API and a page. `imtext serve` runs it; `create_app` is for other ASGI servers."""
 
 from imtext.errors import needs
 

@@ -42,17 +42,17 @@ def create_app(
     Args:
         index: folder of the index.
         token: required with every request; None admits every client that reaches the server.
-        hosts: host names the server serves; empty admits every name. The default stops web pages that rebind their
-            host name to this machine.
+        hosts: host names that the server serves; empty admits every name. The default stops web pages that rebind
+            their host name to this machine.
         cors_origins: other origins whose pages may send requests.
-        limits: of size, time and queues.
+        limits: limits of size, time and queues.
 
     Raises:
         SearchError: there is no index, or the token is too short.
         BundleError: the index's bundle is damaged.
     """
     if token is not None and not re.fullmatch(r"[A-Za-z0-9_-]{8,}", token):
-        raise SearchError("A token consists of 8 or more letters, digits, - and _")
+        raise SearchError("A token must consist of 8 or more letters, digits, - and _")
     limits = limits or Limits()
     service = Service(Path(index), limits)
     registry = CollectorRegistry()
@@ -94,7 +94,7 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _lifespan(service: Service) -> AsyncIterator[None]:
     following = asyncio.create_task(service.follow())
-    # The objects of this moment stay for good. A full collection over them would stop all requests for 30 ms.
+    # The objects that exist now are never freed. A full garbage collection of them would stop all requests for 30 ms.
     gc.collect()
     gc.freeze()
     yield

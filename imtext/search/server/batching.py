@@ -17,14 +17,14 @@ class BusyError(Exception):
 
 
 class Batcher(Generic[Request, Response]):
-    """Runs one function in one thread, over all requests that have arrived, up to a maximum.
+    """Runs one function in one thread, on all requests that have arrived, up to a maximum.
 
-    A single request is processed at once; batches only grow under load.
+    A single request is processed at once. Batches grow only under load.
 
     Args:
         work: requests → a response or an exception for each, in order.
-        max_batch: most requests of one call.
-        max_waiting: most requests that may wait for the next call.
+        max_batch: maximum number of requests in one call.
+        max_waiting: maximum number of requests that may wait for the next call.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Batcher(Generic[Request, Response]):
                 continue
             try:
                 outcomes = await loop.run_in_executor(self._worker, self._work, [request for request, _ in batch])
-            except Exception as error:  # noqa: BLE001  every request of the batch must get it
+            except Exception as error:  # noqa: BLE001  every request of the batch must get the error
                 outcomes = [error] * len(batch)
             for (_, response), outcome in zip(batch, outcomes, strict=True):
                 if response.done():

@@ -24,9 +24,9 @@ class Guard:
 
     Args:
         app: the application behind it.
-        limits: of size and time.
+        limits: limits of size and time.
         token: required with every request; None admits every client.
-        hosts: host names this server serves, against DNS rebinding by other web pages; empty admits every name.
+        hosts: host names that this server serves, against DNS rebinding by other web pages; empty admits every name.
         full: tells whether the queue of text searches is full.
         observe: called with the route, the status and the seconds of every request.
     """
@@ -59,7 +59,7 @@ class Guard:
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> int:
         path = scope["path"]
-        # First, because under load a refusal must cost no time. Searches by picture wait in another queue.
+        # First, because refusals must be cheap under load. Searches by picture wait in another queue.
         if path == "/search" and self.full() and b"like=" not in scope["query_string"]:
             return await BUSY(send)
         headers = dict(scope["headers"])
@@ -88,7 +88,7 @@ class Guard:
         path = scope["path"]
         limit = self.limits.image_bytes if path in ("/search/image", "/embed/image") else self.limits.json_bytes
         too_large = f"The request is larger than {limit:,} bytes."
-        # A body without Content-Length counts as long as the limit; that of a GET is never read.
+        # A body without Content-Length counts as if it had the maximum size. The body of a GET is never read.
         undeclared = 0 if scope["method"] in ("GET", "HEAD") else limit
         declared = headers.get(b"content-length", str(undeclared).encode())
         if not declared.isdigit() or int(declared) > limit:
@@ -119,7 +119,7 @@ class Guard:
             async with asyncio.timeout(seconds):
                 await self.app(scope, limited, guarded)
         except TimeoutError:
-            if status:  # part of the response has been sent: only closing the connection can tell the client
+            if status:  # part of the response has been sent, so only closing the connection can tell the client
                 raise
             return await (TOO_SLOW if arrived or scope["method"] == "GET" else TOO_SLOW_BODY)(send)
         finally:
@@ -151,7 +151,7 @@ _ROUTES = frozenset({"/", "/search", "/search/image", "/rank", "/embed/text", "/
 
 
 def _route(path: str) -> str:
-    """The route of a path, as one of a few names: each name is a time series of its own."""
+    """The route of a path, one of a few names, because Prometheus stores a time series for each name."""
     if path in _ROUTES:
         return path
     first = "/" + [*path.split("/", 2), ""][1]  # OPTIONS * has no path

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one request, and all requests together, may use.
+    """The maximum that one request, and all requests together, may use.
 
     Attributes:
-        json_bytes: of a body with text.
-        image_bytes: of an uploaded picture.
-        image_pixels: of an uploaded picture, read from its header.
-        seconds: from the end of a request's headers to the last byte of its response.
+        json_bytes: size of a body with text.
+        image_bytes: size of an uploaded picture.
+        image_pixels: number of pixels of an uploaded picture, read from its header.
+        seconds: time from the end of a request's headers to the last byte of its response.
         download_seconds: the same for downloads of pictures, which take long on a slow connection.
-        batch: text queries that are embedded and searched together.
-        waiting: text queries that may wait for the next batch.
-        workers: requests that read, decode or rank pictures at the same time.
-        workers_waiting: requests that may wait for one of these workers.
-        body_bytes: of all request bodies together, by their Content-Length; they are held in memory.
+        batch: number of text queries that are embedded and searched together.
+        waiting: number of text queries that may wait for the next batch.
+        workers: number of requests that read, decode or rank pictures at the same time.
+        workers_waiting: number of requests that may wait for one of these workers.
+        body_bytes: size of all request bodies together, by their Content-Length; they are held in memory.
     """
 
     json_bytes: int = 1_000_000

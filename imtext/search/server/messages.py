@@ -1,4 +1,4 @@
-"""Requests and responses of the API, and their descriptions in OpenAPI."""
+"""Requests and responses of the API, with their descriptions in OpenAPI."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Problem(BaseModel):
 class Result(BaseModel):
     """One picture."""
 
-    id: str = Field(description="For /images, /thumbnails and like=…; it names the content and never changes.")
-    name: str = Field(description="Its file, relative to the folder that was indexed.")
+    id: str = Field(description="For /images, /thumbnails and like=…; a hash of the content that never changes.")
+    name: str = Field(description="File, relative to the folder that was indexed.")
     score: float | None = Field(description="Similarity, -1 … 1.")
     relevance: float | None = Field(
-        description="Probability that it is what the words describe, 0 … 1; null for queries with a picture in them."
+        description="Probability that the words describe it, 0 … 1; null for queries with a picture in them."
     )
     copies: int = Field(description="Other files with the same content.")
 
@@ -51,11 +51,11 @@ class Ranked(BaseModel):
     id: str | None = None
     score: float
     relevance: float | None
-    position: int = Field(description="Its place in the request, from 0.")
+    position: int = Field(description="Position in the request, from 0.")
 
 
 class Ranking(BaseModel):
-    """Best first."""
+    """Ranked texts or pictures, best first."""
 
     results: list[Ranked]
 
@@ -64,7 +64,7 @@ class EmbeddedTexts(BaseModel):
     """One vector of unit length for each text, in order."""
 
     embeddings: list[list[float]]
-    fingerprint: str = Field(description="Names the model; vectors of different models cannot be compared.")
+    fingerprint: str = Field(description="Identifies the model; vectors of different models cannot be compared.")
 
 
 class EmbeddedImage(BaseModel):
@@ -93,7 +93,7 @@ class State(BaseModel):
 
 # ---- requests
 
-TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="Most results.", examples=[10])]
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="Maximum number of results.", examples=[10])]
 Relevance = Annotated[
     float, Field(ge=0, le=1, allow_inf_nan=False, description="Leave out results below this relevance.", examples=[0.3])
 ]

@@ -1,4 +1,4 @@
-"""Errors of the application as responses, and as OpenAPI describes them."""
+"""Error responses of the application, and their description in OpenAPI."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def measure_service(service: Service, registry: CollectorRegistry) -> None:
     """Gauges of the index and the queues."""
     for name, text, value in (
         ("imtext_pictures", "Pictures in the index", service.total),
-        ("imtext_reloads", "Times the index was read anew", lambda: service.reloads),
+        ("imtext_reloads", "Times the index was read again", lambda: service.reloads),
         ("imtext_waiting_searches", "Text searches that wait for a batch", lambda: service.searches.waiting),
         ("imtext_pictures_at_work", "Requests that read, decode or rank pictures", lambda: service.running),
     ):

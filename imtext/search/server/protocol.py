@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with limits on the request head, which the guard cannot see before it is complete."""
+"""uvicorn's HTTP protocol with limits on the request head, which the guard does not see before it is complete."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self) -> None:
         if (
             self.cycle is not None and not self.cycle.response_complete
-        ):  # a response is under way; another cannot be sent
+        ):  # a response is being sent, so another cannot be sent
             self.transport.abort()
             return
         body = json.dumps(

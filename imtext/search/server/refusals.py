@@ -1,4 +1,4 @@
-"""Error responses (RFC 9457), and those that are sent before the application sees a request."""
+"""Error responses (RFC 9457), including refusals that are sent before the application sees a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.types import Message, Send
 
-# All content comes from this server. No other page may frame it, and no referrer leaves it.
+# Pages load content from this server only. Other pages may not frame them, and no referrer is sent.
 SECURITY_HEADERS = [
     (
         b"content-security-policy",
@@ -32,7 +32,7 @@ def problem(status: int, detail: str) -> dict[str, Any]:
 
 @dataclass
 class Refusal:
-    """A response that is prepared in advance: refusing a request has to be cheaper than serving it."""
+    """A response that is prepared in advance, so that refusing a request is cheaper than serving it."""
 
     status: int
     detail: str
@@ -54,7 +54,7 @@ class Refusal:
         ]
 
     async def __call__(self, send: Send) -> int:
-        """Send it; returns its status."""
+        """Send the response; returns its status."""
         for message in self.messages:
             await send(message)
         return self.status

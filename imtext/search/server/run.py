@@ -26,18 +26,18 @@ def serve(
     names: Sequence[str] = (),
     started: Callable[[str, int], None] = lambda url, pictures: None,
 ) -> None:
-    """Serve an index until SIGINT or SIGTERM; running requests are finished first.
+    """Serve an index until SIGINT or SIGTERM. Running requests are finished first.
 
     Args:
         index: folder of the index.
         host: address to listen on.
-        port: to listen on; 0 takes any free one.
+        port: port to listen on; 0 chooses a free port.
         token: required with every request.
         anyone: admit clients from other machines without a token.
         cors_origins: other origins whose pages may send requests.
-        names: further host names to serve, such as the one a reverse proxy passes on. A server that listens on
-            another address than this machine's serves every name.
-        started: called with the address and the number of pictures once the server accepts requests.
+        names: additional host names to serve, such as the name that a reverse proxy passes on. A server that listens
+            on an address other than this machine's own serves every name.
+        started: called with the address and the number of pictures when the server accepts requests.
 
     Raises:
         SearchError: there is no index, the port is taken, or other machines could search without a token.

@@ -1,4 +1,4 @@
-"""The work behind the routes: one index, searched by many clients at once, followed as it grows."""
+"""The service behind the routes: one index, searched by many clients at once and updated after new commits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from imtext.search.store import File
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5  # between two looks for new commits
+LOOK_SECONDS = 0.5  # between two checks for new commits
 
 Output = TypeVar("Output")
 
@@ -45,24 +45,24 @@ class TextSearch:
 
 @dataclass(frozen=True)
 class Found:
-    """The results of a text query, and what the model read of it."""
+    """The results of a text query, and the embedded query."""
 
     query: Query
     results: list[SearchResult]
 
 
 class Service:
-    """An index that is searched by many clients at once and takes up new commits.
+    """An index that many clients search at once. New commits are loaded in the background.
 
     Args:
-        folder: of the index.
-        limits: of the queues.
+        folder: folder of the index.
+        limits: limits of the queues.
     """
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder, self.limits = folder, limits
         self.index = self._open()
-        self.reloads = 0  # times the index was read anew
+        self.reloads = 0  # times the index was read again
         self.searches: Batcher[TextSearch, Found] = Batcher(self._search, limits.batch, limits.waiting)
         self._workers = ThreadPoolExecutor(limits.workers, thread_name_prefix="worker")
         self.running = 0  # requests in the workers or waiting for one
@@ -86,14 +86,14 @@ class Service:
     # ---- following the index
 
     async def follow(self) -> None:
-        """Take up new commits until cancelled; running requests finish on the state they started with."""
+        """Load new commits until cancelled; running requests finish with the state they started with."""
         while True:
             started = time.monotonic()
             try:
                 if await asyncio.to_thread(self._look):
                     self.reloads += 1
-            except Exception as error:  # noqa: BLE001  a rebuild, a drive that is away, no memory: try again
-                log.warning("The index cannot be read anew: %s", error)
+            except Exception as error:  # noqa: BLE001  a rebuild, a missing drive, no memory: try again
+                log.warning("The index cannot be read again: %s", error)
             # Reading a large index takes long. It may use a fifth of the time.
             await asyncio.sleep(max(LOOK_SECONDS, 4 * (time.monotonic() - started)))
 
@@ -111,7 +111,7 @@ class Service:
         try:
             queries = embed_queries([search.terms for search in batch], index.encoder)
             results = index.search_queries(queries, max(search.top_k for search in batch))
-        except SearchError as error:  # one query is at fault, so each is tried by itself
+        except SearchError as error:  # one query is wrong, so each is tried separately
             return [error] if len(batch) == 1 else [self._search([search])[0] for search in batch]
         return [
             Found(query, relevant(found, search.min_relevance)[: search.top_k])
@@ -122,7 +122,7 @@ class Service:
         """Do slow work in one of a few worker threads.
 
         Raises:
-            BusyError: too many requests wait already.
+            BusyError: too many requests are waiting.
         """
         if self.running >= self.limits.workers + self.limits.workers_waiting:
             raise BusyError
@@ -134,7 +134,7 @@ class Service:
 
     def embed_upload(self, content: bytes) -> tuple[Embeddings, Index]:
         """An uploaded picture → ``[embed_dim]``, and the index whose bundle embedded it."""
-        index = self.index  # the follower may replace it meanwhile
+        index = self.index  # `follow` may replace it at any time
         return embed_picture(content, index.encoder, self.limits.image_pixels), index
 
     def search_upload(self, content: bytes, top_k: int) -> list[SearchResult]:
@@ -143,7 +143,7 @@ class Service:
         return index.search_queries([picture_query(vector)], top_k)[0]
 
     def search_like(self, id: str, top_k: int) -> list[SearchResult]:
-        """Pictures similar to one of the index.
+        """Pictures similar to a picture of the index.
 
         Raises:
             HTTPException: 404, there is no such picture.
@@ -203,7 +203,7 @@ class Service:
         Raises:
             HTTPException: 404.
         """
-        self._find(self.index, id)  # a removed picture is not shown from memory
+        self._find(self.index, id)  # a removed picture is not served from memory
         if (content := self._thumbnails.get(id, size)) is not None:
             return content
         path, _ = self.file(id)
@@ -228,12 +228,12 @@ class Service:
     # ---- responses
 
     def results(self, found: Sequence[SearchResult], started: float, query: Query | None = None) -> Results:
-        """What a client receives.
+        """The response to a search.
 
         Args:
-            found: best first.
+            found: results, best first.
             started: `time.perf_counter()` when the request arrived.
-            query: of a text search, for the words that the model does not read.
+            query: query of a text search, for the words that the model does not know or does not read.
         """
         names = self._names([result.path for result in found])
         return Results(
@@ -250,7 +250,7 @@ class Service:
         )
 
     def _names(self, paths: Sequence[str]) -> list[str]:
-        """Paths as clients may see them: relative to the folder that was indexed, and printable."""
+        """Paths for clients: relative to the folder that was indexed, and printable."""
         folders = (source.rstrip(os.sep) + os.sep for source in self.index.store.sources())
         prefixes = sorted(folders, key=len, reverse=True)
         names = []

@@ -1,4 +1,4 @@
-"""Small JPEGs of pictures, kept in memory while they are in demand."""
+"""Small JPEGs of pictures. The most recently used ones are kept in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Thumbnails:
     """Makes thumbnails and keeps the most recently used ones. Safe to use from several threads.
 
     Args:
-        max_bytes: limit of all thumbnails in memory together.
+        max_bytes: maximum size of all thumbnails in memory together.
     """
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:

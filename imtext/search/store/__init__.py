@@ -1,4 +1,4 @@
-"""Where an index keeps its pictures, files and vectors: one protocol, and SQLite as the default store."""
+"""The store of an index, for pictures, files and vectors: a protocol, and SQLite as the default implementation."""
 
 from imtext.search.store.location import (
     create_store,

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by matrix products: no approximation, at the speed of memory."""
+"""Exact nearest neighbours by matrix products, at the speed of memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from imtext.search.store.protocol import Vectors
 
-BLOCK = 65_536  # rows scored at once with many queries: their scores stay in the processor's cache
-QUERIES = 64  # scored at once: 16 MB of scores
+BLOCK = 65_536  # rows scored at once for several queries, so that their scores fit in the processor's cache
+QUERIES = 64  # queries scored at once: 16 MB of scores
 
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -18,13 +18,13 @@ def top_k(vectors: Vectors, queries: Vectors, k: int) -> tuple[Places, Floats]:
     """The rows of ``[N, embed_dim]`` vectors that are nearest to each of ``[Q, embed_dim]`` queries.
 
     Returns:
-        Places ``[Q, k']`` and scores ``[Q, k']``, best first; k' is the smaller of k and N. Of equal scores the first
-        row comes first, so that a query always has the same result.
+        Places ``[Q, k']`` and scores ``[Q, k']``, best first; k' is the smaller of k and N. Rows with equal scores are
+        in ascending order, so that a query always has the same result.
     """
     k = min(k, len(vectors))
     if k < 1 or not len(queries):
         return np.zeros((len(queries), 0), dtype=np.int64), np.zeros((len(queries), 0), dtype=np.float32)
-    if len(queries) == 1:  # by far the most frequent; a product with one vector runs at the speed of memory
+    if len(queries) == 1:  # by far the most frequent case; a product with one vector runs at the speed of memory
         scores = vectors @ queries[0]
         places = best_places(scores, k)
         return places[None], scores[places][None]
@@ -48,7 +48,7 @@ def best_places(scores: Floats, k: int) -> Places:
     """The places of the k largest scores, largest first, ties in order of place."""
     if k < len(scores):
         least = np.partition(scores, len(scores) - k)[len(scores) - k]
-        places = np.flatnonzero(scores >= least)  # with all that tie with the last
+        places = np.flatnonzero(scores >= least)  # including all ties with the last
     else:
         places = np.arange(len(scores))
     return places[np.argsort(-scores[places], kind="stable")[:k]]

@@ -1,6 +1,6 @@
-"""Which store lies where. A location is a URL such as ``sqlite:///index.sqlite``, or the folder of an index.
+"""Locations of stores. A location is a URL such as ``sqlite:///index.sqlite``, or the folder of an index.
 
-A folder holds its store itself, in SQLite, unless its file `store.url` names another one.
+A folder contains its own SQLite store, unless its file `store.url` names another store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STORES: dict[str, type[Store]] = {SCHEME: SQLiteStore}
 
 
 def register_store(scheme: str, store: type[Store]) -> None:
-    """Let URLs ``<scheme>://…`` name stores of this class."""
+    """Register the class of stores with URLs ``<scheme>://…``."""
     _STORES[scheme] = store
 
 
@@ -28,14 +28,14 @@ def open_store(location: Location) -> Store:
     """Open the store of a folder or at a URL.
 
     Raises:
-        SearchError: there is none, it cannot be read, or no class is registered for the URL's scheme.
+        SearchError: there is no store, it cannot be read, or no class is registered for the URL's scheme.
     """
     url = store_url(location)
     return _class(url).open(url)
 
 
 def create_store(location: Location, embed_dim: int) -> Store:
-    """Open the store of a folder or at a URL, made first if there is none."""
+    """Open the store of a folder or at a URL; create it if needed."""
     url = store_url(location)
     return _class(url).create(url, embed_dim)
 
@@ -47,20 +47,20 @@ def store_exists(location: Location) -> bool:
 
 
 def rebuild_store(location: Location, embed_dim: int) -> None:
-    """Replace the store of a folder or at a URL by one without pictures; see `Store.rebuild`."""
+    """Replace the store of a folder or at a URL by a store without pictures; see `Store.rebuild`."""
     url = store_url(location)
     _class(url).rebuild(url, embed_dim)
 
 
 def link_store(folder: Path, url: str) -> None:
-    """Make a folder name the store at a URL as its own."""
+    """Record in a folder that its store is at a URL."""
     unfinished = folder / f"{LINK}.{os.getpid()}"
     unfinished.write_text(f"{url}\n")
     unfinished.replace(folder / LINK)
 
 
 def store_url(location: Location) -> str:
-    """The URL of the store of a folder; a URL as it is."""
+    """The URL of a folder's store; a URL is returned unchanged."""
     name = os.fspath(location)
     if "://" in name:
         return name

@@ -1,7 +1,7 @@
-"""All vectors of a SQLite store in one file, mapped into memory, so that a search reads them at the speed of memory.
+"""All vectors of a SQLite store in one memory-mapped file, so that a search reads them at the speed of memory.
 
-The file is a cache. It is derived from committed rows, carries their version, and is written again when it is missing,
-truncated or of another version; it is never the source of truth.
+The file is a cache of committed rows and records their version. It is written again if it is missing, truncated or of
+another version.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Matrix:
     """All vectors of one version.
 
     Attributes:
-        version: of the rows it was made from.
+        version: version of the rows.
         ids: ``[N]`` ascending.
         vectors: ``[N, embed_dim]`` of unit length.
-        mean: ``[embed_dim]``, of the vectors.
+        mean: ``[embed_dim]``, the mean of the vectors.
     """
 
     version: int
@@ -52,7 +52,7 @@ class Matrix:
 
 
 def open_matrix(path: Path, rows: Rows) -> Matrix:
-    """Map the matrix of the rows' present version; it is written first if need be."""
+    """Map the matrix of the rows' current version; write it first if needed."""
     version = rows.version()
     matrix = _map(path, rows.embed_dim)
     if matrix is None or matrix.version != version:
@@ -77,7 +77,7 @@ def _write(path: Path, rows: Rows) -> Matrix:
             file.write(mean.tobytes())
             file.seek(0)
             file.write(json.dumps({"version": version, "count": len(ids), "embed_dim": rows.embed_dim}).encode())
-        written = _map(unfinished, rows.embed_dim)  # before the rename: after it another process may replace the file
+        written = _map(unfinished, rows.embed_dim)  # before the rename, after which others may replace the file
         unfinished.replace(path)
     except OSError:
         pass
@@ -92,7 +92,7 @@ def _write(path: Path, rows: Rows) -> Matrix:
 
 
 def _map(path: Path, embed_dim: int) -> Matrix | None:
-    """The file as it is; None if it is missing, truncated or of another shape."""
+    """Map the file; None if it is missing, truncated or of another shape."""
     try:
         with path.open("rb") as file:
             head = json.loads(file.read(HEADER).rstrip(b"\0"))

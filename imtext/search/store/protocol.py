@@ -1,4 +1,4 @@
-"""What a store of pictures and vectors offers. SQLite in the index folder is the default implementation.
+"""The protocol of stores of pictures and vectors. SQLite in the index folder is the default implementation.
 
 A store is the single source of truth of an index. Every commit is atomic, survives a killed process and gets a new
 version. Pictures are stored by content: the same picture under two names is one picture with two files, and a renamed
@@ -17,7 +17,7 @@ import numpy.typing as npt
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
-UNREAD = -1  # the size of a file that was not read; no file has it, so the next comparison finds the file changed
+UNREAD = -1  # the recorded size of a file that was not read; it matches no file, so the file counts as changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class File:
     """A file as it was when it was indexed.
 
     Attributes:
-        path: absolute.
-        size: in bytes.
-        mtime_ns: time of its last change.
+        path: absolute path.
+        size: size in bytes.
+        mtime_ns: modification time in nanoseconds.
         content: hash of its content; empty if the file was refused.
         reason: why the file was refused; empty if it is in the index.
     """
@@ -44,7 +44,7 @@ class File:
 
 
 def unread(path: str, reason: str) -> File:
-    """A file that was not read for a reason that may pass: it counts as changed until it has been read."""
+    """A file that was not read for a temporary reason. It counts as changed until it has been read."""
     return File(path, UNREAD, 0).refuse(reason)
 
 
@@ -66,10 +66,10 @@ class Neighbors:
     """The pictures nearest to each of Q queries.
 
     Attributes:
-        version: of the pictures that were searched.
+        version: version of the pictures that were searched.
         ids: ``[Q, k]``, nearest first; k is at most the number of pictures.
         scores: ``[Q, k]``, cosine similarities.
-        mean: ``[embed_dim]``, mean of all vectors: a query's mean score over the gallery is one product with it.
+        mean: ``[embed_dim]``, mean of all vectors; its dot product with a query is the query's mean score.
         size: number of pictures that were searched.
     """
 
@@ -81,32 +81,32 @@ class Neighbors:
 
 
 class Store(Protocol):
-    """Everything an index needs of a store. All methods may be called from several threads at once.
+    """The methods that an index needs. All of them may be called from several threads at once.
 
     Rows are read as of the last commit. `nearest`, `vector_of`, `ids` and `size` see the pictures as of the last
-    `refresh`, so that one search sees one state; the first call of any of them refreshes by itself.
+    `refresh`, so that one search sees one state. The first call of any of them calls `refresh`.
 
     Attributes:
-        location: URL that opens this store again.
+        location: URL to open this store again.
         embed_dim: length of the vectors.
     """
 
     location: str
     embed_dim: int
 
-    # ---- life: called by the functions of `imtext.search.store.location`
+    # ---- opening and closing: called by the functions of `imtext.search.store.location`
 
     @classmethod
     def open(cls, location: str) -> Self:
         """Open the store at a URL.
 
         Raises:
-            SearchError: there is none, or it cannot be read.
+            SearchError: there is no store, or it cannot be read.
         """
 
     @classmethod
     def create(cls, location: str, embed_dim: int) -> Self:
-        """Open the store at a URL, made first if there is none, and completed if a killed process left it half made."""
+        """Open the store at a URL. Create it if needed, and complete it if a killed process left it incomplete."""
 
     @classmethod
     def exists(cls, location: str) -> bool:
@@ -114,17 +114,17 @@ class Store(Protocol):
 
     @classmethod
     def rebuild(cls, location: str, embed_dim: int) -> None:
-        """Replace a store by one without pictures, in one atomic step, for vectors of another length or model.
+        """Replace a store by a store without pictures, in one atomic step, for vectors of another length or model.
 
-        Sources are kept, and every file as `unread`: paths that came over standard input are recorded nowhere else.
-        Stores that are open on the old one keep it and report `replaced`.
+        Sources are kept. All files are kept as `unread`, because paths from standard input are recorded nowhere else.
+        Open stores keep the old content and report `replaced`.
         """
 
     def close(self) -> None:
         """Release files and connections."""
 
     def replaced(self) -> bool:
-        """Has another store taken the place of this one, or can this one no longer see new commits? Must be cheap."""
+        """Was this store replaced by another one, or can it no longer see new commits? Must be cheap."""
 
     def tidy(self) -> None:
         """Remove unfinished files of processes that no longer run; called by the only writer."""
@@ -133,13 +133,13 @@ class Store(Protocol):
         """Verify all vectors; returns the number of pictures.
 
         Raises:
-            SearchError: a vector is not of unit length, or what `nearest` searches differs from what was committed.
+            SearchError: a vector is not of unit length, or the vectors that `nearest` searches differ from the commits.
         """
 
     # ---- searching, as of the last refresh
 
     def refresh(self) -> bool:
-        """Take up what was committed since the last refresh; True if there was something new."""
+        """Load what was committed since the last refresh; returns True if there was something new."""
 
     @property
     def size(self) -> int:
@@ -148,7 +148,7 @@ class Store(Protocol):
     def nearest(self, queries: Vectors, top_k: int) -> Neighbors:
         """The pictures nearest to each of ``[Q, embed_dim]`` query vectors of unit length.
 
-        Of equal scores the picture that was indexed first comes first, so that a query always has the same result.
+        Pictures with equal scores are in the order of indexing, so that a query always has the same result.
         """
 
     def vector_of(self, id: int) -> Vectors | None:
@@ -160,16 +160,16 @@ class Store(Protocol):
     # ---- rows, as of the last commit
 
     def version(self) -> int:
-        """Of the rows: a number drawn anew by every commit that changes pictures or files."""
+        """Version of the rows: a random number that every commit of pictures or files draws again."""
 
     def count(self) -> int:
         """Number of different pictures that at least one file has."""
 
     def files(self, below: str | None = None) -> Iterator[File]:
-        """Every file known, or those below a folder, in order of path; refused files included."""
+        """All known files, or those below a folder, in order of path, including refused files."""
 
     def known(self, contents: Sequence[bytes]) -> set[bytes]:
-        """Those of the contents that have a vector already."""
+        """The contents that already have a vector."""
 
     def held(self, ids: Sequence[int]) -> dict[int, list[File]]:
         """Id → the files that have this picture, in alphabetical order; ids without files are left out."""
@@ -180,7 +180,7 @@ class Store(Protocol):
     def sources(self) -> list[str]:
         """Folders, patterns and lists that were indexed, in order of name."""
 
-    # ---- writing: one process at a time, which is the caller's to ensure
+    # ---- writing: by one process at a time, which the caller must ensure
 
     def commit(
         self,
@@ -192,14 +192,14 @@ class Store(Protocol):
         """Add pictures, add or update files, forget files; all or nothing.
 
         Args:
-            pictures: new contents; one that is known already is left as it is.
+            pictures: new contents; known contents are not changed.
             files: added, or updated if the path is known.
             gone: paths to forget.
-            sweep: also forget pictures that no file has any more. Only the last commit of an update does: before it,
-                a file that is still to come may have such a picture.
+            sweep: also forget pictures that no file has any more. Only the last commit of an update does this, because
+                a later commit may add a file with such a picture.
 
         Raises:
-            StoreError: it could not be written; nothing has changed.
+            StoreError: the store could not be written; nothing has changed.
         """
 
     def remember(self, sources: Iterable[str], forget: Iterable[str] = ()) -> None:

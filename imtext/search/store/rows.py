@@ -20,36 +20,36 @@ BLOCK = 4096  # vectors read at once
 
 
 class Rows:
-    """One SQLite file in write-ahead mode: one writer, any number of readers that never wait for it.
+    """One SQLite file in write-ahead mode: one writer, and any number of readers that never wait for it.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Attributes:
-        frozen: SQLite can write nothing beside the file, as on a read-only mount. The file is read as it is, and later
-            commits of other processes are not seen.
+        frozen: SQLite cannot write next to the file, as on a read-only mount. Later commits of other processes are not
+            seen.
         embed_dim: length of the vectors.
 
     Raises:
-        SearchError: there is no such file, or it is not an index that this imtext can read.
+        SearchError: the file does not exist, or is not an index that this imtext can read.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise SearchError(f"There is no index in {path.parent}. Make one with: imtext index <folder of pictures>")
+            raise SearchError(f"There is no index in {path.parent}. Create one: imtext index <folder of pictures>")
         self.path, self.frozen = path, False
         self._address, self._lock = path.absolute().as_uri(), threading.RLock()
         try:
             if os.access(path.parent, os.W_OK):
-                self._address += "?mode=rw"  # never make a file: one that was deleted stays so
+                self._address += "?mode=rw"  # never create a file: a deleted index must not come back
                 self._db = _connect(self._address)
                 self._db.execute("PRAGMA journal_mode = WAL")
             else:
                 self._db = self._connect_to_read()
-            self._db.execute("PRAGMA synchronous = NORMAL")  # whole after a kill; after a power cut, older but whole
+            self._db.execute("PRAGMA synchronous = NORMAL")  # intact after a kill; intact but older after a power cut
             self._db.execute("PRAGMA foreign_keys = ON")
             facts = dict(self._db.execute("SELECT name, value FROM facts"))
-        except sqlite3.OperationalError as error:  # locked, or a full disk: deleting the index would not help
+        except sqlite3.OperationalError as error:  # locked, or the disk is full: deleting the index would not help
             raise SearchError(f"{path} cannot be opened: {error}") from error
         except sqlite3.DatabaseError as error:
             raise SearchError(
@@ -57,7 +57,7 @@ class Rows:
             ) from error
         if facts["schema"] != SCHEMA:
             raise SearchError(
-                f"{path} is an index of schema {facts['schema']}, and this imtext reads {SCHEMA}. "
+                f"{path} is an index of schema {facts['schema']}, but this imtext reads {SCHEMA}. "
                 "Delete the folder and index again"
             )
         self.embed_dim = int(facts["embed_dim"])
@@ -68,7 +68,7 @@ class Rows:
             connection = _connect(self._address)
             connection.execute("PRAGMA schema_version")  # connecting alone reads nothing
         except sqlite3.OperationalError:
-            # In write-ahead mode even a reader needs files beside the rows, unless a writer has made them already.
+            # In write-ahead mode even a reader needs files next to the database, unless a writer has created them.
             self._address, self.frozen = f"{self._address}&immutable=1", True
             connection = _connect(self._address)
         return connection
@@ -81,7 +81,7 @@ class Rows:
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # a full disk ends it by itself
+                if self._db.in_transaction:  # a full disk ends the transaction
                     self._db.execute("ROLLBACK")
                 raise
 
@@ -101,7 +101,7 @@ class Rows:
         self._db.close()
 
     def version(self) -> int:
-        """Of the rows: a number drawn anew by every commit that changes pictures or files."""
+        """Version of the rows: a random number that every commit of pictures or files draws again."""
         return int(self._query("SELECT value FROM facts WHERE name = 'version'")[0][0])
 
     def count(self) -> int:
@@ -109,11 +109,11 @@ class Rows:
         return int(self._query("SELECT count(DISTINCT picture) FROM files")[0][0])
 
     def files(self, below: str | None = None) -> Iterator[File]:
-        """Every file known, or those below a folder, in order of path; refused files included."""
+        """All known files, or those below a folder, in order of path, including refused files."""
         where: str = ""
         values: tuple[bytes, ...] = ()
         if below is not None:
-            # Everything that begins with the folder and a separator: a range of the index, whatever is in the name.
+            # All paths that begin with the folder and a separator: a range of the key, whatever the name contains.
             prefix = os.fsencode(below.rstrip(os.sep) + os.sep)
             where, values = "WHERE path >= ? AND path < ?", (prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
         rows = self._query(
@@ -125,7 +125,7 @@ class Rows:
             yield File(os.fsdecode(path), size, mtime_ns, content or b"", reason)
 
     def known(self, contents: Sequence[bytes]) -> set[bytes]:
-        """Those of the contents that have a vector already."""
+        """The contents that already have a vector."""
         found: set[bytes] = set()
         for content in contents:
             found |= {row[0] for row in self._query("SELECT content FROM pictures WHERE content = ?", (content,))}
@@ -141,7 +141,7 @@ class Rows:
         """Add pictures, add or update files, forget files; all or nothing. `sweep`: forget pictures without files.
 
         Raises:
-            StoreError: it could not be written; nothing has changed.
+            StoreError: the store could not be written; nothing has changed.
         """
         with self._transaction():
             before = self._db.total_changes
@@ -162,13 +162,13 @@ class Rows:
                     "DELETE FROM pictures WHERE NOT EXISTS (SELECT 1 FROM files WHERE picture = pictures.id)"
                 )
             if self._db.total_changes != before:
-                # Not a counter: after a backup was restored, a counter would give other rows a version already used.
+                # Not a counter: after a backup is restored, a counter would give different rows a version already used.
                 self._db.execute("UPDATE facts SET value = random() WHERE name = 'version'")
 
     def vectors(self) -> tuple[int, Ids, Iterator[Vectors]]:
         """The version, the ids of pictures that a file has, ascending, and their vectors in that order, in blocks.
 
-        All come from one snapshot, whatever is committed while the blocks are read.
+        All come from one snapshot, even if other rows are committed while the blocks are read.
         """
         with self._errors("read"):
             reader = _connect(self._address)
@@ -221,7 +221,7 @@ class Rows:
 
 
 def create_rows(path: Path, embed_dim: int) -> None:
-    """Make the file, or complete one whose making was interrupted."""
+    """Create the file, or complete one whose creation was interrupted."""
     facts = {"schema": SCHEMA, "embed_dim": embed_dim, "version": 0}
     try:
         with closing(_connect(path.absolute().as_uri())) as connection:
@@ -243,7 +243,7 @@ def _connect(address: str) -> sqlite3.Connection:
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
-    # AUTOINCREMENT: an id is never used twice, so that clients may keep it.
+    # AUTOINCREMENT: an id is never used twice, so clients may keep it.
     "CREATE TABLE IF NOT EXISTS pictures (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, "
     "vector BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, "

@@ -1,4 +1,4 @@
-"""The default store: rows in one SQLite file, and a matrix of their vectors beside it for searching."""
+"""The default store: rows in one SQLite file, and a matrix of their vectors in a file next to it for searching."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class SQLiteStore(Rows):
     """A `Store` in a SQLite file.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        SearchError: there is none, or it cannot be read.
+        SearchError: the file does not exist or cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
-        self._identity = _identity(path)  # before it is opened: a store that replaces it in between is noticed
+        self._identity = _identity(path)  # before opening, so that a replacement in between is noticed
         super().__init__(path)
         if self.frozen:
             self._identity = _identity(path, content=True)
@@ -38,7 +38,7 @@ class SQLiteStore(Rows):
         self._matrix: Matrix | None = None
         self._refreshing = threading.Lock()
 
-    # ---- life
+    # ---- opening and closing
 
     @classmethod
     def open(cls, location: str) -> Self:
@@ -47,7 +47,7 @@ class SQLiteStore(Rows):
 
     @classmethod
     def create(cls, location: str, embed_dim: int) -> Self:
-        """Open the store at a URL, made first if there is none."""
+        """Open the store at a URL; create it if needed."""
         path = _path(location)
         path.parent.mkdir(parents=True, exist_ok=True)
         create_rows(path, embed_dim)
@@ -60,11 +60,11 @@ class SQLiteStore(Rows):
 
     @classmethod
     def rebuild(cls, location: str, embed_dim: int) -> None:
-        """Replace the file by one without pictures; sources, and all files as `unread`, are kept."""
+        """Replace the file by one without pictures; sources are kept, and all files are kept as `unread`."""
         path = _path(location)
         before = Rows(path)
         sources = before.sources()
-        files = [unread(file.path, "not embedded anew yet") for file in before.files()]
+        files = [unread(file.path, "not embedded again yet") for file in before.files()]
         before.close()
         fresh = path.with_name(f"{path.name}.fresh")
         fresh.unlink(missing_ok=True)
@@ -78,12 +78,12 @@ class SQLiteStore(Rows):
         fresh.replace(path)
 
     def replaced(self) -> bool:
-        """Has another file taken the place of this one, or was one written to that is read as it was? One `stat`."""
+        """Was the file replaced, or was it written to while opened as `frozen`? Costs one `stat`."""
         now = _identity(self.path, content=self.frozen)
         return now is not None and now != self._identity
 
     def tidy(self) -> None:
-        """Remove matrices that killed processes left unfinished."""
+        """Remove unfinished matrices of killed processes."""
         remove_leftovers(self.path.parent, re.escape(matrix_path(self.path).name))
 
     def check(self) -> int:
@@ -105,13 +105,13 @@ class SQLiteStore(Rows):
             place, total = place + len(block), total + block.sum(axis=0)
         same = same and np.allclose(matrix.mean, total / max(1, place), atol=1e-5)
         if matrix.version == version and not same:
-            raise SearchError(f"{matrix_path(self.path)} does not agree with the rows. Delete that file")
+            raise SearchError(f"{matrix_path(self.path)} does not agree with the rows. Delete it")
         return len(ids)
 
     # ---- searching
 
     def refresh(self) -> bool:
-        """Take up what was committed since the last refresh; True if there was something new."""
+        """Load what was committed since the last refresh; returns True if there was something new."""
         with self._refreshing:
             if self._matrix is not None and self._matrix.version == self.version():
                 return False
@@ -155,12 +155,12 @@ def _path(location: str) -> Path:
 
 
 def matrix_path(path: Path) -> Path:
-    """Where the matrix of a store lies."""
+    """The path of a store's matrix."""
     return path.with_name(MATRIX if path.name == ROWS else f"{path.name}.{MATRIX}")
 
 
 def _identity(path: Path, content: bool = False) -> tuple[int, ...] | None:
-    """What tells a file from another one under the same name; with `content` also from itself, written to."""
+    """Distinguishes a file from another one of the same name; with `content` also from its earlier content."""
     try:
         state = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-// The page starts here. Modules: state ← server, grid ← search ← viewer, inputs ← keys.
+// Entry point of the page. Modules: state ← server, grid ← search ← viewer, inputs ← keys.
 
 import { setLevel } from "./inputs.js";
 import "./keys.js";

@@ -1,4 +1,4 @@
-// Everything that starts a search: typing, the form, files that are chosen, pasted or dropped, and the slider.
+// Inputs that start a search: typing, the form, chosen, pasted or dropped files, and the slider.
 
 import { render, showCount } from "./grid.js";
 import { focusFirstWhenLoaded, searchFile, searchWords, showAll, watchEnd } from "./search.js";

@@ -1,4 +1,4 @@
-// The keyboard: / searches, arrows move, Enter opens, s finds similar pictures, Escape starts again.
+// The keyboard: / searches, arrows move, Enter opens, s finds similar pictures, Escape starts over.
 
 import { searchSimilar, showAll } from "./search.js";
 import { $, grid, query, state, viewer } from "./state.js";

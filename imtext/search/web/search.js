@@ -1,4 +1,4 @@
-// Searching: a mode (words, a similar picture, an upload, or everything) becomes one request, its response the grid.
+// Searching: a mode (words, a similar picture, an upload, or everything) becomes one request. The grid shows its response.
 
 import { explain, render } from "./grid.js";
 import { Refusal, fetchResults } from "./server.js";
@@ -19,7 +19,7 @@ export async function load(next = state.mode, more = false) {
     const response = await fetchResults(mode, count, more ? before : 0, signal);
     const { results, total } = response;
     state.found = mode.kind === "all" && more ? [...state.found, ...results] : results;
-    // A page of everything may be short, because a picture was removed a moment ago.
+    // A page of all pictures may be short, because a picture was just removed.
     state.complete = mode.kind === "all"
       ? state.found.length >= total || !results.length
       : count >= MOST || results.length < count || (more && results.length === before);
@@ -51,7 +51,7 @@ function choose(next, picture) {
   like.hidden = !picture;
   if (picture) {
     query.value = "";
-    URL.revokeObjectURL($("img", like).src); // of the file before
+    URL.revokeObjectURL($("img", like).src); // of the previous file
     $("img", like).src = picture;
   }
   if (viewer.open) viewer.close();
@@ -96,7 +96,7 @@ export function focusFirstWhenLoaded(wanted = true) {
   if (wanted && !busy()) focusFirst();
 }
 
-// More results are loaded while the page is scrolled.
+// Load more results when the user scrolls.
 const end = new IntersectionObserver((entries) => {
   if (entries[0].isIntersecting && !state.complete && state.found.length && !busy()) load(state.mode, true);
 }, { rootMargin: "600px" });

@@ -1,7 +1,7 @@
-// What the page shows at the moment, and the elements that all modules use.
+// The state of the page, and the elements that all modules use.
 
-export const PAGE = 60; // pictures of one request
-export const MOST = 300; // pictures of one search
+export const PAGE = 60; // pictures per request
+export const MOST = 300; // maximum number of pictures of one search
 
 export const $ = (selector, within = document) => within.querySelector(selector);
 export const query = $("#query"), slider = $("#relevance"), grid = $("#grid"), viewer = $("#viewer"), like = $("#like");

@@ -1,4 +1,4 @@
-"""What happens beside training: log lines, warnings, checkpoints, averages and pictures; one file a callback."""
+"""Callbacks of training: log lines, warnings, checkpoints, averages and pictures. One file per callback."""
 
 from imtext.training.callbacks.averaging import AverageWeights
 from imtext.training.callbacks.checkpoints import LastCheckpoint, RunCheckpoint

@@ -11,8 +11,8 @@ from imtext.errors import ConfigError
 class AverageWeights(EMAWeightAveraging):
     """Validates and saves a running average of the weights, which generalises better than the weights of one step.
 
-    The average is exponential, over about ``1 / (1 - decay)`` steps (Polyak & Juditsky, 1992). `last.ckpt` holds the
-    trained weights beside the average, so that a resumed run equals one without interruption.
+    The average is exponential, over about ``1 / (1 - decay)`` steps (Polyak & Juditsky, 1992). `last.ckpt` contains the
+    trained weights and the average, so that a resumed run equals an uninterrupted one.
 
     Args:
         decay: weight of the old average at each step.
@@ -27,14 +27,14 @@ class AverageWeights(EMAWeightAveraging):
         super().__init__(decay=decay)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Create the average on the device of the run. The model is moved there only later."""
+        """Create the average on the device of the run; the model is moved there later."""
         # Lightning has no public setting for "the device of the run". A test fails when this one is no longer used,
         # and pyproject.toml bounds its version.
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate the average during training; after it, measure the weights that are loaded."""
+        """During training, validate the average; after training, measure the loaded weights."""
         if trainer.state.fn == "fit":
             super().on_validation_epoch_start(trainer, pl_module)
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written completely or not at all, and found again when the run's folder has moved."""
+"""Checkpoints of a run. They are written completely or not at all, and found again if the run's folder has moved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imtext.training.distributed import is_rank_zero
 
 
 class WholeFileIO(CheckpointIO):
-    """Writes a checkpoint beside its place and then renames it.
+    """Writes a checkpoint under a temporary name and then renames it.
 
     A reader finds the old file or the new one, never a part of one, even after the process was killed.
 
@@ -46,13 +46,13 @@ class WholeFileIO(CheckpointIO):
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """A `ModelCheckpoint` that writes whole files and keeps its best checkpoint when the run continues elsewhere.
+    """A `ModelCheckpoint` that writes complete files and keeps its best checkpoint if the run resumes elsewhere.
 
     It takes the arguments of `ModelCheckpoint`; `dirpath` is required.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Have the trainer write whole files."""
+        """Make the trainer write complete files."""
         if not isinstance(trainer.strategy.checkpoint_io, WholeFileIO):
             trainer.strategy.checkpoint_io = WholeFileIO(trainer.strategy.checkpoint_io)
         super().setup(trainer, pl_module, stage)
@@ -60,8 +60,9 @@ class RunCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state on resume.
 
-        The best checkpoint so far is looked for in this run's folder, which may have moved, and else copied into it
-        from where it was. If it is in neither place, the state is dropped: the next epoch becomes the best.
+        The best checkpoint so far is searched in this run's folder, which may have moved. If it is not there, it is
+        copied from its earlier path. If it is in neither place, the state is dropped, and the next epoch becomes the
+        best.
         """
         assert self.dirpath is not None
         best = Path(state_dict["best_model_path"])
@@ -82,8 +83,8 @@ class RunCheckpoint(ModelCheckpoint):
 class LastCheckpoint(RunCheckpoint):
     """Saves `last.ckpt` before the first epoch and after every epoch, so that a run can always be resumed.
 
-    An interrupted epoch is repeated from its beginning. Every random choice depends on the seed and the step alone, so
-    the result is that of a run without interruption.
+    An interrupted epoch is repeated from its beginning. Every random choice depends only on the seed and the step, so
+    the result equals that of an uninterrupted run.
 
     Args:
         dirpath: folder of the run's checkpoints.
@@ -95,7 +96,7 @@ class LastCheckpoint(RunCheckpoint):
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the beginning, unless the run goes on from this very file."""
+        """Save the initial state, unless the run resumes from this file."""
         super().on_train_start(trainer, pl_module)
         assert self.dirpath is not None
         path = Path(self.dirpath) / "last.ckpt"

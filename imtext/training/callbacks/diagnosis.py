@@ -17,8 +17,8 @@ class Diagnosis(Callback):
     Args:
         at_chance: warn if the loss is above this share of the chance level.
         collapsed: warn if the spread of the embeddings (0 to 1) is below this.
-        after_steps: number of steps before the first check. Checks follow each epoch, and the end of the run even if
-            it is shorter.
+        after_steps: number of steps before the first check. Checks are made after each epoch, and at the end of the
+            run even if it is shorter.
     """
 
     def __init__(self, at_chance: float = 0.98, collapsed: float = 0.02, after_steps: int = 50) -> None:
@@ -27,25 +27,25 @@ class Diagnosis(Callback):
         self._last: dict[str, float] = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the figures of the epoch."""
+        """Check the metrics of the epoch."""
         self._last = {name: float(value) for name, value in trainer.callback_metrics.items()}
         diverged = not math.isfinite(self._last.get("train/loss_epoch", math.nan))
         if diverged or trainer.global_step >= self.after_steps:
             self.check(self._last)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check a run that was too short for a check before."""
+        """Check a run that was too short for an earlier check."""
         if self._last and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.check(self._last)
 
-    def check(self, figures: Mapping[str, float]) -> None:
+    def check(self, metrics: Mapping[str, float]) -> None:
         """Warn about a run that does not learn.
 
         Args:
-            figures: of the training epoch: `train/loss_epoch`, `train/chance_loss`, `train/image_spread` and
+            metrics: metrics of the training epoch: `train/loss_epoch`, `train/chance_loss`, `train/image_spread` and
                 `train/text_spread`.
         """
-        loss, chance = figures.get("train/loss_epoch", math.nan), figures.get("train/chance_loss", math.nan)
+        loss, chance = metrics.get("train/loss_epoch", math.nan), metrics.get("train/chance_loss", math.nan)
         if not math.isfinite(loss):
             self._warn("The loss is not a number. Try a smaller optim.lr, or trainer.precision=32-true.")
         elif loss > self.at_chance * chance:
@@ -56,7 +56,7 @@ class Diagnosis(Callback):
                 chance,
             )
         for side in ("image", "text"):
-            spread = max(0.0, figures.get(f"train/{side}_spread", 1.0))
+            spread = max(0.0, metrics.get(f"train/{side}_spread", 1.0))
             if spread < self.collapsed:
                 self._warn(
                     f"All {side} embeddings are nearly equal (spread %.4f of 1): the {side} tower has collapsed. "
@@ -64,8 +64,8 @@ class Diagnosis(Callback):
                     spread,
                 )
 
-    def _warn(self, message: str, *figures: float) -> None:
+    def _warn(self, message: str, *values: float) -> None:
         """Log a warning unless it has been logged in this run."""
         if message not in self._warned:
             self._warned.add(message)
-            log.warning(message, *figures)
+            log.warning(message, *values)

@@ -15,10 +15,10 @@ class StopEarly(EarlyStopping):
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the state on resume, but keep the patience of the present configuration."""
+        """Restore the state on resume, but use the patience of the current configuration."""
         super().load_state_dict(state_dict | {"patience": self.patience})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin no further epoch if the patience was used up before the resume."""
+        """Do not begin another epoch if the patience was used up before the resume."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True

@@ -1,4 +1,4 @@
-"""Pictures of what a model finds, to watch it learn."""
+"""Pictures of retrieval results during training."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Direction = Literal["text_to_image", "image_to_text"]
 
 
 class RetrievalExamples(Callback):
-    """Draws the results of the same validation queries again and again.
+    """Draws the results of the same validation queries every few epochs.
 
     Args:
         output_dir: folder of the pictures, which are called `text_to_image_epoch_003.png` and the like.
         every_n_epochs: number of epochs between two pictures. The last epoch always has one.
-        num_queries: rows of a picture.
-        top_k: results in a row.
+        num_queries: number of rows of a picture.
+        top_k: number of results in a row.
 
     Raises:
         ConfigError: `every_n_epochs` is below 1.
@@ -42,7 +42,7 @@ class RetrievalExamples(Callback):
         self.num_queries, self.top_k = num_queries, top_k
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw if this epoch is due."""
+        """Draw the pictures if they are due in this epoch."""
         epoch = trainer.current_epoch + 1
         due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
         if trainer.sanity_checking or trainer.state.fn != "fit" or not due or not is_rank_zero():
@@ -58,7 +58,7 @@ class RetrievalExamples(Callback):
                     logger.log_picture(panel, direction, epoch)
 
     def rows(self, module: RetrievalModule, data: RetrievalDataModule) -> dict[Direction, list[PanelRow]]:
-        """Results of queries that are spread evenly over the validation split."""
+        """Results of queries evenly spaced over the validation split."""
         images, texts, image_id, caption_image_id = module.val_metrics.gathered()
         ranks = retrieval_ranks(images, texts, image_id, caption_image_id)
         captions = [text for row in image_id.tolist() for text in data.captions[row]]

@@ -12,16 +12,16 @@ PARTS = ("image_encoder", "text_encoder", "projection", "loss")
 class LearningRates(Callback):
     """Logs one learning rate for each part, as `lr/image_encoder`, every `trainer.log_every_n_steps` steps.
 
-    The optimizer has more parameter groups than that: with and without weight decay, and one for each block under
-    layer-wise rates. Decay does not change the rate. Of the blocks, the highest rate is logged. The parameters of the
-    loss are learnt at the rate of the projections and are logged only if their rate differs.
+    The optimizer has more parameter groups than parts: with and without weight decay, and one for each block if rates
+    are layer-wise. Weight decay does not change the rate. Among blocks, the highest rate is logged. The parameters of
+    the loss have the rate of the projections and are logged only if their rate differs.
 
     `metrics.json` keeps the last logged rate of every parameter group, as `lr-AdamW/<group>`.
     """
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         """Log the rates that the coming step uses."""
-        # + 1 as in Lightning's own logging: the coming step is the one that counts.
+        # + 1 as in Lightning's own logging, which counts the coming step.
         interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (trainer.global_step + 1) % interval and not trainer.should_stop:
             return
@@ -39,7 +39,7 @@ class LearningRates(Callback):
 
 
 def rates_by_part(optimizer: Optimizer) -> dict[str, float]:
-    """The highest learning rate of each part that the optimizer has; without `loss` where it equals `projection`.
+    """The highest learning rate of each part in the optimizer, without `loss` if it equals `projection`.
 
     Args:
         optimizer: its parameter groups have names that begin with a part.

@@ -9,7 +9,7 @@ from imtext.training.module import RetrievalModule
 
 
 def epoch_label(trainer: Trainer) -> str:
-    """The running epoch, counted from 1, and its stage if there are several: `epoch 2/10 heads`."""
+    """The current epoch, counted from 1, and its stage if there are several: `epoch 2/10 heads`."""
     module = trainer.lightning_module
     assert isinstance(module, RetrievalModule)
     stage = f" {module.plan.name_at(trainer.current_epoch)}" if len(module.plan.stages) > 1 else ""
@@ -17,7 +17,7 @@ def epoch_label(trainer: Trainer) -> str:
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's bar, with epochs counted from 1, as in the log, and the loss."""
+    """Lightning's progress bar with the loss, and with epochs counted from 1 as in the log."""
 
     def _get_train_description(self, current_epoch: int) -> str:
         # Lightning has no public hook for the description. A test fails when it no longer calls this one, and
@@ -27,6 +27,6 @@ class ProgressBar(RichProgressBar):
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """What is shown to the right of the bar."""
+        """The metrics to the right of the bar."""
         loss = super().get_metrics(trainer, pl_module).get("train/loss_step")
         return {} if loss is None else {"loss": loss}

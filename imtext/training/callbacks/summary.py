@@ -24,10 +24,10 @@ CHARTS = {
 
 
 class EpochSummary(Callback):
-    """Logs one readable line per epoch and keeps all figures of every epoch.
+    """Logs one readable line per epoch and keeps all metrics of every epoch.
 
     Attributes:
-        history: figures of each epoch by name, with its number, counted from 1, as `epoch`. It is saved in
+        history: metrics of each epoch by name, with the epoch's number, counted from 1, as `epoch`. It is saved in
             checkpoints, so that the curves of a resumed run are complete.
     """
 
@@ -49,32 +49,32 @@ class EpochSummary(Callback):
         self._started, self._validated = time.monotonic(), False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that this epoch has been validated. Without it, Lightning still holds figures of an earlier epoch."""
+        """Note that this epoch has been validated. Otherwise Lightning still holds metrics of an earlier epoch."""
         self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the line of the epoch."""
-        figures = {
+        metrics = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
             if self._validated or not name.startswith("val/")
         }
-        self.history.append({"epoch": trainer.current_epoch + 1, **figures})
-        loss, chance = figures.get("train/loss_epoch", math.nan), figures.get("train/chance_loss", math.nan)
+        self.history.append({"epoch": trainer.current_epoch + 1, **metrics})
+        loss, chance = metrics.get("train/loss_epoch", math.nan), metrics.get("train/chance_loss", math.nan)
         line = f"{epoch_label(trainer)}  loss {loss:.3f} (chance {chance:.2f})"
-        if "val/rsum" in figures:
+        if "val/rsum" in metrics:
             line += (
-                f"  val R@10: text→image {100 * figures['val/t2i_r@10']:.1f} %, "
-                f"image→text {100 * figures['val/i2t_r@10']:.1f} %  rsum {100 * figures['val/rsum']:.0f}"
+                f"  val R@10: text→image {100 * metrics['val/t2i_r@10']:.1f} %, "
+                f"image→text {100 * metrics['val/i2t_r@10']:.1f} %  rsum {100 * metrics['val/rsum']:.0f}"
             )
         seconds = time.monotonic() - self._started
-        log.info("%s  temperature %.3f  %.0f s", line, figures["train/temperature"], seconds)
+        log.info("%s  temperature %.3f  %.0f s", line, metrics["train/temperature"], seconds)
 
     def draw(self, path: Path) -> None:
         """Save the curves of loss, recall and temperature as a picture."""
         curves = {
             title: {
-                line: [(figures["epoch"], figures[key]) for figures in self.history if key in figures]
+                line: [(metrics["epoch"], metrics[key]) for metrics in self.history if key in metrics]
                 for line, key in lines.items()
             }
             for title, lines in CHARTS.items()

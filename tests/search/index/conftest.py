@@ -27,7 +27,7 @@ def index(request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path) -> Ind
 
 
 def names(index: Index) -> list[str]:
-    """Of all files in the index, in order of path."""
+    """The pictures of all files in the index, in order of path."""
     return [Path(file.path).name for file in index.store.files() if not file.reason]
 
 

@@ -1,4 +1,4 @@
-"""An update adds, changes, renames and removes, loses nothing, and says why it leaves something out."""
+"""An update adds, changes, renames and removes files, loses nothing, and reports why it leaves something out."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_touched_is_not_changed(index: Index, gallery: Path) -> None:
 
 
 def test_renumbered(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every file takes its neighbour's content; contents that one file lets go are still wanted by the next."""
+    """Every file gets its neighbour's content; a content that one file loses is still used by the next file."""
     folder = tmp_path / "numbered"
     folder.mkdir()
     for number in range(80):
@@ -88,7 +88,7 @@ def test_renumbered(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (folder / f"{number:03d}.png").rename(folder / f"{number + 1:03d}.png")
     report = index.update()
     assert (report.added, report.removed, len(index)) == (0, 0, 80)
-    for path in sorted(folder.iterdir()):  # among so many, two drawings can be as good as the same
+    for path in sorted(folder.iterdir()):  # among so many, two drawings can be nearly equal
         found = {result.path: result.score for result in index.search(parse_query(str(path)), 5)}
         assert found[str(path)] == pytest.approx(1, abs=1e-4)
 
@@ -104,7 +104,7 @@ def bomb(path: Path) -> None:
 
 
 def test_hostile_folder(index: Index, tmp_path: Path) -> None:
-    """Everything a folder of photos can hold: what can be read is found, the rest is refused with a reason."""
+    """A folder with every kind of file: readable pictures are found, the rest is refused with a reason."""
     folder = tmp_path / "hostile"
     folder.mkdir()
     drawing = Image.open(picture(folder / "plain.png", 1)).convert("RGB")
@@ -149,7 +149,7 @@ def test_hostile_folder(index: Index, tmp_path: Path) -> None:
         "3,600,000,000" in report.refused[str(folder / "bomb.png")]
         or "60000" in report.refused[str(folder / "bomb.png")]
     )
-    # Rotated by its EXIF it is the same picture as the plain one; a bad neighbour has shifted nothing.
+    # Rotated by its EXIF data it equals the plain picture; broken files next to it have no effect.
     assert similar(index, folder / "rotated.jpg").path == str(folder / "rotated.jpg")
     upright = index.encoder.encode_images([index.bundle.preprocess.pixels(drawing)])[0]
     scores = {result.path: result.score for result in index.search_queries([picture_query(upright)], 50)[0]}
@@ -171,7 +171,7 @@ def _exif(orientation: int) -> Image.Exif:
 
 
 def test_unreadable(index: Index, gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be read now is neither bad nor gone: root is not asked, it may read everything."""
+    """A file that cannot be read now is neither broken nor gone. Not tested as root, who may read everything."""
     index.update([str(gallery)])
     read_bytes, scandir = Path.read_bytes, os.scandir
     fails: dict[str, Exception] = {

@@ -1,4 +1,4 @@
-"""What an update would do."""
+"""The changes that an update would make."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_refused_files_are_tried_again_only_when_they_change(store: Store) -> No
     assert (changes.unchanged, changes.refused_before) == (1, 1)
 
 
-def test_what_cannot_be_looked_at_is_not_gone(store: Store) -> None:
+def test_inaccessible_files_are_not_gone(store: Store) -> None:
     know(store, File("/pictures/a", 1, 1, b"a"), File("/pictures/locked/b", 1, 1, b"b"))
     found = paths()
     found.refused = {"/pictures/locked": "cannot be listed"}

@@ -1,4 +1,4 @@
-"""What is found in folders, patterns, lists and single files."""
+"""Finding pictures in folders, patterns, lists and single files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_files_as_in_a_list(gallery: Path, tmp_path: Path, monkeypatch: pytest.M
 
 def test_not_a_plain_file(gallery: Path) -> None:
     os.mkfifo(gallery / "pipe.png")
-    assert find([str(gallery)]).refused == {str(gallery / "pipe.png"): "not a plain file"}
+    assert find([str(gallery)]).refused == {str(gallery / "pipe.png"): "not a regular file"}
 
 
 def test_lists_and_patterns(index: Index, gallery: Path, tmp_path: Path) -> None:

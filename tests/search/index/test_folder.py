@@ -1,4 +1,4 @@
-"""The folder of an index: made, rebuilt, locked; with its store in it or elsewhere."""
+"""The folder of an index: creation, rebuild and lock, with the store inside it or elsewhere."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_rebuilt_with_the_same_model(index: Index, gallery: Path, bundle: Bundle
     assert len(Index(index.folder)) == 12
 
 
-def test_rebuilt_with_what_came_over_standard_input(
+def test_rebuild_includes_files_from_standard_input(
     index: Index, gallery: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = b"\0".join(os.fsencode(path) for path in sorted(gallery.glob("*.png")))
@@ -76,7 +76,7 @@ def test_leftovers_of_killed_processes(index: Index, gallery: Path) -> None:
     assert left == {f".bundle.unfinished.{os.getpid()}"}
 
 
-def test_what_a_folder_holds(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_folder_with_every_kind_of_file(bundle: Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "index"
     assert (is_index(folder), own_bundle(folder), bundle_stamp(folder)) == (False, None, None)
     create_index(folder, bundle)
@@ -88,7 +88,7 @@ def test_what_a_folder_holds(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_a_folder_with_other_files(bundle: Bundle, tmp_path: Path) -> None:
     picture(tmp_path / "photo.png", 1)
-    with pytest.raises(SearchError, match="holds other files; choose an empty or a new folder"):
+    with pytest.raises(SearchError, match="contains other files; choose an empty or a new folder"):
         create_index(tmp_path, bundle)
 
 

@@ -1,4 +1,4 @@
-"""An index finds what was indexed, answers equally alone and in batches, and follows what others write."""
+"""An index finds its pictures, gives the same results alone and in batches, and sees the commits of others."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_unknown_words_have_no_good_match(index: Index, gallery: Path) -> None:
 
 
 class LastFirst:
-    """A re-ranker that turns the order of the names around."""
+    """A re-ranker that reverses the order of the names."""
 
     depth = 12
 

@@ -1,4 +1,4 @@
-"""Indexing that is killed at any moment loses nothing that was committed. IMTEXT_KILLS says how often."""
+"""Indexing that is killed at any moment loses nothing that was committed. IMTEXT_KILLS sets the number of kills."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_killed_at_any_moment(bundle: Bundle, encoder: Encoder, tmp_path: Path) 
 def sound(
     folder: Path, gallery: Path, before: dict[str, bytes], vectors: dict[bytes, np.ndarray], encoder: Encoder
 ) -> dict[str, bytes]:
-    """Check what a killed update left, as the next reader sees it; returns file → content of what is committed."""
+    """Check the index after a killed update, as the next reader sees it; returns committed file → content."""
     with sqlite3.connect(folder / ROWS) as rows:
         assert rows.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert rows.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -1,4 +1,4 @@
-"""Servers as processes of their own, over thirty drawings."""
+"""Servers as separate processes, over thirty drawings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.conftest import picture
 
 @dataclass
 class Server:
-    """One that runs."""
+    """A running server."""
 
     url: str
     index: Index
@@ -43,7 +43,7 @@ Start = Callable[..., Server]
 
 @pytest.fixture(scope="session")
 def start(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Start servers over 30 drawings; all have to end well."""
+    """Start servers over 30 drawings; all must exit without an error."""
     running: list[subprocess.Popen[str]] = []
 
     def run(*options: str) -> Server:

@@ -58,7 +58,7 @@ def test_token(start: Start) -> None:
 
 
 def test_fuzz(server: Server) -> None:
-    """Schemathesis invents requests from OpenAPI; IMTEXT_FUZZ says how many for each operation."""
+    """Schemathesis generates requests from OpenAPI; IMTEXT_FUZZ sets the number for each operation."""
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "run", f"{server.url}/openapi.json", "--checks", checks,

@@ -40,10 +40,10 @@ def test_single_requests_run_at_once_and_others_together() -> None:
     async def run() -> tuple[list[int | BaseException], int]:
         batcher = Batcher(work, max_batch=4, max_waiting=6)
         first = asyncio.create_task(batcher.submit(0))
-        await asyncio.sleep(0.05)  # it is being worked on; what comes now waits
+        await asyncio.sleep(0.05)  # it is being processed; later requests wait
         others = [asyncio.create_task(batcher.submit(number)) for number in range(1, 9)]
         await asyncio.sleep(0.05)
-        others[1].cancel()  # has given up
+        others[1].cancel()  # the client has disconnected
         release.set()
         answers = await asyncio.gather(first, *others, return_exceptions=True)
         batcher.close()

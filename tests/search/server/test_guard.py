@@ -1,4 +1,4 @@
-"""Limits of size, time and waiting, each by itself."""
+"""Limits of size, time and waiting, each separately."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def reads_all(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"{}"})
 
 
-async def thinks_for_ever(scope: Scope, receive: Receive, send: Send) -> None:
+async def never_answers(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     await asyncio.sleep(60)
 
@@ -68,7 +68,7 @@ def test_time() -> None:
         408,
         "The request body took too long to arrive.",
     )
-    assert asyncio.run(asked(guarded(thinks_for_ever, seconds=0.05), [whole])) == (504, "The answer took too long.")
+    assert asyncio.run(asked(guarded(never_answers, seconds=0.05), [whole])) == (504, "The response took too long.")
 
 
 def test_size_is_declared_before_it_comes() -> None:
@@ -89,7 +89,7 @@ def test_bodies_together_are_limited_before_they_come() -> None:
         answers += [await asked(guard, [whole], method="GET"), await silent, await asked(guard, [whole])]
         return [status for status, _ in answers]
 
-    # 100 are under way: 50 fit, 51 do not, nor what may become 100; a GET has none. Given up, they are free again.
+    # 100 bytes are in use: 50 fit, 51 or a body of up to 100 do not, a GET has none. After the timeout they are free.
     assert asyncio.run(run()) == [200, 503, 503, 200, 408, 200]
 
 

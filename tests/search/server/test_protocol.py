@@ -53,7 +53,7 @@ def test_a_head_is_neither_slow_nor_long(monkeypatch: pytest.MonkeyPatch) -> Non
     config = Config(reads_all, lifespan="off", ws="none", timeout_keep_alive=60)
 
     async def statuses(port: int, *parts: bytes) -> list[bytes]:
-        """The statuses of all that comes until the server hangs up; a part is sent each 0.1 s."""
+        """The statuses of all responses until the server closes the connection; a part is sent every 0.1 s."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         answer = b""
         for part in parts:

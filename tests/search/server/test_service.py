@@ -1,4 +1,4 @@
-"""The server follows its index."""
+"""The server loads new commits of its index."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_rebuilt_index_is_taken_up(start: Start, bundle: Bundle, tmp_path: Pat
     assert server.get("/search?q=red").ok
 
 
-def test_following_goes_on_whatever_happens(
+def test_following_continues_after_errors(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(service, "LOOK_SECONDS", 0.01)

@@ -1,4 +1,4 @@
-"""Thumbnails are made once and forgotten when memory is short."""
+"""Thumbnails are made once and dropped when memory is short."""
 
 from __future__ import annotations
 

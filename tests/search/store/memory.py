@@ -21,7 +21,7 @@ SCHEME = "memory"
 
 @dataclass
 class Content:
-    """What everybody who opens the same URL shares."""
+    """The data that all stores of the same URL share."""
 
     embed_dim: int
     pictures: dict[bytes, tuple[int, Vectors]] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is searched."""
+    """The pictures that are searched."""
 
     version: int
     ids: Ids
@@ -69,7 +69,7 @@ class MemoryStore:
     @classmethod
     def rebuild(cls, location: str, embed_dim: int) -> None:
         old = _CONTENTS[location]
-        files = {path: unread(path, "not embedded anew yet") for path in old.files}
+        files = {path: unread(path, "not embedded again yet") for path in old.files}
         _CONTENTS[location] = Content(embed_dim, files=files, sources=set(old.sources), version=random.getrandbits(62))
 
     def close(self) -> None:

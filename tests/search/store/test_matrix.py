@@ -1,4 +1,4 @@
-"""The matrix follows its rows, whatever happens to its file."""
+"""The matrix equals its rows, even if its file is damaged."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_torn(rows: Rows, path: Path, damage: bytes) -> None:
 
 
 def test_rows_of_a_restored_backup(rows: Rows, path: Path, add: Add) -> None:
-    """A backup was restored, or the power failed: after as many commits the rows are others."""
+    """A backup was restored, or the power failed: the rows differ after the same number of commits."""
     rows.close()
     saved = rows.path.read_bytes()
     for first in (100, 200):

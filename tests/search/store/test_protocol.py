@@ -1,4 +1,4 @@
-"""What every store promises, tried on SQLite and on a store in memory."""
+"""The contract of every store, tested with SQLite and with a store in memory."""
 
 from __future__ import annotations
 

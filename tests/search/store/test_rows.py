@@ -51,7 +51,7 @@ def test_another_schema(path: Path) -> None:
     create_rows(path, 2)
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE facts SET value = 99 WHERE name = 'schema'")
-    with pytest.raises(SearchError, match="is an index of schema 99, and this imtext reads 1"):
+    with pytest.raises(SearchError, match="is an index of schema 99, but this imtext reads 1"):
         Rows(path)
 
 

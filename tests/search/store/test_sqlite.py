@@ -1,4 +1,4 @@
-"""What only the SQLite store does: files beside it, folders that cannot be written, damaged matrices."""
+"""Behaviour of the SQLite store only: its files, read-only folders, damaged matrices."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_check_notices_a_damaged_matrix(sqlite: SQLiteStore, url: str, tmp_path:
     content = bytearray((tmp_path / "vectors.cache").read_bytes())
     content[part] = b"\x7f\x7f\x7f\x3f"
     (tmp_path / "vectors.cache").write_bytes(content)
-    with pytest.raises(SearchError, match=r"vectors\.cache does not agree with the rows\. Delete that file"):
+    with pytest.raises(SearchError, match=r"vectors\.cache does not agree with the rows\. Delete it"):
         SQLiteStore.open(url).check()
     (tmp_path / "vectors.cache").unlink()
     assert SQLiteStore.open(url).check() == 12
@@ -109,7 +109,7 @@ def test_read_from_a_mount_that_cannot_be_written(
 
 
 def test_a_store_whose_file_was_deleted_is_not_replaced(sqlite: SQLiteStore, url: str, tmp_path: Path) -> None:
-    """A reader goes on with what it has; it cannot tell a moment of a rebuild from the end."""
+    """A reader keeps its content: it cannot distinguish a moment of a rebuild from the end."""
     sqlite.refresh()
     (tmp_path / "index.sqlite").unlink()
     assert not sqlite.replaced()

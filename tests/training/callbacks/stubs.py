@@ -1,4 +1,4 @@
-"""Trainers and modules with what a callback reads, and a real one that trains in milliseconds."""
+"""Stub trainers and modules for callbacks, and a real module that trains in milliseconds."""
 
 from __future__ import annotations
 

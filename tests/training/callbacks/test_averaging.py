@@ -20,7 +20,7 @@ def test_decay_is_a_share(decay: float) -> None:
 
 
 def test_the_average_is_made_on_the_device_of_the_run() -> None:
-    """Depends on a private attribute of Lightning: if this fails after an update, `AverageWeights` needs another."""
+    """Depends on a private attribute of Lightning: if this fails after an update, change `AverageWeights`."""
     module = LightningModule()
     module.layer = torch.nn.Linear(2, 2)
     strategy = SimpleNamespace(root_device=torch.device("meta"), barrier=lambda: None)

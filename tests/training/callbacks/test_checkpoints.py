@@ -1,4 +1,4 @@
-"""Checkpoints are whole files, and the best one is found after a move."""
+"""Checkpoints are complete files, and the best one is found after a move."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.training.callbacks.stubs import fit
 
 
 class Broken(TorchCheckpointIO):
-    """Dies in the middle of a file."""
+    """Fails in the middle of a file."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         Path(path).write_bytes(b"half a file")
@@ -49,7 +49,7 @@ def test_every_checkpoint_of_a_run_is_written_whole(tmp_path: Path, monkeypatch:
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 1
 
 
-def test_a_run_that_goes_on_from_its_last_checkpoint_does_not_write_it_first(tmp_path: Path) -> None:
+def test_a_run_resumed_from_its_last_checkpoint_does_not_write_it_first(tmp_path: Path) -> None:
     fit(tmp_path, 1, LastCheckpoint(str(tmp_path)))
     last = LastCheckpoint(str(tmp_path))
     saved: list[Path] = []

@@ -13,7 +13,7 @@ HEALTHY = {"train/loss_epoch": 2.0, "train/chance_loss": 4.3, "train/image_sprea
 
 
 @pytest.mark.parametrize(
-    ("figures", "message"),
+    ("values", "message"),
     [
         ({"train/loss_epoch": 4.29}, "chance level"),
         ({"train/loss_epoch": float("nan")}, "not a number"),
@@ -22,19 +22,19 @@ HEALTHY = {"train/loss_epoch": 2.0, "train/chance_loss": 4.3, "train/image_sprea
     ],
 )
 def test_each_problem_is_reported_once(
-    figures: dict[str, float], message: str, caplog: pytest.LogCaptureFixture
+    values: dict[str, float], message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     diagnosis = Diagnosis()
     for _ in range(3):
         diagnosis.check(HEALTHY)
     assert not caplog.records
     for _ in range(3):
-        diagnosis.check(HEALTHY | figures)
+        diagnosis.check(HEALTHY | values)
     assert [message in record.getMessage() for record in caplog.records] == [True]
 
 
-def epoch_end(diagnosis: Diagnosis, steps: int, **figures: float) -> Any:
-    metrics = HEALTHY | {f"train/{name}": value for name, value in figures.items()}
+def epoch_end(diagnosis: Diagnosis, steps: int, **values: float) -> Any:
+    metrics = HEALTHY | {f"train/{name}": value for name, value in values.items()}
     trainer = cast(Any, SimpleNamespace(callback_metrics=metrics, global_step=steps, fast_dev_run=0))
     diagnosis.on_train_epoch_end(trainer, cast(Any, None))
     return trainer

@@ -15,7 +15,7 @@ VAL = {"val/t2i_r@10": 0.25, "val/i2t_r@10": 0.5, "val/rsum": 1.5, "val/loss": 2
 
 
 def run_epoch(summary: EpochSummary, epoch: int, validated: bool) -> None:
-    state = trainer("whole", epoch=epoch, callback_metrics=TRAIN | VAL)  # Lightning keeps figures of earlier epochs
+    state = trainer("whole", epoch=epoch, callback_metrics=TRAIN | VAL)  # Lightning keeps metrics of earlier epochs
     summary.on_train_epoch_start(state, state.lightning_module)
     if validated:
         summary.on_validation_end(state, state.lightning_module)
@@ -30,7 +30,7 @@ def test_validation_is_shown_only_in_epochs_that_have_it(caplog: pytest.LogCaptu
     first, second = (record.getMessage() for record in caplog.records)
     assert first == "epoch 1/4  loss 2.000 (chance 4.30)  temperature 0.070  0 s"
     assert "val R@10: text→image 25.0 %, image→text 50.0 %  rsum 150" in second
-    assert [("val/rsum" in figures, figures["epoch"]) for figures in summary.history] == [(False, 1), (True, 2)]
+    assert [("val/rsum" in metrics, metrics["epoch"]) for metrics in summary.history] == [(False, 1), (True, 2)]
 
 
 def test_history_is_saved_and_drawn(tmp_path: Path) -> None:
@@ -38,6 +38,6 @@ def test_history_is_saved_and_drawn(tmp_path: Path) -> None:
     run_epoch(summary, 0, validated=True)
     resumed.load_state_dict(summary.state_dict())
     run_epoch(resumed, 1, validated=True)
-    assert [figures["epoch"] for figures in resumed.history] == [1, 2]
+    assert [metrics["epoch"] for metrics in resumed.history] == [1, 2]
     resumed.draw(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 5_000

@@ -1,1 +1,1 @@
-"""The routes, one file a group; each makes an `APIRouter` over a `Service`."""
+"""The routes, one file per group. Each file creates an `APIRouter` for a `Service`."""

@@ -1,4 +1,4 @@
-"""The page: static files, without a build step and without anything from another host."""
+"""The page: static files without a build step, and without content from other hosts."""
 
 from __future__ import annotations
 

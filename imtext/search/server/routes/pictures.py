@@ -1,4 +1,4 @@
-"""The pictures themselves: lists, files and thumbnails, by id only."""
+"""Pictures: lists, files and thumbnails, by id only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imtext.search.index import MAX_TOP_K
 from imtext.search.server.messages import BINARY, MISSING, Id, Results, responses
 from imtext.search.server.service import Service
 
-FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}  # an id names a content
+IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}  # the content of an id never changes
 IMAGE_TYPES = {
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif",
     ".bmp": "image/bmp", ".tif": "image/tiff", ".tiff": "image/tiff",
@@ -54,9 +54,9 @@ def picture_routes(service: Service) -> APIRouter:
     )
     async def image(id: Annotated[Id, PathParameter()]) -> FileResponse:
         path, state = await service.run(service.file, id)
-        # The type never follows a name such as a.html: the page's own origin must not run what a folder contains.
+        # The media type does not depend on the file name: a file such as a.html must not run in the page's origin.
         kind = IMAGE_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
-        return FileResponse(path, media_type=kind, stat_result=state, headers=FOR_EVER)
+        return FileResponse(path, media_type=kind, stat_result=state, headers=IMMUTABLE)
 
     @router.get(
         "/thumbnails/{id}", summary="A picture as a small JPEG", response_class=Response, responses=THUMBNAIL_RESPONSES
@@ -66,6 +66,6 @@ def picture_routes(service: Service) -> APIRouter:
         size: Annotated[Literal["320", "1600"], Query(description="Pixels of the longer side.")] = "320",
     ) -> Response:
         content = await service.run(service.thumbnail, id, int(size))
-        return Response(content, media_type="image/jpeg", headers=FOR_EVER)
+        return Response(content, media_type="image/jpeg", headers=IMMUTABLE)
 
     return router

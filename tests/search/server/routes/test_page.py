@@ -49,12 +49,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The page as it opens; nothing may be said on the console, and nothing be fetched from elsewhere."""
+    """The opened page. The console must stay empty, and nothing may be fetched from other hosts."""
     phone = "phone" in request.node.name
     size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 860}
     context = browser.new_context(viewport=size, has_touch=phone, is_mobile=phone)  # type: ignore[arg-type]
     page = context.new_page()
-    complaints: list[str] = []  # but for refusals, which a test may provoke
+    complaints: list[str] = []  # without refusals, which a test may provoke
     page.on("console", lambda message: complaints.append(message.text) if "422" not in message.text else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
@@ -72,7 +72,7 @@ def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iter
 
 
 def drop(page: Page, path: Path) -> None:
-    """What a browser sees of a file that is dragged into it."""
+    """The browser event of a file that is dragged onto the page."""
     page.evaluate(
         """([bytes, name]) => {
             const data = new DataTransfer()
@@ -107,7 +107,7 @@ def test_a_page_of_all_may_be_short(page: Page) -> None:
     expect(page.locator("#grid li")).to_have_count(90)
 
 
-def test_enter_tries_again_what_failed(page: Page) -> None:
+def test_enter_repeats_a_failed_search(page: Page) -> None:
     page.route("**/search?*", lambda route: route.fulfill(status=422, json={"detail": "The cable is out."}))
     page.locator("#query").fill("a red star")
     expect(page.locator("#nothing")).to_contain_text("The cable is out.")
@@ -140,7 +140,7 @@ def test_a_dropped_picture_finds_itself(page: Page, pictures: Path) -> None:
     expect(page.locator("#grid .caption").first).to_have_text("drawing 44.png")
 
 
-def test_what_is_no_picture_is_explained(page: Page, tmp_path: Path) -> None:
+def test_an_upload_that_is_not_a_picture_is_explained(page: Page, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"nothing")
     drop(page, broken)
