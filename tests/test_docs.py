@@ -183,6 +183,38 @@ def test_python(command: Command, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_files_of_contributing(tmp_path: Path) -> None:
+    """Written into a copy of the project, they keep its rules, pass their tests, and train together."""
+    for name in ("imtext", "conf", "scripts", "tests"):
+        shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "CONTRIBUTING.md"):
+        shutil.copy(PROJECT / name, tmp_path)
+    files = re.findall(
+        r"^`([\w/]+\.(?:py|yaml))`[^\n]*\n\n(?:<!--[^\n]*-->\n)?```(?:python|yaml)\n(.*?)```",
+        (PROJECT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE,
+    )  # fmt: skip
+    assert len(files) == 6
+    for name, text in files:
+        assert not (tmp_path / name).exists(), f"{name} exists already"
+        (tmp_path / name).write_text(text)
+    code = [name for name, _ in files if name.endswith(".py")]
+    tests = [name for name in code if name.startswith("tests/")]
+    tiny = [setting for setting in TINY if "text_encoder" not in setting]
+    tower_and_loss = ["model/text_encoder=bow", "loss=siglip", "data.num_images=40", "data.image_size=32"]
+    for command in (
+        ["ruff", "check", *code],
+        ["ruff", "format", "--check", *code],
+        ["mypy", *code],
+        ["pytest", *tests, "tests/test_house.py"],
+        ["imtext.train", "experiment=quickstart", *tower_and_loss, *tiny, "trainer.max_epochs=1", "logger=none"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=tmp_path, env=environment(tmp_path) | {"PYTHONPATH": str(tmp_path)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
     """Build into `site/`, as users do; `-o setup` leaves the installation unchanged."""
     done = subprocess.run(

@@ -90,9 +90,16 @@ def _explain_option(error: MissingConfigException) -> str:
 
 def _explain_key(error: Exception, config_name: str, overrides: list[str]) -> str:
     """The message for an override that Hydra refuses, with a suggestion."""
+    parsed = parse_overrides(overrides)
+    # Which settings there are depends on the chosen options.
+    chosen = [str(each.input_line) for each in parsed if (CONFIG_DIR / each.key_or_group).is_dir()]
     with _hydra():
-        raw: Any = OmegaConf.to_container(compose(config_name), resolve=False)
-    for override in parse_overrides(overrides):
+        try:
+            composed = compose(config_name, overrides=chosen)
+        except (OmegaConfBaseException, HydraException, ValueError):
+            composed = compose(config_name)
+        raw: Any = OmegaConf.to_container(composed, resolve=False)
+    for override in parsed:
         key = override.key_or_group
         if (CONFIG_DIR / key).is_dir() and override.value() is None:
             return f"{override.input_line}: to leave a whole group out, write ~{key}"

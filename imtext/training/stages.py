@@ -105,7 +105,7 @@ def _resolved(name: str, stage: Stage, sizes: dict[str, int], before: Stage) -> 
         value, size, earlier = getattr(stage, setting), sizes[setting], getattr(before, setting)
         frozen[setting] = number = size if value == "all" else int(value)
         if not 0 <= number <= size:
-            raise ConfigError(f"stages.{name}.{setting}={number}: the {tower} has {size} blocks")
+            raise ConfigError(f"stages.{name}.{setting}={number}: the {tower} has {size} block{'s' * (size != 1)}")
         if number > earlier:
             raise ConfigError(
                 f"stages.{name}.{setting}={number}: only {earlier} are frozen in the stage before, and blocks that "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from imtext.config.compose import check_overrides, compose_config, groups, parse_overrides
@@ -75,6 +77,19 @@ def test_original_settings_can_be_set(override: str) -> None:
 def test_mistakes_are_refused_with_a_suggestion(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_overrides("train", [override])
+
+
+def test_suggestions_are_of_the_chosen_options() -> None:
+    with pytest.raises(ConfigError, match=r"write \+stages\.heads\.frozen_text_blocks=all"):
+        check_overrides("train", ["stages=gradual", "stages.heads.frozen_text_blocks=all"])
+
+
+@pytest.mark.parametrize("name", ["quickstart", "flickr8k", "flickr8k_fast"])
+def test_a_recipe_takes_other_towers_and_losses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a recipe says of the LSTM, of MobileNet and of InfoNCE goes away with them."""
+    monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "tests")
+    others = ["model/image_encoder=patches", "model/text_encoder=bag_of_words", "loss=sigmoid"]
+    check_overrides("train", [f"experiment={name}", *others], config_dir=str(Path(__file__).parents[1] / "conf"))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ def test_impossible_plans(stages: dict[str, Stage], message: str) -> None:
         Plan(stages, 14, 2)
 
 
+def test_a_tower_of_one_block() -> None:
+    with pytest.raises(ConfigError, match=r"the text tower has 1 block$"):
+        Plan({"one": Stage(frozen_text_blocks=2)}, 14, 1)
+
+
 def test_the_text_tower_is_frozen_by_itself() -> None:
     stages = {"heads": Stage(0, 9, 4, "all", cache_text=True), "words": Stage(2, 9, 4, 1), "whole": Stage(3)}
     plan = Plan(stages, 14, 2)

@@ -79,5 +79,8 @@ def _class(url: str) -> type[Store]:
     scheme = url.partition("://")[0]
     if scheme not in _STORES:
         known = ", ".join(f"{known}://" for known in sorted(_STORES))
-        raise SearchError(f"{url} is not the location of a store: give a folder, or a URL that begins with {known}")
+        raise SearchError(
+            f"{url} is not the location of a store: give a folder, or a URL that begins with {known}. "
+            "Register one of your own first: imtext.search.store.register_store"
+        )
     return _STORES[scheme]

@@ -18,7 +18,7 @@ Add = Callable[..., None]
 
 def test_created_once(location: str, add: Add) -> None:
     assert not store_exists(location)
-    with pytest.raises(SearchError, match="There is no index in"):
+    with pytest.raises(SearchError, match="There is no "):
         open_store(location)
     store = create_store(location, DIM)
     add(store, 3)
