@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imtext.evaluation.figures import RECALL_AT
+from imtext.evaluation.definitions import RECALL_AT
 
 
 def bootstrap_intervals(

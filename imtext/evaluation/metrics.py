@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from imtext.evaluation.bootstrap import bootstrap_intervals
-from imtext.evaluation.figures import retrieval_figures
+from imtext.evaluation.definitions import retrieval_metrics
 from imtext.evaluation.ranks import retrieval_ranks
 
 
@@ -70,9 +70,9 @@ class RetrievalMetrics(Metric):
         )
 
     def compute(self) -> dict[str, float]:
-        """All metrics of `figure_names`; recalls and MRR are fractions."""
+        """All metrics of `metric_names`; recalls and MRR are fractions."""
         gathered = self.gathered()
-        return retrieval_figures(retrieval_ranks(*gathered), *gathered)
+        return retrieval_metrics(retrieval_ranks(*gathered), *gathered)
 
     def intervals(self) -> dict[str, float]:
         """The ends of `bootstrap_intervals` by name, such as `t2i_r@10_low` and `t2i_r@10_high`."""

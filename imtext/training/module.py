@@ -10,8 +10,8 @@ from torch import Tensor
 
 from imtext.data.batch import Batch
 from imtext.errors import CheckpointError
+from imtext.evaluation.definitions import spread
 from imtext.evaluation.metrics import RetrievalMetrics
-from imtext.evaluation.spread import spread
 from imtext.losses import Loss, total_loss
 from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess

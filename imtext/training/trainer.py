@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from imtext.config.instantiate import instantiate
 from imtext.config.suggestions import did_you_mean
 from imtext.errors import ConfigError
-from imtext.evaluation.figures import figure_names
+from imtext.evaluation.definitions import metric_names
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def check_monitors(callbacks: Mapping[str, Any], measured: bool) -> None:
     Raises:
         ConfigError: a callback waits for an unknown metric; the message names the metric that was probably meant.
     """
-    known = [f"val/{name}" for name in (*figure_names(), "loss")]
+    known = [f"val/{name}" for name in (*metric_names(), "loss")]
     for name, callback in callbacks.items():
         monitor = str(getattr(callback, "monitor", None) or "")
         if monitor.startswith("val/") and not measured:

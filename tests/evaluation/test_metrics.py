@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from imtext.evaluation.figures import figure_names
+from imtext.evaluation.definitions import metric_names
 from imtext.evaluation.metrics import RetrievalMetrics
 from tests.evaluation.galleries import hand_written, random_gallery
 
@@ -13,7 +13,7 @@ from tests.evaluation.galleries import hand_written, random_gallery
 def test_metrics_have_their_names_and_order() -> None:
     metrics = RetrievalMetrics()
     metrics.update(*hand_written())
-    assert list(metrics.compute()) == figure_names()
+    assert list(metrics.compute()) == metric_names()
     assert metrics.compute()["i2t_r@1"] == 0.5
 
 

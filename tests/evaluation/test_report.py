@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from imtext.evaluation.figures import figure_names
+from imtext.evaluation.definitions import metric_names
 from imtext.evaluation.metrics import RetrievalMetrics
 from imtext.evaluation.report import print_results, write_metrics, write_ranks
 
 
 def test_table_shows_per_cent_and_half_an_interval(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics = {f"val/{name}": 0.5 for name in figure_names()} | {"val/num_images": 1000.0, "val/num_captions": 5000.0}
+    metrics = {f"val/{name}": 0.5 for name in metric_names()} | {"val/num_images": 1000.0, "val/num_captions": 5000.0}
     print_results(metrics | {"val/t2i_r@1_low": 0.48, "val/t2i_r@1_high": 0.53}, "a model")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].strip() == "a model"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 
 from imtext.data.augment import Augment
 from imtext.data.batch import BatchKey
-from imtext.data.rows import CachedRows, write_rows
 from imtext.data.shapes import Shapes
 from imtext.models import MobileNetV3Small
 from imtext.training.features import FrozenFeatures, cache_features
@@ -123,42 +121,6 @@ def test_the_network_is_left_as_it_was(encoder: MobileNetV3Small, tmp_path: Path
     cached(encoder, shapes(tmp_path))
     assert encoder.training
     assert all(value.equal(before[name]) for name, value in encoder.state_dict().items())
-
-
-def test_a_killed_writer_leaves_nothing(tmp_path: Path) -> None:
-    def blocks() -> object:
-        yield np.zeros((2, 3))
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_rows(tmp_path / "a.npy", (4, 3), np.float16, blocks())  # type: ignore[arg-type]
-    assert not list(tmp_path.iterdir())
-
-
-def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
-    whole = np.random.default_rng(0).random((50, 4, 3)).astype(np.float16)
-    write_rows(tmp_path / "a.npy", whole.shape, np.float16, (whole[row : row + 10] for row in range(0, 50, 10)))
-    rows = CachedRows(tmp_path / "a.npy")
-    assert len(rows) == 50
-    assert all((rows[row] == whole[row]).all() for row in (0, 49, 7, -1))
-    with pytest.raises(IndexError):
-        rows[50]
-    again = pickle.loads(pickle.dumps(rows))
-    assert (again[3] == whole[3]).all()
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read where Linux tells it")
-def test_reading_holds_one_row_in_memory(tmp_path: Path) -> None:
-    write_rows(tmp_path / "a.npy", (8_000, 8_192), np.float16, (np.zeros((100, 8_192)) for _ in range(80)))  # 131 MB
-    rows = CachedRows(tmp_path / "a.npy")
-
-    def resident() -> int:
-        return sum(int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith("RssFile"))
-
-    before = resident()
-    for row in np.random.default_rng(0).permutation(8_000)[:2_000].tolist():
-        rows[row]
-    assert resident() - before < 20_000  # kB; mapped, it was nearly all of the file
 
 
 def test_other_surroundings_are_another_file(encoder: MobileNetV3Small, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from imtext.evaluation.figures import figure_names, recall_at, retrieval_figures
+from imtext.evaluation.definitions import metric_names, recall_at, retrieval_metrics, spread
 from imtext.evaluation.ranks import retrieval_ranks
 from tests.evaluation.galleries import SCORES, hand_written
 
@@ -15,7 +15,7 @@ def test_recall_is_a_share() -> None:
 
 
 def test_names_are_unique_and_in_order() -> None:
-    names = figure_names()
+    names = metric_names()
     assert len(names) == len(set(names)) == 19
     assert names[:3] == ["t2i_r@1", "t2i_r@5", "t2i_r@10"]
     assert names[-2:] == ["num_images", "num_captions"]
@@ -23,8 +23,8 @@ def test_names_are_unique_and_in_order() -> None:
 
 def test_hand_written_matrix() -> None:
     gallery = hand_written()
-    metrics = retrieval_figures(retrieval_ranks(*gallery), *gallery)
-    assert list(metrics) == figure_names()
+    metrics = retrieval_metrics(retrieval_ranks(*gallery), *gallery)
+    assert list(metrics) == metric_names()
     assert metrics["i2t_r@1"] == 0.5
     assert metrics["i2t_r@5"] == 0.75
     assert metrics["i2t_r@10"] == 1
@@ -38,3 +38,9 @@ def test_hand_written_matrix() -> None:
     assert metrics["positive_similarity"] == pytest.approx(sum(own) / 8)
     assert metrics["negative_similarity"] == pytest.approx((SCORES.sum().item() - sum(own)) / 24)
     assert (metrics["num_images"], metrics["num_captions"]) == (4, 8)
+
+
+def test_equal_embeddings_have_no_spread_and_opposite_ones_the_most() -> None:
+    assert spread(torch.tensor([[1.0, 0.0], [1.0, 0.0]])).item() == 0
+    assert spread(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).item() == 1
+    assert spread(torch.eye(4)).item() == pytest.approx(0.75)

@@ -8,8 +8,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from imtext.evaluation.spread import spread
-
 DIRECTIONS = ("t2i", "i2t")
 RECALL_AT = (1, 5, 10)
 
@@ -20,14 +18,14 @@ def recall_at(ranks: Tensor, k: int) -> float:
 
 
 # Metrics of one direction, computed from its ranks.
-RANK_FIGURES: dict[str, Callable[[Tensor], float]] = {
+RANK_METRICS: dict[str, Callable[[Tensor], float]] = {
     **{f"r@{k}": partial(recall_at, k=k) for k in RECALL_AT},
     "mrr": lambda ranks: (1 / ranks).mean().item(),
     "median_rank": lambda ranks: ranks.float().median().item(),
     "mean_rank": lambda ranks: ranks.float().mean().item(),
 }
 # Metrics of both directions together and of the embeddings.
-COMMON_FIGURES = (
+COMMON_METRICS = (
     "rsum",
     "positive_similarity",
     "negative_similarity",
@@ -38,12 +36,12 @@ COMMON_FIGURES = (
 )
 
 
-def figure_names() -> list[str]:
-    """The names of all metrics that `retrieval_figures` returns, in the same order."""
-    return [*(f"{direction}_{name}" for direction in DIRECTIONS for name in RANK_FIGURES), *COMMON_FIGURES]
+def metric_names() -> list[str]:
+    """The names of all metrics that `retrieval_metrics` returns, in the same order."""
+    return [*(f"{direction}_{name}" for direction in DIRECTIONS for name in RANK_METRICS), *COMMON_METRICS]
 
 
-def retrieval_figures(
+def retrieval_metrics(
     ranks: dict[str, Tensor], images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor
 ) -> dict[str, float]:
     """All metrics by name; recalls and MRR are fractions.
@@ -58,15 +56,15 @@ def retrieval_figures(
     metrics = {
         f"{direction}_{name}": metric(ranks[direction])
         for direction in DIRECTIONS
-        for name, metric in RANK_FIGURES.items()
+        for name, metric in RANK_METRICS.items()
     }
     metrics["rsum"] = sum(metrics[f"{direction}_r@{k}"] for direction in DIRECTIONS for k in RECALL_AT)
-    metrics |= similarity_figures(images, texts, image_id, caption_image_id)
+    metrics |= similarity_metrics(images, texts, image_id, caption_image_id)
     metrics |= {"num_images": float(len(images)), "num_captions": float(len(texts))}
-    return {name: metrics[name] for name in figure_names()}
+    return {name: metrics[name] for name in metric_names()}
 
 
-def similarity_figures(images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor) -> dict[str, float]:
+def similarity_metrics(images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor) -> dict[str, float]:
     """Mean similarity of matching and of other pairs, and the spread of the embeddings.
 
     Args:
@@ -86,3 +84,8 @@ def similarity_figures(images: Tensor, texts: Tensor, image_id: Tensor, caption_
         "image_spread": spread(images).item(),
         "text_spread": spread(texts).item(),
     }
+
+
+def spread(embeddings: Tensor) -> Tensor:
+    """``1 - |mean|²`` of embeddings ``[N, D]`` of unit length: 0 if all are equal, near 1 if they are spread out."""
+    return 1 - embeddings.mean(dim=0).square().sum()
