@@ -21,7 +21,7 @@ from imtext.data.scenes import describe, draw, random_scene
 from imtext.export import export
 from imtext.search import Bundle, Encoder
 from imtext.search.bundle import write_bundle
-from imtext.training.build import build_model
+from imtext.training.build import ModelBuilder
 from imtext.training.checkpoints import TrainedModel
 
 # Optional real photos and ImageNet weights: a folder in the layout of jxie/flickr8k, and a state dict.
@@ -116,7 +116,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, R
     data.setup()
     config.model.mirror = True
     torch.manual_seed(0)
-    model = build_model(config.model, instantiate(config.model.image_encoder), data.tokenizer.vocabulary)
+    model = ModelBuilder(config.model).finish(data.tokenizer.vocabulary)
     pictures = data.pictures().batch(range(40), [])
     for _ in range(30):  # realistic batch statistics; with the initial ones all pictures have the same embedding
         model.encode_image(pictures)

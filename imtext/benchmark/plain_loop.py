@@ -17,7 +17,7 @@ from imtext.data.pictures import normalize
 from imtext.errors import ConfigError
 from imtext.evaluation.embed import embed_split
 from imtext.losses import Loss, total_loss
-from imtext.training.build import build_model
+from imtext.training.build import ModelBuilder
 
 BATCH = 64  # images, each with one caption
 WARM_UP = 3  # steps that are not counted
@@ -36,8 +36,7 @@ class PlainLoop:
         self.data, self.device = data, device_of(config)
         self.source = data.load_source()
         self.loss: Loss = instantiate(config.loss).to(self.device)
-        image_encoder = instantiate(config.model.image_encoder)
-        self.model = build_model(config.model, image_encoder, data.tokenizer.vocabulary).to(self.device)
+        self.model = ModelBuilder(config.model).finish(data.tokenizer.vocabulary).to(self.device)
         # A tenth of the rate for the pretrained tower, which would otherwise lose what it has learnt.
         tower = list(self.model.image_encoder.parameters())
         rest = [each for name, each in self.model.named_parameters() if not name.startswith("image_encoder.")]

@@ -43,8 +43,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         split: ``ratios`` splits at random by image, ``official`` uses the source's own split.
         ratios: shares of train, val and test.
         split_seed: fixes the random split, independently of the run's seed.
-        image_size, image_mean, image_std, interpolation: see `Preprocess`; null takes the image tower's value.
-        resize: see `Preprocess`.
+        image_size, image_mean, image_std, interpolation, resize: see `Preprocess`; null takes the image tower's value.
         augment: random changes to training pictures; null for none.
         tokenizer: path of a `tokenizer.json`; null learns a vocabulary from the training captions.
         vocab_size, min_word_count: limits of a learnt vocabulary, see `learn_vocabulary`.
@@ -68,7 +67,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         image_mean: Sequence[float] | None = None,
         image_std: Sequence[float] | None = None,
         interpolation: Interpolation | None = None,
-        resize: Resize = "squash",
+        resize: Resize | None = None,
         augment: Augment | None = None,
         tokenizer: str | None = None,
         vocab_size: int = 10_000,
@@ -111,17 +110,23 @@ class RetrievalDataModule(LightningDataModule, ABC):
     def load_source(self) -> CaptionedImages:
         """Read captions and find the pictures."""
 
-    def use_model(self, preprocess: Preprocess, tokenizer: Tokenizer | None = None) -> None:
+    def use_model(self, preprocess: Preprocess, tokenizer: Tokenizer | None = None, trained: bool = False) -> None:
         """Prepare pictures and captions for a model. Call it before `setup`.
 
         Args:
-            preprocess: without `tokenizer`, the input that the image tower of a new model expects; data settings that
-                are not null override it. With `tokenizer`, the preprocessing of a trained model, used unchanged.
-            tokenizer: tokenizer of a trained model; replaces `data.tokenizer` and a learnt vocabulary.
+            preprocess: the input that the image tower expects.
+            tokenizer: tokenizer of the text tower; it takes the place of a learnt vocabulary.
+            trained: the model was trained with this preprocessing and this tokenizer, which are used unchanged.
+                Otherwise data settings that are not null override the preprocessing.
+
+        Raises:
+            ConfigError: the text tower of a new model has its own tokenizer, and `data.tokenizer` names another.
         """
         if self._ready:
             raise RuntimeError("use_model() must be called before setup()")
-        self.preprocess = preprocess if tokenizer is not None else preprocess.override(**self.picture_settings)
+        if tokenizer is not None and self.tokenizer_path is not None and not trained:
+            raise ConfigError(f"data.tokenizer={self.tokenizer_path}: the text tower has a tokenizer of its own")
+        self.preprocess = preprocess if trained else preprocess.override(**self.picture_settings)
         self._tokenizer = tokenizer
 
     def setup(self, stage: str | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -114,6 +114,10 @@ class DualEncoder(nn.Module):
             case "image_projection" | "text_projection" | "logit_scale":
                 return "projection"
         raise ValueError(f"The parameter {name} has no group: override {type(self).__name__}.parameter_group")
+
+    def settings_without_files(self) -> dict[str, Any]:
+        """Settings that rebuild a whole pretrained model without its files; see `Tower.settings_without_files`."""
+        return {}
 
     @torch.no_grad()
     def clamp_logit_scale(self) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
 from imtext.models.tower import Tower
+from imtext.preprocess.tokenizer import Tokenizer
 
 
 class TextEncoder(Tower):
@@ -15,6 +18,19 @@ class TextEncoder(Tower):
     A subclass defines `num_features`, `blocks` and `forward`. Its constructor takes `vocabulary` as a keyword-only
     argument (`imtext.preprocess.tokenizer.Vocabulary`: size, special ids, maximum length), which the program supplies.
     """
+
+    @classmethod
+    def read_tokenizer(cls, settings: Mapping[str, Any], max_length: int) -> Tokenizer | None:
+        """The tokenizer that pretrained weights need; None for the tokenizer of the data.
+
+        Args:
+            settings: of this tower, as its constructor takes them.
+            max_length: maximum number of tokens of a text; the weights may allow less.
+
+        Raises:
+            ConfigError: the tokenizer cannot be found or read.
+        """
+        return None
 
     @abstractmethod
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import Any, Self
 
 from torch import nn
 
@@ -20,10 +20,12 @@ class Tower(nn.Module, ABC):
     Attributes:
         num_features: size of the output ``[·, num_features]``.
         num_frozen: number of frozen blocks.
+        low_rank: only the added low-rank matrices learn (LoRA), in blocks that are not frozen.
     """
 
     num_features: int
     num_frozen: int = 0
+    low_rank: bool = False
 
     @property
     @abstractmethod
@@ -46,8 +48,19 @@ class Tower(nn.Module, ABC):
             raise ValueError(f"{type(self).__name__} has {len(self.blocks)} blocks, so {blocks} cannot be frozen")
         self.num_frozen = blocks
         for number, block in enumerate(self.blocks):
-            block.requires_grad_(number >= blocks)
+            for name, parameter in block.named_parameters():
+                parameter.requires_grad_(number >= blocks and (not self.low_rank or "lora_" in name))
         self.train(self.training)
+
+    def settings_without_files(self) -> dict[str, Any]:
+        """Settings that rebuild this tower without the files it came from: they replace those of its run.
+
+        Checkpoints hold them. Weights are not needed; a network whose shape is read from a file returns its shape.
+        """
+        return {}
+
+    def merge_adapters(self) -> None:
+        """Add what adapters such as LoRA have learnt to the weights they belong to; called before an export."""
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, except for frozen blocks."""

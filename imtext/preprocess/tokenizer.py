@@ -18,7 +18,7 @@ PADDING_NAMES = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")  # tried if a tok
 
 
 class Tokens(NamedTuple):
-    """N texts as input of the text tower, padded to the longest text."""
+    """N texts as input of the text tower, padded to the same length."""
 
     input_ids: npt.NDArray[np.int64]  # [N, L]
     attention_mask: npt.NDArray[np.bool_]  # [N, L], True on real tokens, which come first
@@ -34,6 +34,7 @@ class Vocabulary:
         pad_id: id of the padding token.
         unk_id: id of the unknown token; None if the tokenizer can spell any word.
         max_length: maximum number of tokens of a text, special tokens included; longer texts are cut.
+        fixed_length: every text is padded to `max_length`, because the text tower also reads the padding (SigLIP).
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Vocabulary:
     pad_id: int
     unk_id: int | None
     max_length: int
+    fixed_length: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as stored in checkpoints and manifests."""
@@ -74,15 +76,16 @@ class JsonTokenizer:
     """A `tokenizer.json` of the `tokenizers` library, learnt from captions or taken from a pretrained text encoder.
 
     Args:
-        backend: the library's tokenizer, with truncation enabled. Its padding is replaced: to the longest text, at the
-            end.
+        backend: the library's tokenizer, with truncation enabled. Its padding is replaced: at the end, and to the
+            longest text unless `fixed_length` is set.
         kind: see `Vocabulary`.
+        fixed_length: see `Vocabulary`.
 
     Raises:
         ConfigError: there is no padding token or no maximum length.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, kind: str = "pretrained") -> None:
+    def __init__(self, backend: tokenizers.Tokenizer, kind: str = "pretrained", fixed_length: bool = False) -> None:
         if backend.truncation is None:
             raise ConfigError("The tokenizer has no maximum length: set data.max_text_length")
         pad, max_length = _padding_token(backend), int(backend.truncation["max_length"])
@@ -90,9 +93,9 @@ class JsonTokenizer:
         if pad_id is None:
             raise ConfigError(f"The tokenizer's padding token {pad!r} is not in its vocabulary")
         backend.enable_truncation(max_length)  # the end of a text is cut, whatever the file says
-        backend.enable_padding(pad_id=pad_id, pad_token=pad)
+        backend.enable_padding(pad_id=pad_id, pad_token=pad, length=max_length if fixed_length else None)
         size = max(backend.get_vocab().values()) + 1  # there may be gaps, so this is not the number of entries
-        self._vocabulary = Vocabulary(kind, size, pad_id, _unknown_id(backend), max_length)
+        self._vocabulary = Vocabulary(kind, size, pad_id, _unknown_id(backend), max_length, fixed_length)
         self._backend = backend
         # Truncation is part of the library object's state, so finding the cut words takes a second object.
         self._uncut = tokenizers.Tokenizer.from_str(backend.to_str())
@@ -104,7 +107,7 @@ class JsonTokenizer:
         return self._vocabulary
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
-        """N texts → ids and mask ``[N, L]``, padded to the longest text."""
+        """N texts → ids and mask ``[N, L]``, padded to the longest text, or with `fixed_length` to `max_length`."""
         encodings = self._backend.encode_batch_fast([_clean(text) for text in texts])
         if not any(encoding.ids for encoding in encodings):
             shape = (len(encodings), 1 if encodings else 0)
@@ -151,13 +154,16 @@ class JsonTokenizer:
         return [(clean[start:end], token, number) for (start, end), token, number in parts if end > start]
 
 
-def load_tokenizer(content: str | bytes, kind: str = "pretrained", max_length: int | None = None) -> JsonTokenizer:
+def load_tokenizer(
+    content: str | bytes, kind: str = "pretrained", max_length: int | None = None, fixed_length: bool = False
+) -> JsonTokenizer:
     """Read the content of a `tokenizer.json`.
 
     Args:
         content: content of the file.
         kind: see `Vocabulary`.
         max_length: maximum number of tokens of a text; ignored if the file sets a lower one.
+        fixed_length: see `Vocabulary`.
 
     Raises:
         ConfigError: the content is not a tokenizer, or has no padding token or no maximum length.
@@ -170,7 +176,7 @@ def load_tokenizer(content: str | bytes, kind: str = "pretrained", max_length: i
     own = backend.truncation["max_length"] if backend.truncation else None
     if max_length is not None and (own is None or own > max_length):
         backend.enable_truncation(max_length)
-    return JsonTokenizer(backend, kind)
+    return JsonTokenizer(backend, kind, fixed_length)
 
 
 def _padding_token(backend: tokenizers.Tokenizer) -> str:

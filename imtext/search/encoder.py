@@ -46,7 +46,8 @@ class Encoder:
         """
         recorded, path = self.bundle.vocabulary, self.bundle.path / TOKENIZER
         try:
-            tokenizer = load_tokenizer(self.bundle.read(TOKENIZER), recorded.kind, recorded.max_length)
+            content = self.bundle.read(TOKENIZER)
+            tokenizer = load_tokenizer(content, recorded.kind, recorded.max_length, recorded.fixed_length)
         except ConfigError as error:
             raise BundleError(f"{path} cannot be used: {error}") from error
         if tokenizer.vocabulary != recorded:
@@ -58,6 +59,8 @@ class Encoder:
         embeddings = np.zeros((len(texts), self.bundle.embed_dim), dtype=np.float32)
         ids, mask = self.tokenizer(texts)
         lengths = mask.sum(axis=1)
+        if self.bundle.vocabulary.fixed_length:
+            lengths[:] = ids.shape[1]
         # Texts of similar length are embedded together, because padding costs time.
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), BATCH):

@@ -7,30 +7,83 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from imtext.config.instantiate import instantiate
+from imtext.config.instantiate import instantiate, locate
 from imtext.models.dual_encoder import DualEncoder
-from imtext.models.image_encoder import ImageEncoder
-from imtext.preprocess.tokenizer import Vocabulary
+from imtext.preprocess import Preprocess
+from imtext.preprocess.tokenizer import Tokenizer, Vocabulary
+
+TOWERS = ("image_encoder", "text_encoder")
 
 
-def build_model(
-    settings: DictConfig | Mapping[str, Any], image_encoder: ImageEncoder, vocabulary: Vocabulary
-) -> DualEncoder:
-    """Build the text tower for a vocabulary and join it with an image tower.
+class ModelBuilder:
+    """Builds a dual encoder in two steps, because the data lies between them.
 
-    The image tower comes first, because the data needs its preprocessing. The settings are not changed.
+    The data needs the preprocessing of the image tower, and the tokenizer of a pretrained text tower. The text tower
+    needs the vocabulary of the data. So the image tower is built at once, the text tower and the projections by
+    `finish`. Settings without towers describe a whole dual encoder, such as CLIP, which is built at once. The settings
+    are not changed.
 
     Args:
-        settings: settings of the whole model; `settings.image_encoder` has already been used.
-        image_encoder: built from `settings.image_encoder`.
-        vocabulary: vocabulary of the tokenizer.
+        settings: settings of the model.
+
+    Attributes:
+        preprocess: the input that the image tower expects.
 
     Raises:
         ConfigError: a constructor refuses its settings.
     """
-    values = OmegaConf.to_container(settings, resolve=True) if isinstance(settings, DictConfig) else dict(settings)
-    assert isinstance(values, dict)
-    del values["image_encoder"]
-    text_encoder = instantiate(values.pop("text_encoder"), vocabulary=vocabulary)
-    model: DualEncoder = instantiate(values, image_encoder=image_encoder, text_encoder=text_encoder)
-    return model
+
+    def __init__(self, settings: DictConfig | Mapping[str, Any]) -> None:
+        plain: Any = OmegaConf.to_container(settings, resolve=True) if isinstance(settings, DictConfig) else settings
+        values: dict[str, Any] = dict(plain)
+        self._settings = values
+        self._whole: DualEncoder | None = None if is_in_towers(values) else instantiate(values)
+        self._image_encoder = self._whole.image_encoder if self._whole else instantiate(values["image_encoder"])
+        self.preprocess: Preprocess = self._image_encoder.preprocess
+
+    def read_tokenizer(self, max_length: int) -> Tokenizer | None:
+        """The tokenizer of a pretrained text tower; None if the text tower takes the tokenizer of the data.
+
+        Args:
+            max_length: maximum number of tokens of a text; the weights may allow less.
+
+        Raises:
+            ConfigError: the tokenizer cannot be found or read.
+        """
+        settings = self._settings if self._whole is not None else self._settings["text_encoder"]
+        tokenizer: Tokenizer | None = locate(str(settings["_target_"])).read_tokenizer(settings, max_length)
+        return tokenizer
+
+    def finish(self, vocabulary: Vocabulary) -> DualEncoder:
+        """Build the text tower for a vocabulary and join it with the image tower.
+
+        Raises:
+            ConfigError: a constructor refuses its settings.
+        """
+        if self._whole is not None:
+            return self._whole
+        values = {name: value for name, value in self._settings.items() if name not in TOWERS}
+        text_encoder = instantiate(self._settings["text_encoder"], vocabulary=vocabulary)
+        model: DualEncoder = instantiate(values, image_encoder=self._image_encoder, text_encoder=text_encoder)
+        return model
+
+
+def is_in_towers(settings: Mapping[str, Any]) -> bool:
+    """Whether a model's settings describe two towers, and not a whole dual encoder."""
+    return "image_encoder" in settings
+
+
+def settings_without_files(model: DualEncoder, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a model, completed so that they rebuild it without the files that its weights came from.
+
+    Args:
+        model: built from the settings.
+        settings: as plain values.
+    """
+    if not is_in_towers(settings):
+        return {**settings, **model.settings_without_files()}
+    towers = {name: {**settings[name], **getattr(model, name).settings_without_files()} for name in TOWERS}
+    for tower in towers.values():
+        if "weights" in tower:
+            tower["weights"] = None
+    return {**settings, **towers}

@@ -11,17 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
-from imtext.config.instantiate import instantiate
 from imtext.data.pictures import normalize
 from imtext.errors import CheckpointError, ConfigError
 from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess, upright_rgb
 from imtext.preprocess.tokenizer import Tokenizer, load_tokenizer
-from imtext.training.build import build_model
+from imtext.training.build import ModelBuilder
 
 FORMAT = 2  # format of `checkpoint["imtext"]`
 
@@ -120,17 +118,14 @@ def rebuild(content: Mapping[str, Any]) -> TrainedModel:
         CheckpointError: the model's code no longer fits the weights.
     """
     facts = _upgrade(content["imtext"])
-    tokenizer = load_tokenizer(facts["tokenizer"], facts["vocabulary"]["kind"])
-    settings = OmegaConf.create(facts["config"]["model"])
-    for tower in (settings.image_encoder, settings.text_encoder):
-        if "weights" in tower:
-            tower.weights = None  # the checkpoint contains them
+    known = facts["vocabulary"]
+    tokenizer = load_tokenizer(facts["tokenizer"], known["kind"], fixed_length=known.get("fixed_length", False))
     prefix = "model."
     weights = {
         name.removeprefix(prefix): value for name, value in content["state_dict"].items() if name.startswith(prefix)
     }
     try:
-        model = build_model(settings, instantiate(settings.image_encoder), tokenizer.vocabulary)
+        model = ModelBuilder(facts["model"]).finish(tokenizer.vocabulary)
         model.load_state_dict(weights)
     except (RuntimeError, ConfigError) as error:
         raise CheckpointError(f"The checkpoint does not fit this version of the model: {error}") from error
@@ -161,4 +156,8 @@ def _upgrade(facts: Mapping[str, Any]) -> dict[str, Any]:
         if augment is not None and augment["_target_"] == "imtext.data.transforms.Augment":
             augment["_target_"] = "imtext.data.augment.Augment"
             augment.pop("image_size", None)
+    if "model" not in upgraded:  # written before towers could come from files of any shape
+        upgraded["model"] = copy.deepcopy(upgraded["config"]["model"])
+        for tower in ("image_encoder", "text_encoder"):
+            upgraded["model"][tower] |= {"weights": None} if "weights" in upgraded["model"][tower] else {}
     return {**upgraded, "format": FORMAT}

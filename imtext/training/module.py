@@ -16,6 +16,7 @@ from imtext.losses import Loss, total_loss
 from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
 from imtext.preprocess.tokenizer import Tokenizer
+from imtext.training.build import settings_without_files
 from imtext.training.checkpoints import FORMAT
 from imtext.training.distributed import gather, world_size
 from imtext.training.optim import AdamW
@@ -161,6 +162,7 @@ class RetrievalModule(LightningModule):
         checkpoint["imtext"] = {
             "format": FORMAT,
             "config": self.config,
+            "model": settings_without_files(self.model, self.config["model"]) if "model" in self.config else {},
             "tokenizer": self.tokenizer.to_json(),
             "vocabulary": self.tokenizer.vocabulary.to_dict(),
             "preprocess": self.preprocess.to_dict(),

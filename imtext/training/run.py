@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
-from imtext.training.build import build_model
+from imtext.training.build import ModelBuilder
 from imtext.training.module import RetrievalModule
 from imtext.training.resume import ResumePoint, find_resume_point
 from imtext.training.stages import Plan
@@ -74,11 +74,11 @@ def build_run(config: DictConfig) -> Run:
     trainer = build_trainer(config)
     loss, optim, stages = instantiate(config.loss), instantiate(config.optim), build_each(config.get("stages"))
     data: RetrievalDataModule = instantiate(config.data)
-    image_encoder = instantiate(config.model.image_encoder)
-    data.use_model(preprocess=image_encoder.preprocess)
+    builder = ModelBuilder(config.model)
+    data.use_model(builder.preprocess, builder.read_tokenizer(data.max_text_length))
     data.setup()
     data.require("train", "val")
-    model = build_model(config.model, image_encoder, data.tokenizer.vocabulary)
+    model = builder.finish(data.tokenizer.vocabulary)
     if (dim := model.text_encoder.wants_word_vectors) is not None:
         model.text_encoder.start_from(data.word_vectors(dim))
     plan = Plan(stages, len(model.image_encoder.blocks), len(model.text_encoder.blocks))

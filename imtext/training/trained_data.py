@@ -26,7 +26,7 @@ def build_data(settings: DictConfig, trained: TrainedModel) -> RetrievalDataModu
     wanted = data_settings(settings, trained.config)
     check_config(OmegaConf.create({"data": wanted}), "evaluate")
     data: RetrievalDataModule = instantiate(wanted)
-    data.use_model(preprocess=trained.preprocess, tokenizer=trained.tokenizer)
+    data.use_model(trained.preprocess, trained.tokenizer, trained=True)
     data.setup()
     return data
 

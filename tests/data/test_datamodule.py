@@ -36,7 +36,7 @@ class TestUseModel:
     def test_a_trained_model_overrides_the_settings(self, tmp_path: Path) -> None:
         data = Shapes(40, image_size=64, tokenizer="gone.json", cache_dir=str(tmp_path))
         tokenizer = Characters()
-        data.use_model(preprocess=Preprocess(32, resize="crop"), tokenizer=tokenizer)
+        data.use_model(Preprocess(32, resize="crop"), tokenizer, trained=True)
         data.setup()
         assert data.preprocess == Preprocess(32, resize="crop")
         assert data.tokenizer is tokenizer
@@ -44,6 +44,15 @@ class TestUseModel:
         batch = next(iter(data.val_dataloader()))
         assert int(batch["input_ids"].max()) <= Characters.vocabulary.pad_id
         assert batch["input_ids"].shape[1] == Characters.vocabulary.max_length
+
+    def test_a_pretrained_text_tower_brings_its_tokenizer(self, tmp_path: Path) -> None:
+        data = Shapes(40, image_size=64, cache_dir=str(tmp_path))
+        data.use_model(Preprocess(32, resize="crop"), tokenizer := Characters())
+        assert data.preprocess == Preprocess(64, resize="crop")
+        data.setup()
+        assert data.tokenizer is tokenizer
+        with pytest.raises(ConfigError, match=r"other\.json.*of its own"):
+            Shapes(tokenizer="other.json").use_model(Preprocess(32), tokenizer)
 
     def test_only_before_setup(self, tmp_path: Path) -> None:
         data = shapes(tmp_path)

@@ -121,7 +121,9 @@ class TestWords:
         assert again.vocabulary == words.vocabulary
         assert again.to_json() == words.to_json() == pickle.loads(pickle.dumps(words)).to_json()
         assert (again(TEXTS).input_ids == words(TEXTS).input_ids).all()
-        assert again.vocabulary.to_dict() == {"kind": "words", "size": 12, "pad_id": 0, "unk_id": 1, "max_length": 6}
+        assert again.vocabulary.to_dict() == {
+            "kind": "words", "size": 12, "pad_id": 0, "unk_id": 1, "max_length": 6, "fixed_length": False,
+        }  # fmt: skip
 
 
 class TestPretrained:
@@ -146,8 +148,17 @@ class TestPretrained:
     def test_word_pieces(self) -> None:
         tokenizer = load_tokenizer(word_pieces().to_str(), max_length=5)
         assert tokenizer.vocabulary.to_dict() == {
-            "kind": "pretrained", "size": 11, "pad_id": 0, "unk_id": 1, "max_length": 5,
+            "kind": "pretrained", "size": 11, "pad_id": 0, "unk_id": 1, "max_length": 5, "fixed_length": False,
         }  # fmt: skip
+
+    def test_fixed_length(self) -> None:
+        tokenizer = load_tokenizer(word_pieces().to_str(), max_length=5, fixed_length=True)
+        assert tokenizer.vocabulary.fixed_length
+        ids, mask = tokenizer(["a dog", ""])
+        assert ids.shape == mask.shape == (2, 5)
+        again = load_tokenizer(tokenizer.to_json(), fixed_length=True)
+        assert (again(TEXTS).input_ids == tokenizer(TEXTS).input_ids).all()
+        assert load_tokenizer(tokenizer.to_json())(["a"]).input_ids.shape[1] < 5
         assert tokenizer(["a dog"]).input_ids.tolist() == [[2, 4, 5, 3]]  # not padded to 20
         assert tokenizer.unknown_words("a Zebra dog") == ["Zebra"]
         assert tokenizer.cut_words("a dog unbelievable, runs") == ["unbelievable,", "runs"]  # a word that is cut inside

@@ -14,7 +14,7 @@ from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
 from imtext.preprocess.tokenizer import Vocabulary
 from imtext.search import Encoder
 from imtext.train import train
-from imtext.training.build import build_model
+from imtext.training.build import ModelBuilder, settings_without_files
 from imtext.training.checkpoints import load_model
 from tests.conftest import Compose
 from tests.models.towers import BagOfWords, PatchEncoder
@@ -31,7 +31,10 @@ SHORT = [
 def test_settings_stay_as_they_are(compose: Compose) -> None:
     config = compose("model.image_encoder.weights=null", "model.dropout=0.3", "model.text_encoder.word_dim=12")
     before = OmegaConf.to_container(config, resolve=False)
-    model = build_model(config.model, MobileNetV3Small(None), VOCABULARY)
+    builder = ModelBuilder(config.model)
+    assert builder.preprocess == MobileNetV3Small.preprocess
+    assert builder.read_tokenizer(8) is None
+    model = builder.finish(VOCABULARY)
     assert OmegaConf.to_container(config, resolve=False) == before
     assert isinstance(model, DualEncoder)
     assert isinstance(model.text_encoder, LSTMEncoder)
@@ -40,8 +43,18 @@ def test_settings_stay_as_they_are(compose: Compose) -> None:
 
 
 def test_plain_settings_work_too(compose: Compose) -> None:
-    settings = OmegaConf.to_container(compose().model, resolve=True)
-    assert build_model(settings, MobileNetV3Small(None), VOCABULARY).embed_dim == 256  # type: ignore[arg-type]
+    settings = OmegaConf.to_container(compose("model.image_encoder.weights=null").model, resolve=True)
+    assert ModelBuilder(settings).finish(VOCABULARY).embed_dim == 256  # type: ignore[arg-type]
+
+
+def test_settings_without_files_need_no_weights(compose: Compose) -> None:
+    settings = OmegaConf.to_container(compose("model.image_encoder.weights=null").model, resolve=True)
+    assert isinstance(settings, dict)
+    model = ModelBuilder(settings).finish(VOCABULARY)  # type: ignore[arg-type]
+    settings["image_encoder"]["weights"] = "gone.pth"
+    complete = settings_without_files(model, settings)  # type: ignore[arg-type]
+    assert complete["image_encoder"] == {**settings["image_encoder"], "weights": None}
+    assert complete["text_encoder"] == settings["text_encoder"]
 
 
 def test_towers_combine_freely(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
