@@ -150,6 +150,9 @@ class TestPretrained:
         assert tokenizer.vocabulary.to_dict() == {
             "kind": "pretrained", "size": 11, "pad_id": 0, "unk_id": 1, "max_length": 5, "fixed_length": False,
         }  # fmt: skip
+        assert tokenizer(["a dog"]).input_ids.tolist() == [[2, 4, 5, 3]]  # not padded to 20
+        assert tokenizer.unknown_words("a Zebra dog") == ["Zebra"]
+        assert tokenizer.cut_words("a dog unbelievable, runs") == ["unbelievable,", "runs"]  # a word that is cut inside
 
     def test_fixed_length(self) -> None:
         tokenizer = load_tokenizer(word_pieces().to_str(), max_length=5, fixed_length=True)
@@ -159,9 +162,6 @@ class TestPretrained:
         again = load_tokenizer(tokenizer.to_json(), fixed_length=True)
         assert (again(TEXTS).input_ids == tokenizer(TEXTS).input_ids).all()
         assert load_tokenizer(tokenizer.to_json())(["a"]).input_ids.shape[1] < 5
-        assert tokenizer(["a dog"]).input_ids.tolist() == [[2, 4, 5, 3]]  # not padded to 20
-        assert tokenizer.unknown_words("a Zebra dog") == ["Zebra"]
-        assert tokenizer.cut_words("a dog unbelievable, runs") == ["unbelievable,", "runs"]  # a word that is cut inside
 
     def test_byte_pairs_know_every_word(self) -> None:
         tokenizer = load_tokenizer(byte_pairs().to_str(), max_length=8)
