@@ -183,7 +183,7 @@ def test_python(command: Command, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_files_of_contributing(tmp_path: Path) -> None:
+def test_the_files_of_the_examples(tmp_path: Path) -> None:
     """Written into a copy of the project, they keep its rules, pass their tests, and train together."""
     for name in ("imtext", "conf", "scripts", "tests"):
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -191,8 +191,9 @@ def test_the_files_of_contributing(tmp_path: Path) -> None:
         shutil.copy(PROJECT / name, tmp_path)
     files = re.findall(
         r"^`([\w/]+\.(?:py|yaml))`[^\n]*\n\n(?:<!--[^\n]*-->\n)?```(?:python|yaml)\n(.*?)```",
-        (PROJECT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE,
-    )  # fmt: skip
+        "".join((PROJECT / page).read_text() for page in ("CONTRIBUTING.md", "docs/add-a-tower.md")),
+        re.DOTALL | re.MULTILINE,
+    )
     assert len(files) == 6
     for name, text in files:
         assert not (tmp_path / name).exists(), f"{name} exists already"
@@ -200,7 +201,7 @@ def test_the_files_of_contributing(tmp_path: Path) -> None:
     code = [name for name, _ in files if name.endswith(".py")]
     tests = [name for name in code if name.startswith("tests/")]
     tiny = [setting for setting in TINY if "text_encoder" not in setting]
-    tower_and_loss = ["model/text_encoder=bow", "loss=siglip", "data.num_images=40", "data.image_size=32"]
+    tower_and_loss = ["model/text_encoder=convolution", "loss=siglip", "data.num_images=40", "data.image_size=32"]
     for command in (
         ["ruff", "check", *code],
         ["ruff", "format", "--check", *code],
