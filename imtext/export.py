@@ -73,6 +73,10 @@ def describe(trained: TrainedModel, metrics: Mapping[str, float], tags: Mapping[
         "imtext": imtext.__version__,
         "embed_dim": trained.model.embed_dim,
         "mirror": trained.model.mirror,
+        "parameters": {
+            tower: sum(each.numel() for name, each in trained.model.named_parameters() if name.startswith(tower))
+            for tower in ("image", "text")
+        },
         "preprocess": trained.preprocess.to_dict(),
         "calibration": None,
         "metrics": {name: value for name, value in sorted(metrics.items()) if math.isfinite(value)},

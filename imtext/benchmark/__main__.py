@@ -38,9 +38,17 @@ def main() -> None:
     index = commands.add_parser("index", help="pictures per second, compared with a plain torch loop")
     index.add_argument("--pictures", type=Path, help="folder of photos (default: generate some)")
     index.add_argument("--count", type=int, default=1_000, help="number of pictures to generate (default: %(default)s)")
+    models = commands.add_parser("models", help="several models side by side: pictures per second, time of a query")
+    models.add_argument("bundles", type=Path, nargs="+", help="the models: bundles, or runs")
+    models.add_argument("--pictures", type=Path, help="folder of photos (default: generate some)")
+    models.add_argument("--count", type=int, default=200, help="number of pictures (default: %(default)s)")
+    models.add_argument(
+        "--peer", action="append", default=[], metavar="LIBRARY=MODEL",
+        help="also measure a library's own loop: open_clip=local-dir:<folder>, transformers=<folder>",
+    )  # fmt: skip
     for command in (search, index):
         command.add_argument("--bundle", type=Path, help="the model (default: the newest bundle in runs/)")
-    for command in (train, search, index):
+    for command in (train, search, index, models):
         command.add_argument("--json", type=Path, help="write all results to this file")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -68,6 +76,12 @@ def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any]
         return lambda: benchmark_training(args.overrides, args.steps, args.reach), print_training
     from imtext.search import load_bundle, newest_bundle, runs_dir
 
+    if args.command == "models":
+        from imtext.benchmark.models import benchmark_models, print_models
+        from imtext.benchmark.peers import find_peer
+
+        bundles, peers = [load_bundle(path) for path in args.bundles], [find_peer(each) for each in args.peer]
+        return lambda: benchmark_models(bundles, peers, args.pictures, args.count), print_models
     bundle = load_bundle(args.bundle or newest_bundle(runs_dir()))
     if args.command == "search":
         from imtext.benchmark.searching import benchmark_search, print_search

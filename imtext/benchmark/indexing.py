@@ -39,7 +39,7 @@ def benchmark_index(bundle: Bundle, pictures: Path | None, count: int, seed: int
         folder = Path(name)
         if pictures is None:
             pictures = folder / "pictures"
-            _generate(pictures, count, seed)
+            generate_pictures(pictures, count, seed)
         files = [Path(path) for path in find([str(pictures)]).files]
         ours, theirs = [], []
         for number in range(ROUNDS):
@@ -89,7 +89,7 @@ def _plain_loop(files: list[Path], bundle: Bundle) -> float:
     return len(files) / (time.perf_counter() - started)
 
 
-def _generate(folder: Path, count: int, seed: int) -> None:
+def generate_pictures(folder: Path, count: int, seed: int) -> None:
     """Generate pictures with as many pixels and bytes as photos: soft shapes with some noise."""
     folder.mkdir()
     rng = np.random.default_rng(seed)
