@@ -1,21 +1,53 @@
-"""MobileNetV3-Small as an image tower."""
+"""MobileNetV3 as image towers."""
 
 from __future__ import annotations
 
-from torch import nn
-from torchvision.models import MobileNet_V3_Small_Weights, mobilenet_v3_small
+from collections.abc import Callable
+from typing import ClassVar
 
-from imtext.errors import ConfigError
-from imtext.models.image_encoder import ImageEncoder
-from imtext.models.weights import part_of, read_weights
+from torch import nn
+from torchvision.models import (
+    MobileNet_V3_Large_Weights,
+    MobileNet_V3_Small_Weights,
+    WeightsEnum,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+)
+
+from imtext.models.image_encoder import ImageEncoder, average_batches_faster
+from imtext.models.weights import load_weights, part_of, read_weights
 from imtext.preprocess import Preprocess
 
 
-class MobileNetV3Small(ImageEncoder):
+class _MobileNetV3(ImageEncoder):
+    """torchvision's MobileNetV3 without its classifier."""
+
+    preprocess = Preprocess()  # 224 pixels, ImageNet's mean and standard deviation
+    _name: ClassVar[str]
+    _build: ClassVar[Callable[..., nn.Module]]
+    _published: ClassVar[WeightsEnum]
+
+    def __init__(self, weights: str | None = "default", train_batch_norm: bool = True) -> None:
+        super().__init__(train_batch_norm)
+        features: nn.Sequential = type(self)._build(weights=None).features  # type: ignore[assignment]
+        if weights is not None:
+            load_weights(features, part_of(read_weights(weights, self._published), "features."), weights, self._name)
+        self.features = features
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        if weights is None:
+            average_batches_faster(self.features)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The blocks of convolutions, and the mean over the picture."""
+        return [*self.features, self.pool]
+
+
+class MobileNetV3Small(_MobileNetV3):
     """MobileNetV3-Small without its classifier: 0.93 M parameters, 0.06 GMAC at 224 pixels.
 
     Howard et al., "Searching for MobileNetV3", ICCV 2019. The features are the output of the last convolution,
-    averaged over the picture: 576 numbers.
+    averaged over the picture: 576 numbers. 13 blocks of convolutions and the mean.
 
     Args:
         weights: ``default`` downloads torchvision's ImageNet weights once; a path reads a state dict of the whole
@@ -27,29 +59,33 @@ class MobileNetV3Small(ImageEncoder):
     """
 
     num_features = 576
-    preprocess = Preprocess()  # 224 pixels, ImageNet's mean and standard deviation
+    _name = "MobileNetV3-Small"
+    _build = mobilenet_v3_small
+    _published = MobileNet_V3_Small_Weights.DEFAULT
 
     def __init__(self, weights: str | None = "default", train_batch_norm: bool = True) -> None:
-        super().__init__(train_batch_norm)
-        network = mobilenet_v3_small(weights=None)
-        if weights is not None:
-            state = part_of(read_weights(weights, MobileNet_V3_Small_Weights.DEFAULT), "features.")
-            try:
-                network.features.load_state_dict(state)
-            except RuntimeError as error:
-                raise ConfigError(
-                    f"The weights in {weights} are not those of MobileNetV3-Small: {str(error).splitlines()[1].strip()}"
-                ) from error
-        self.features = network.features
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        if weights is None:
-            # torchvision averages batch statistics over a hundred steps or more, which suits pretrained weights.
-            # Random weights change faster than that, and evaluation would use statistics of earlier weights.
-            for module in self.features.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.momentum = 0.1
+        super().__init__(weights, train_batch_norm)
 
-    @property
-    def blocks(self) -> list[nn.Module]:
-        """13 blocks of convolutions, and the mean over the picture."""
-        return [*self.features, self.pool]
+
+class MobileNetV3Large(_MobileNetV3):
+    """MobileNetV3-Large without its classifier: 3.0 M parameters, 0.22 GMAC at 224 pixels.
+
+    Howard et al., "Searching for MobileNetV3", ICCV 2019. The features are the output of the last convolution,
+    averaged over the picture: 960 numbers. 17 blocks of convolutions and the mean.
+
+    Args:
+        weights: ``default`` downloads torchvision's ImageNet weights once; a path reads a state dict of the whole
+            network or of its `.features`; None starts from random weights.
+        train_batch_norm: see `ImageEncoder`.
+
+    Raises:
+        ConfigError: the weights cannot be found or downloaded, or belong to another network.
+    """
+
+    num_features = 960
+    _name = "MobileNetV3-Large"
+    _build = mobilenet_v3_large
+    _published = MobileNet_V3_Large_Weights.DEFAULT
+
+    def __init__(self, weights: str | None = "default", train_batch_norm: bool = True) -> None:
+        super().__init__(weights, train_batch_norm)
