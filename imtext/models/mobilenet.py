@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 from torchvision.models import (
@@ -19,20 +19,33 @@ from imtext.models.weights import load_weights, part_of, read_weights
 from imtext.preprocess import Preprocess
 
 
-class _MobileNetV3(ImageEncoder):
-    """torchvision's MobileNetV3 without its classifier."""
+class MobileNetV3(ImageEncoder):
+    """torchvision's MobileNetV3 without its classifier, in one of two sizes.
+
+    Howard et al., "Searching for MobileNetV3", ICCV 2019. The features are the output of the last convolution, averaged
+    over the picture.
+
+    Args:
+        weights: ``default`` downloads torchvision's ImageNet weights once; a path reads a state dict of the whole
+            network or of its `.features`; None starts from random weights.
+        train_batch_norm: see `ImageEncoder`.
+
+    Raises:
+        ConfigError: the weights cannot be found or downloaded, or belong to another network.
+    """
 
     preprocess = Preprocess()  # 224 pixels, ImageNet's mean and standard deviation
     _name: ClassVar[str]
-    _build: ClassVar[Callable[..., nn.Module]]
+    _build: ClassVar[Callable[..., Any]]
     _published: ClassVar[WeightsEnum]
 
     def __init__(self, weights: str | None = "default", train_batch_norm: bool = True) -> None:
         super().__init__(train_batch_norm)
-        features: nn.Sequential = type(self)._build(weights=None).features  # type: ignore[assignment]
+        network = type(self)._build(weights=None)
         if weights is not None:
-            load_weights(features, part_of(read_weights(weights, self._published), "features."), weights, self._name)
-        self.features = features
+            state = part_of(read_weights(weights, self._published), "features.")
+            load_weights(network.features, state, weights, self._name)
+        self.features = network.features
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         if weights is None:
             average_batches_faster(self.features)
@@ -43,49 +56,19 @@ class _MobileNetV3(ImageEncoder):
         return [*self.features, self.pool]
 
 
-class MobileNetV3Small(_MobileNetV3):
-    """MobileNetV3-Small without its classifier: 0.93 M parameters, 0.06 GMAC at 224 pixels.
-
-    Howard et al., "Searching for MobileNetV3", ICCV 2019. The features are the output of the last convolution,
-    averaged over the picture: 576 numbers. 13 blocks of convolutions and the mean.
-
-    Args:
-        weights: ``default`` downloads torchvision's ImageNet weights once; a path reads a state dict of the whole
-            network or of its `.features`; None starts from random weights.
-        train_batch_norm: see `ImageEncoder`.
-
-    Raises:
-        ConfigError: the weights cannot be found or downloaded, or belong to another network.
-    """
+class MobileNetV3Small(MobileNetV3):
+    """`MobileNetV3`: 0.93 M parameters, 0.06 GMAC at 224 pixels, 13 blocks of convolutions, 576 features."""
 
     num_features = 576
     _name = "MobileNetV3-Small"
     _build = mobilenet_v3_small
     _published = MobileNet_V3_Small_Weights.DEFAULT
 
-    def __init__(self, weights: str | None = "default", train_batch_norm: bool = True) -> None:
-        super().__init__(weights, train_batch_norm)
 
-
-class MobileNetV3Large(_MobileNetV3):
-    """MobileNetV3-Large without its classifier: 3.0 M parameters, 0.22 GMAC at 224 pixels.
-
-    Howard et al., "Searching for MobileNetV3", ICCV 2019. The features are the output of the last convolution,
-    averaged over the picture: 960 numbers. 17 blocks of convolutions and the mean.
-
-    Args:
-        weights: ``default`` downloads torchvision's ImageNet weights once; a path reads a state dict of the whole
-            network or of its `.features`; None starts from random weights.
-        train_batch_norm: see `ImageEncoder`.
-
-    Raises:
-        ConfigError: the weights cannot be found or downloaded, or belong to another network.
-    """
+class MobileNetV3Large(MobileNetV3):
+    """`MobileNetV3`: 3.0 M parameters, 0.22 GMAC at 224 pixels, 17 blocks of convolutions, 960 features."""
 
     num_features = 960
     _name = "MobileNetV3-Large"
     _build = mobilenet_v3_large
     _published = MobileNet_V3_Large_Weights.DEFAULT
-
-    def __init__(self, weights: str | None = "default", train_batch_norm: bool = True) -> None:
-        super().__init__(weights, train_batch_norm)

@@ -80,7 +80,7 @@ class _Patches(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         patches = self.conv_proj(image).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.expand(len(patches), -1, -1), patches], dim=1)
+        tokens = torch.cat([self.class_token.expand(patches.shape[0], -1, -1), patches], dim=1)
         return self.dropout(tokens + self.pos_embedding)  # type: ignore[no-any-return]
 
 

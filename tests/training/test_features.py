@@ -11,7 +11,8 @@ import torch
 from imtext.data.augment import Augment
 from imtext.data.batch import BatchKey
 from imtext.data.shapes import Shapes
-from imtext.models import MobileNetV3Small
+from imtext.models import ImageEncoder, MobileNetV3Small
+from imtext.models.timm_encoder import TimmEncoder
 from imtext.training.features import FrozenFeatures, cache_features
 from imtext.training.stages import Plan, Stage
 
@@ -30,7 +31,7 @@ def shapes(folder: Path, num_images: int = 30, crop: float = 0.5) -> Shapes:
     return data
 
 
-def cached(encoder: MobileNetV3Small, data: Shapes, blocks: int | str = 9, views: int = 3) -> FrozenFeatures:
+def cached(encoder: ImageEncoder, data: Shapes, blocks: int | str = 9, views: int = 3) -> FrozenFeatures:
     plan = Plan({"top": Stage(0, blocks, views)}, len(encoder.blocks), 2)  # type: ignore[arg-type]
     found = cache_features(encoder, plan, data, CPU, range(1))[0]
     assert isinstance(found, FrozenFeatures)
@@ -42,7 +43,10 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("blocks", [1, 9, "all"])
-def test_same_as_computed_without_a_cache(encoder: MobileNetV3Small, tmp_path: Path, blocks: int | str) -> None:
+@pytest.mark.parametrize("name", ["", "mobilenetv3_small_050", "vit_tiny_patch16_224"])
+def test_same_as_computed_without_a_cache(tmp_path: Path, name: str, blocks: int | str) -> None:
+    torch.manual_seed(0)
+    encoder: ImageEncoder = TimmEncoder(name, None, image_size=32) if name else MobileNetV3Small(None)
     data = shapes(tmp_path)
     features, views = cached(encoder, data, blocks), 3
     plain, augmented = data.pictures(), data.pictures(data.augment)

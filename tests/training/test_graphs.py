@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 from imtext.data import RetrievalDataModule
+from imtext.models import DualEncoder, ImageEncoder, MobileNetV3Large
+from imtext.models.timm_encoder import TimmEncoder
+from imtext.models.vit import VisionTransformer
+from imtext.preprocess.tokenizer import Vocabulary
 from imtext.search import Encoder
 from imtext.training.checkpoints import TrainedModel
+from imtext.training.graphs import ImageGraph, trace_image_graph
+from tests.models.towers import BagOfWords
 
 Untrained = tuple[TrainedModel, RetrievalDataModule]
 
@@ -38,3 +47,31 @@ def test_image_graph_takes_any_number(untrained: Untrained, encoder: Encoder, co
         with torch.inference_mode():
             expected = trained.model.encode_image(data.pictures().batch([0], []))
         np.testing.assert_allclose(encoder.encode_images(pixels)[0], expected[0].numpy(), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: MobileNetV3Large(None),
+        lambda: TimmEncoder("tf_efficientnet_lite0", None, image_size=64),
+        lambda: TimmEncoder("vit_tiny_patch16_224", None, image_size=32),
+        lambda: TimmEncoder("vit_small_patch16_dinov3", None, image_size=32),
+        lambda: TimmEncoder("regnetx_002", None, image_size=32),
+        lambda: VisionTransformer("vit_b_32", None, image_size=32),
+    ],
+    ids=["mobilenet_large", "efficientnet", "vit", "dinov3", "one_block", "torchvision_vit"],
+)
+def test_image_graph_of_every_kind_of_tower(build: Callable[[], ImageEncoder]) -> None:
+    torch.manual_seed(0)
+    tower = build()
+    text_encoder = BagOfWords(vocabulary=Vocabulary("words", 10, pad_id=0, unk_id=1, max_length=8))
+    model = DualEncoder(tower, text_encoder, embed_dim=16).eval()
+    content = trace_image_graph(model, tower.preprocess)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    side = tower.preprocess.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = ImageGraph(model, tower.preprocess)(torch.from_numpy(pixels)).numpy()
+    cosine = (session.run(None, {"image": pixels})[0] * expected).sum(axis=1)
+    assert cosine.min() >= 0.9999
