@@ -46,6 +46,8 @@ def export(
     Raises:
         BundleError: ONNX and torch disagree, or the folder holds something else. No bundle is left behind.
     """
+    for tower in (trained.model.image_encoder, trained.model.text_encoder):
+        tower.merge_adapters()  # graphs have no adapters
     graphs = {
         IMAGE: trace_image_graph(trained.model, trained.preprocess),
         TEXT: trace_text_graph(trained.model),

@@ -14,7 +14,8 @@ import tokenizers
 
 from imtext.errors import ConfigError
 
-PADDING_NAMES = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")  # tried if a tokenizer.json does not configure padding
+# Tried in this order if a tokenizer.json does not configure padding. Any token will do: the mask hides it.
+PADDING_NAMES = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
 
 
 class Tokens(NamedTuple):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.models import LSTMEncoder
-from imtext.models.lstm import Pooling
+from imtext.models.recurrent import Pooling
 from imtext.preprocess.tokenizer import Vocabulary
 
 VOCABULARY = Vocabulary("words", size=50, pad_id=0, unk_id=1, max_length=64)
