@@ -135,7 +135,7 @@ def _config(folder: Path | None, architecture: Mapping[str, Any] | None, vocabul
 def _check_fit(config: Any, vocabulary: Vocabulary) -> None:
     sizes = [getattr(config, name, None) for name in ("hidden_size", "vocab_size")]
     if not all(isinstance(size, int) for size in sizes):
-        raise ConfigError(f"A network of type {config.model_type!r} is no text encoder: it has no size of words")
+        raise ConfigError(f"A network of type {config.model_type!r} is no text encoder: it has no word embeddings")
     if vocabulary.size > config.vocab_size:
         raise ConfigError(
             f"The network has {config.vocab_size:,} tokens, but the tokenizer has {vocabulary.size:,}: they do not "
@@ -166,6 +166,8 @@ def _build(config: Any, folder: Path | None) -> nn.Module:
             f"No text encoder can be built from {folder or config.model_type}: {str(error).splitlines()[0]} Weights "
             "are read from model.safetensors."
         ) from error
+    if not isinstance(network.get_input_embeddings(), nn.Embedding):
+        raise ConfigError(f"A network of type {config.model_type!r} is no text encoder: it has no word embeddings")
     if getattr(network, "pooler", None) is not None:
         network.pooler = None  # the states are pooled here; these weights would never learn
     module: nn.Module = network

@@ -91,4 +91,5 @@ class Layer(nn.Module):
             query, key, value, attention_mask[:, None, None], self.attention_dropout if self.training else 0.0
         )
         states = states + self.dropout(self.output(mixed.transpose(1, 2).flatten(2)))
-        return states + self.dropout(self.dense(self.dense_norm(states)))
+        dense: Tensor = self.dropout(self.dense(self.dense_norm(states)))
+        return states + dense

@@ -17,6 +17,7 @@ from imtext.errors import ConfigError
 Entry = tuple[str, npt.NDArray[np.float32]]
 NAMES = ("embeddings", "embedding.weight")  # of the vectors in a file of model2vec, and of wordllama
 MAX_WORD = 1_000  # bytes
+MAX_DIM = 100_000
 
 
 @lru_cache(maxsize=1)  # the tokenizer needs the words, the tower the vectors
@@ -129,6 +130,7 @@ def _word(file: BinaryIO) -> bytes | None:
 def _header(line: str) -> tuple[int, int] | None:
     """The number of words and of dimensions, if this is all that a line has."""
     parts = line.split()
-    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
         return None
-    return int(parts[0]), int(parts[1])
+    count, dim = map(int, parts)
+    return (count, dim) if count and 0 < dim <= MAX_DIM else None
