@@ -1,0 +1,177 @@
+"""The two towers of a pretrained dual encoder, as blocks of the library that defines the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from imtext.errors import ConfigError, needs
+from imtext.models.image_encoder import ImageEncoder
+from imtext.models.text_encoder import TextEncoder
+from imtext.models.tower import Tower
+from imtext.preprocess import Preprocess
+
+Pool = Literal["last_token", "last_position", "first"]
+
+
+class LayeredImageEncoder(ImageEncoder):
+    """An image tower of a library.
+
+    Args:
+        layers: each takes the output of the one before; the first takes pictures, the last returns features.
+        num_features: size of the features.
+        preprocess: the input that the weights expect.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], num_features: int, preprocess: Preprocess) -> None:
+        super().__init__(train_batch_norm=False)
+        self.layers = nn.ModuleList(layers)
+        self.num_features, self.preprocess = num_features, preprocess
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """Patches and positions, every layer, then norm and pooling."""
+        return list(self.layers)
+
+    def merge_adapters(self) -> None:
+        """Add the low-rank matrices to the weights that they belong to, and remove them."""
+        merge(self)
+
+    def _run(self, maps: Tensor, blocks: Sequence[nn.Module]) -> Tensor:
+        size = self.preprocess.image_size
+        if maps.ndim == 4 and len(blocks) and blocks[0] is self.layers[0] and maps.shape[-2:] != (size, size):
+            raise ConfigError(
+                f"The pictures have {maps.shape[-1]} pixels, but this model only takes {size}: set data.image_size=null"
+            )
+        return super()._run(maps, blocks)
+
+
+class LayeredTextEncoder(TextEncoder):
+    """A text tower of a library.
+
+    Args:
+        stem: ids ``[N, L]`` → ``[N, L, W]``.
+        layers: each maps ``[N, L, W]`` and a mask ``[L, L]`` (True where a token may look; None for everywhere) to
+            ``[N, L, W]``.
+        norm: of the pooled token.
+        num_features: W.
+        causal: a token looks at itself and at the tokens before it. Padding comes last, so no token sees it.
+        pool: ``last_token`` takes the last token that is no padding, ``last_position`` the last of the row, padding or
+            not, ``first`` the first.
+    """
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        layers: Sequence[nn.Module],
+        norm: nn.Module,
+        num_features: int,
+        causal: bool,
+        pool: Pool,
+    ) -> None:
+        super().__init__()
+        self.stem, self.layers, self.norm = stem, nn.ModuleList(layers), norm
+        self.num_features, self.causal, self.pool = num_features, causal, pool
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """Words and positions, every layer, then the norm."""
+        return [self.stem, *self.layers, self.norm]
+
+    def merge_adapters(self) -> None:
+        """Add the low-rank matrices to the weights that they belong to, and remove them."""
+        merge(self)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """``[N, L]`` ids and mask (True on real tokens) → ``[N, num_features]``."""
+        hidden: Tensor = self.stem(input_ids)
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        visible = positions[:, None] >= positions[None, :] if self.causal else None
+        for layer in self.layers:
+            hidden = layer(hidden, visible)
+        if self.pool == "last_token":
+            texts = torch.arange(input_ids.shape[0], device=input_ids.device)
+            pooled = hidden[texts, attention_mask.sum(dim=1) - 1]
+        else:
+            pooled = hidden[:, 0 if self.pool == "first" else -1]
+        features: Tensor = self.norm(pooled)
+        return features
+
+
+class Words(nn.Module):
+    """Embeddings of words and of their positions: ids ``[N, L]`` → ``[N, L, W]``.
+
+    Args:
+        words: embeddings of the words.
+        positions: embeddings of the positions ``[max_length, W]``.
+    """
+
+    def __init__(self, words: nn.Embedding, positions: nn.Embedding) -> None:
+        super().__init__()
+        self.words, self.positions = words, positions
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Embed token ids."""
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        embedded: Tensor = self.words(input_ids) + self.positions(positions)
+        return embedded
+
+
+@dataclass
+class Parts:
+    """The parts of a pretrained dual encoder.
+
+    Attributes:
+        image_encoder, text_encoder: towers.
+        image_projection, text_projection: the checkpoint's own, from features to the joint space.
+        embed_dim: size of the joint space.
+        logit_scale: scalar, the logarithm of one over the temperature.
+    """
+
+    image_encoder: LayeredImageEncoder
+    text_encoder: LayeredTextEncoder
+    image_projection: nn.Module
+    text_projection: nn.Module
+    embed_dim: int
+    logit_scale: Tensor
+
+
+def matrix(weight: Tensor) -> nn.Linear:
+    """A projection ``x @ weight`` as a linear layer without bias."""
+    linear = nn.Linear(*weight.shape, bias=False)
+    linear.weight = nn.Parameter(weight.detach().T.contiguous())
+    return linear
+
+
+def add_adapters(tower: Tower, rank: int, targets: str) -> None:
+    """Add low-rank matrices to linear layers (LoRA, Hu et al., 2021); only these learn from now on.
+
+    Args:
+        tower: changed in place.
+        rank: of the matrices. Their product is scaled as usual, with alpha = 2 · rank.
+        targets: regular expression of the names of the linear layers.
+    """
+    with needs("hf"):
+        from peft import LoraConfig, inject_adapter_in_model
+
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=targets), tower)
+    tower.low_rank = True
+    tower.freeze(0)
+
+
+def merge(tower: Tower) -> None:
+    """Add the low-rank matrices to the weights that they belong to, and remove them."""
+    if not tower.low_rank:
+        return
+    from peft.tuners.lora import LoraLayer
+
+    for name, layer in list(tower.named_modules()):
+        if isinstance(layer, LoraLayer):
+            layer.merge()  # type: ignore[attr-defined]
+            parent, _, child = name.rpartition(".")
+            setattr(tower.get_submodule(parent), child, layer.get_base_layer())  # type: ignore[no-untyped-call]
+    tower.low_rank = False
