@@ -1,4 +1,7 @@
-"""Measure a checkpoint as a search engine: ``python -m imtext.evaluate ckpt_path=best split=val``."""
+"""Measure a checkpoint as a search engine: ``python -m imtext.evaluate ckpt_path=best split=val``.
+
+A pretrained model needs no checkpoint: ``python -m imtext.evaluate model=clip model.name=<folder> data=…``.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     """Rank every query of a split and write `metrics.json` and `ranks.jsonl`.
 
     The checkpoint alone is enough to rebuild the model. The data is the data of its run, unless the configuration
-    names another data set.
+    names another data set. With `model` instead of `ckpt_path`, a pretrained model is measured as it is (zero-shot).
 
     Args:
         config: composed from `conf/evaluate.yaml`.
@@ -39,15 +42,21 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     from imtext.evaluation.report import print_results, write_metrics, write_ranks
     from imtext.training.checkpoints import find_checkpoint, load_model
     from imtext.training.devices import resolve_accelerator
+    from imtext.training.pretrained import load_pretrained
     from imtext.training.trained_data import build_data
 
     started = time.monotonic()
     check_config(config, "evaluate")
     split = config.split  # one of train, val and test; the schema has checked it
-    checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir))
-    trained = load_model(checkpoint)
     device = torch.device(resolve_accelerator(str(config.trainer.accelerator)))
-    log.info("Checkpoint: %s, on %s", checkpoint, device)
+    if config.ckpt_path is None:
+        trained = load_pretrained(config.model)
+        name = f"Zero-shot: {config.model.get('name')}"
+        log.info("%s, on %s", name, device)
+    else:
+        checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir))
+        trained, name = load_model(checkpoint), checkpoint.name
+        log.info("Checkpoint: %s, on %s", checkpoint, device)
     data = build_data(config.data, trained)
 
     metrics = embed_split(trained.model, data.eval_dataloader(split), device, f"Embedding {split}")
@@ -57,7 +66,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     output_dir = Path(config.paths.output_dir)
     path, ranks = write_metrics(values, output_dir), (output_dir / "ranks.jsonl").absolute()
     write_ranks(ranks, metrics, data.captions, data.names)
-    print_results(values, f"{checkpoint.name} in {values['seconds']:.0f} s")
+    print_results(values, f"{name} in {values['seconds']:.0f} s")
     print(f"Rank of every query: {ranks}")
     print(f"Metrics: {path}", flush=True)
     return values, {"datamodule": data, "model": trained}

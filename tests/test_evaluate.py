@@ -11,6 +11,7 @@ from imtext.errors import ConfigError
 from imtext.evaluate import evaluate
 from imtext.train import train
 from tests.conftest import Compose
+from tests.models.clip.folders import write_clip
 from tests.runs import QUICK
 
 
@@ -47,6 +48,37 @@ def test_evaluate_on_other_data(run: Path, compose: Compose, pictures: Path) -> 
     assert len(objects["datamodule"].rows["test"]) == 12
     assert objects["datamodule"].preprocess == objects["model"].preprocess  # the model's, not the default of the data
     assert 0 <= metrics["test/rsum"] <= 6
+
+
+def test_a_pretrained_model_is_measured_without_a_checkpoint(compose: Compose, pictures: Path, tmp_path: Path) -> None:
+    config = compose(
+        "model=clip", f"model.name={write_clip(tmp_path / 'clip')}", "data=flickr8k", f"data.path={pictures}",
+        "data.ratios=[0,1,0]", "data.split=ratios", "split=val", "trainer=cpu", name="evaluate",
+    )  # fmt: skip
+    metrics, objects = evaluate(config)
+    assert metrics["val/num_images"] == 12
+    assert objects["datamodule"].preprocess == objects["model"].preprocess
+    assert objects["datamodule"].tokenizer.vocabulary.kind == "pretrained"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], "ckpt_path is needed: give ckpt_path=…, or a pretrained model"),
+        (["ckpt_path=best", "model=clip"], "ckpt_path=best and model exclude each other"),
+        (["model=clip"], r"model\.name is needed"),
+        (["model=mobilenet_lstm"], "two towers"),
+    ],
+)
+def test_one_model_is_measured(compose: Compose, overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        evaluate(compose(*overrides, name="evaluate"))
+
+
+def test_a_pretrained_model_needs_data(compose: Compose, tmp_path: Path) -> None:
+    name = write_clip(tmp_path / "clip")
+    with pytest.raises(ConfigError, match="no data of its own"):
+        evaluate(compose("model=clip", f"model.name={name}", name="evaluate"))
 
 
 def test_an_unknown_split_is_refused(compose: Compose) -> None:

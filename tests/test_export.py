@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
-from imtext.data import RetrievalDataModule
+from imtext.data import RetrievalDataModule, Shapes
 from imtext.errors import BundleError
-from imtext.export import export, verify
-from imtext.search import Bundle
+from imtext.export import export, export_pretrained, verify
+from imtext.search import Bundle, Encoder
 from imtext.training.checkpoints import TrainedModel
+from imtext.training.pretrained import load_pretrained
+from tests.models.clip.folders import WRITERS
 
 Untrained = tuple[TrainedModel, RetrievalDataModule]
 
@@ -50,3 +53,30 @@ def test_manifest(bundle: Bundle) -> None:
         "manifest.json",
     }
     assert not list(Path(bundle.path).parent.glob(".*")), "the trial bundle is removed"
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_pretrained_model_becomes_a_bundle_without_training(kind: str, tmp_path: Path) -> None:
+    name = WRITERS[kind](tmp_path / kind)
+    made = export_pretrained(str(name), tmp_path / "bundle")
+    assert made.manifest["name"] == kind
+    assert made.calibration is None
+    assert "imtext calibrate" in made.manifest["tags"]["calibration"]
+    assert made.vocabulary.fixed_length == (kind == "siglip")
+    trained = load_pretrained({"_target_": "imtext.models.clip.CLIP", "name": str(name)})
+    encoder, texts = Encoder(made, threads=1), ["a", "the red circle", "the blue square " * 9]
+    for batch in (texts, texts[:1]):
+        expected = trained.encode_texts(batch)
+        torch.testing.assert_close(torch.from_numpy(encoder.encode_texts(batch)), expected, atol=1e-5, rtol=0)
+    for count in (1, 3):
+        pictures = [Image.new("RGB", (50, 40 + number), (200, 90 * number, 0)) for number in range(count)]
+        found = torch.from_numpy(encoder.encode_images([made.preprocess.pixels(each) for each in pictures]))
+        torch.testing.assert_close(found, trained.encode_images(pictures), atol=1e-5, rtol=0)
+
+
+def test_with_data_a_pretrained_model_is_calibrated(tmp_path: Path) -> None:
+    data = Shapes(num_images=30, ratios=(0.1, 0.9, 0), image_size=32, cache_dir=str(tmp_path / "cache"))
+    made = export_pretrained(str(WRITERS["clip"](tmp_path / "clip")), tmp_path / "bundle", data)
+    assert made.calibration is not None
+    assert data.preprocess == made.preprocess
+    assert "calibration" not in made.manifest["tags"]

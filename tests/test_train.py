@@ -15,18 +15,24 @@ from imtext.evaluation.metrics import RetrievalMetrics
 from imtext.train import task, train
 from imtext.training.checkpoints import load_model, read_checkpoint
 from tests.conftest import TINY, TINY_SHAPES, Compose
+from tests.models.clip.folders import write_clip
 from tests.runs import QUICK, same, weights, without_time
 
 STAGES = ("stages=gradual", "stages.top.after_epochs=1", "stages.whole.after_epochs=2")
+WHOLE = ("finetune_clip",)  # experiments with a pretrained dual encoder instead of two towers
 FOLDER = CONFIG_DIR / "experiment"
 EXPERIMENTS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_runs_a_step(compose: Compose, pictures: Path, experiment: str) -> None:
-    overrides = [f"experiment={experiment}", "debug=fdr", *TINY, "data.image_size=32"]
-    config = compose(*overrides)
-    if "path" in config.data:
+def test_every_experiment_runs_a_step(compose: Compose, pictures: Path, experiment: str, tmp_path: Path) -> None:
+    tiny = [setting for setting in TINY if not setting.startswith("model.")] if experiment in WHOLE else TINY
+    config = compose(f"experiment={experiment}", "debug=fdr", *tiny, "data.image_size=32")
+    if experiment in WHOLE:
+        config.model.name = str(write_clip(tmp_path / "model"))
+    if config.data._target_ == "imtext.data.Table":
+        config.data.path, config.data.image_root = str(pictures / "captions.txt"), str(pictures / "Images")
+    elif "path" in config.data:
         config.data.path = str(pictures)
         config.data.split = "ratios"
     elif "num_images" in config.data:

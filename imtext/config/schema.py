@@ -87,13 +87,38 @@ class EvaluateSettings(Settings):
     """Seed for data settings that refer to it; the evaluation itself is not random."""
     data: dict[str, Any] | None = None
     """Changes to the data settings of the run, or another data set."""
+    model: Node | None = None
+    """A pretrained dual encoder to measure as it is, instead of a checkpoint."""
     trainer: Node | None = None
     """Device."""
     paths: PathSettings | None = None
     """Folders."""
 
 
-PROGRAMS: dict[str, type[Settings]] = {"train": TrainSettings, "evaluate": EvaluateSettings}
+class InterpolateSettings(Settings):
+    """Top level of `conf/interpolate.yaml`."""
+
+    ckpt_path: Name = None
+    """Checkpoint of a fine-tuned model: `last`, `best`, a file or the folder of a run."""
+    alphas: list[float]
+    """Shares of the fine-tuned weights, from 0 (the pretrained model) to 1."""
+    split: Literal["train", "val", "test"] = "val"
+    """Split to measure; the best share is chosen by it."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """Seed for data settings that refer to it; nothing is random."""
+    data: dict[str, Any] | None = None
+    """Changes to the data settings of the run, or another data set."""
+    trainer: Node | None = None
+    """Device."""
+    paths: PathSettings | None = None
+    """Folders."""
+
+
+PROGRAMS: dict[str, type[Settings]] = {
+    "train": TrainSettings,
+    "evaluate": EvaluateSettings,
+    "interpolate": InterpolateSettings,
+}
 
 
 def check_config(config: DictConfig, program: str = "train") -> None:
@@ -112,10 +137,25 @@ def check_config(config: DictConfig, program: str = "train") -> None:
             raise ConfigError(f"{key} is needed: give {key}=…")
     for problem in problems(PROGRAMS[program], raw, "", raw):
         raise ConfigError(problem)
+    if program == "evaluate" and "ckpt_path" in raw:
+        _check_what_is_measured(raw["ckpt_path"], raw.get("model"))
     for path, node in target_nodes(raw):
         model = settings_of(locate(str(node["_target_"]), f"{path}._target_"))
         for problem in problems(model, node, path, raw):
             raise ConfigError(problem)
+
+
+def _check_what_is_measured(ckpt_path: Any, model: Any) -> None:
+    """A checkpoint or a pretrained model: one of them."""
+    if ckpt_path is None and model is None:
+        raise ConfigError(
+            "ckpt_path is needed: give ckpt_path=…, or a pretrained model: model=clip model.name=<folder> data=…"
+        )
+    if ckpt_path is not None and model is not None:
+        raise ConfigError(
+            f"ckpt_path={ckpt_path} and model exclude each other: a checkpoint holds its model, and model measures a "
+            "pretrained one as it is"
+        )
 
 
 def can_be_added(raw: dict[Any, Any], key: str) -> bool:

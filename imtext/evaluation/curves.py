@@ -1,4 +1,4 @@
-"""Line charts of a run: loss, recall and temperature over epochs."""
+"""Line charts, such as loss, recall and temperature over the epochs of a run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ Points = Sequence[tuple[float, float]]
 MARKED_POINTS = 40  # lines with fewer points get markers
 
 
-def draw_curves(curves: Mapping[str, Mapping[str, Points]], path: Path) -> None:
+def draw_curves(curves: Mapping[str, Mapping[str, Points]], path: Path, xlabel: str = "epoch") -> None:
     """Save line charts side by side.
 
     Args:
-        curves: title of each chart → name of each line → points (epoch, value).
+        curves: title of each chart → name of each line → points (x, value).
         path: path of the picture, such as `curves.png`.
+        xlabel: what x is.
     """
     from matplotlib.figure import Figure
 
@@ -23,7 +24,7 @@ def draw_curves(curves: Mapping[str, Mapping[str, Points]], path: Path) -> None:
         for name, points in lines.items():
             marker = "." if len(points) < MARKED_POINTS else ""
             axes.plot([x for x, _ in points], [y for _, y in points], label=name, marker=marker)
-        axes.set(title=title, xlabel="epoch")
+        axes.set(title=title, xlabel=xlabel)
         axes.grid(alpha=0.3)
         if lines:
             axes.legend(fontsize=8)

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from imtext.errors import BundleError
 from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
 
 OPSET = 20
+MAX_BYTES = 2**31 - 2**24  # protocol buffers end at 2 GiB; the rest is for everything but weights
 EXPORTER_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
 
 
@@ -50,6 +52,7 @@ class TextGraph(nn.Module):
 
 def trace_image_graph(model: DualEncoder, preprocess: Preprocess) -> bytes:
     """ONNX graph `image` ``[batch, S, S, 3]`` uint8 → `image_embeddings` ``[batch, embed_dim]``."""
+    _check_size("image", model.image_encoder, model.image_projection)
     size = preprocess.image_size
     inputs = {"image": torch.zeros(2, size, size, 3, dtype=torch.uint8)}
     return _trace(ImageGraph(model, preprocess), inputs, {"image": ("batch",)}, "image_embeddings")
@@ -57,8 +60,23 @@ def trace_image_graph(model: DualEncoder, preprocess: Preprocess) -> bytes:
 
 def trace_text_graph(model: DualEncoder) -> bytes:
     """ONNX graph `input_ids`, `attention_mask` ``[batch, length]`` → `text_embeddings` ``[batch, embed_dim]``."""
+    _check_size("text", model.text_encoder, model.text_projection)
     inputs = {"input_ids": torch.ones(2, 5, dtype=torch.long), "attention_mask": torch.ones(2, 5, dtype=torch.bool)}
     return _trace(TextGraph(model), inputs, dict.fromkeys(inputs, ("batch", "length")), "text_embeddings")
+
+
+def _check_size(tower: str, *parts: nn.Module) -> None:
+    """Refuse a tower that no single ONNX file can hold, before minutes are spent on tracing it.
+
+    Raises:
+        BundleError: the weights have more than `MAX_BYTES`.
+    """
+    size = sum(value.numel() * value.element_size() for part in parts for value in part.state_dict().values())
+    if size > MAX_BYTES:
+        raise BundleError(
+            f"The {tower} tower has {size / 1e9:.1f} GB of weights, and an ONNX file holds at most 2 GB. Take a "
+            "smaller model, such as a ViT-L/14 or a ViT-B/16"
+        )
 
 
 def _trace(module: nn.Module, inputs: dict[str, Tensor], dynamic: dict[str, tuple[str, ...]], output: str) -> bytes:

@@ -23,11 +23,11 @@ class Stage:
     Args:
         after_epochs: the stage begins after this many epochs and lasts until the next stage begins.
         frozen_blocks: number of blocks of the image tower, counted from the picture, that keep their weights and
-            batch statistics; ``all``, or 0 for none.
+            batch statistics; ``all``, 0 for none, or below zero for all but the last.
         views: cached variants of each training picture. The first is the picture without augmentation, the others are
             augmented; every epoch draws one of them. 0 caches nothing and augments again in every epoch.
         frozen_text_blocks: number of blocks of the text tower, counted from the words, that keep their weights;
-            ``all``, or 0 for none.
+            ``all``, 0 for none, or below zero for all but the last.
         cache_text: cache the features of the training captions; needs ``frozen_text_blocks=all``.
 
     Raises:
@@ -103,7 +103,8 @@ def _resolved(name: str, stage: Stage, sizes: dict[str, int], before: Stage) -> 
     frozen: dict[str, int] = {}
     for setting, tower in TOWERS.items():
         value, size, earlier = getattr(stage, setting), sizes[setting], getattr(before, setting)
-        frozen[setting] = number = size if value == "all" else int(value)
+        number = size if value == "all" else int(value) + size * (int(value) < 0)
+        frozen[setting] = number
         if not 0 <= number <= size:
             raise ConfigError(f"stages.{name}.{setting}={number}: the {tower} has {size} block{'s' * (size != 1)}")
         if number > earlier:

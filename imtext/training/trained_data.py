@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from imtext.config.instantiate import instantiate
 from imtext.config.schema import check_config
 from imtext.data import RetrievalDataModule
+from imtext.errors import ConfigError
 from imtext.training.checkpoints import TrainedModel
 
 
@@ -32,8 +33,14 @@ def build_data(settings: DictConfig, trained: TrainedModel) -> RetrievalDataModu
 
 
 def data_settings(settings: DictConfig, config: dict[str, Any]) -> DictConfig:
-    """The data settings of a run's `config` with changes, or the settings of another data set."""
+    """The data settings of a run's `config` with changes, or the settings of another data set.
+
+    Raises:
+        ConfigError: the model has no run, and so no data.
+    """
     if "_target_" in settings:
         return settings
+    if "data" not in config:
+        raise ConfigError("A pretrained model has no data of its own: add data=flickr8k or data=table data.path=…")
     changes = {key: value for key, value in settings.items() if value is not None}
     return OmegaConf.merge(OmegaConf.create(config["data"]), changes)  # type: ignore[return-value]

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from imtext.data import RetrievalDataModule
+from imtext.errors import BundleError
 from imtext.models import DualEncoder, ImageEncoder, MobileNetV3Large
 from imtext.models.timm_encoder import TimmEncoder
 from imtext.models.vit import VisionTransformer
 from imtext.preprocess.tokenizer import Vocabulary
 from imtext.search import Encoder
 from imtext.training.checkpoints import TrainedModel
-from imtext.training.graphs import ImageGraph, trace_image_graph
+from imtext.training.graphs import ImageGraph, trace_image_graph, trace_text_graph
 from tests.models.towers import BagOfWords
 
 Untrained = tuple[TrainedModel, RetrievalDataModule]
@@ -75,3 +76,9 @@ def test_image_graph_of_every_kind_of_tower(build: Callable[[], ImageEncoder]) -
         expected = ImageGraph(model, tower.preprocess)(torch.from_numpy(pixels)).numpy()
     cosine = (session.run(None, {"image": pixels})[0] * expected).sum(axis=1)
     assert cosine.min() >= 0.9999
+
+
+def test_a_tower_that_no_file_can_hold_is_refused(untrained: Untrained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imtext.training.graphs.MAX_BYTES", 1_000)
+    with pytest.raises(BundleError, match=r"text tower has .* GB of weights, and an ONNX file holds at most 2 GB"):
+        trace_text_graph(untrained[0].model)

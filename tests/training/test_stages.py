@@ -41,6 +41,13 @@ def test_a_tower_of_one_block() -> None:
         Plan({"one": Stage(frozen_text_blocks=2)}, 14, 1)
 
 
+def test_blocks_are_counted_from_the_top_as_well() -> None:
+    plan = Plan({"one": Stage(frozen_blocks=-2, views=3, frozen_text_blocks=-1)}, 14, 3)
+    assert (plan.frozen_blocks(0), plan.frozen_text_blocks(0)) == (12, 2)
+    with pytest.raises(ConfigError, match="the image tower has 14 blocks"):
+        Plan({"one": Stage(frozen_blocks=-15)}, 14, 3)
+
+
 def test_the_text_tower_is_frozen_by_itself() -> None:
     stages = {"heads": Stage(0, 9, 4, "all", cache_text=True), "words": Stage(2, 9, 4, 1), "whole": Stage(3)}
     plan = Plan(stages, 14, 2)

@@ -36,6 +36,11 @@ def test_the_model_brings_tokenizer_and_preprocessing(
     assert data.pixels[0].shape == (32, 32, 3)
 
 
+def test_a_pretrained_model_has_no_data_of_its_own() -> None:
+    with pytest.raises(ConfigError, match="no data of its own: add data=flickr8k"):
+        data_settings(OmegaConf.create({"batch_size": None}), {"model": {}})
+
+
 def test_unknown_settings_are_refused(untrained: tuple[TrainedModel, RetrievalDataModule]) -> None:
     with pytest.raises(ConfigError, match="num_image"):
         build_data(OmegaConf.create({"_target_": "imtext.data.Shapes", "num_image": 10}), untrained[0])

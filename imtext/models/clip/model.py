@@ -28,8 +28,9 @@ class CLIP(DualEncoder):
             of open_clip, such as ``ViT-B-32/laion2b_s34b_b79k``.
         weights: ``default`` for the weights of `name`, null for random ones.
         architecture: describes the network if there is no `name`; checkpoints hold it.
-        lora_rank: train only low-rank matrices of this rank that are added to the layers of both towers (LoRA, Hu et
-            al., 2021), and the projections; null trains the weights themselves.
+        lora_rank: rank of low-rank matrices that are added to the layers of both towers (Hu et al., "LoRA", ICLR 2022).
+            Only these and the projections learn. 0 for none, so that all weights learn.
+        lora_alpha: scale of the product of the low-rank matrices, divided by `lora_rank`.
         temperature: divides similarities in the loss; null takes the checkpoint's own.
         learn_temperature: learn it with the other parameters.
         mirror: in evaluation, embed each picture and its mirror image and take the mean.
@@ -43,13 +44,14 @@ class CLIP(DualEncoder):
         name: str | None = None,
         weights: Literal["default"] | None = "default",
         architecture: dict[str, Any] | None = None,
-        lora_rank: int | None = None,
+        lora_rank: int = 0,
+        lora_alpha: float = 16,
         temperature: float | None = None,
         learn_temperature: bool = True,
         mirror: bool = False,
     ) -> None:
-        if lora_rank is not None and lora_rank < 1:
-            raise ConfigError(f"model.lora_rank must be at least 1 or null, not {lora_rank}")
+        if lora_rank < 0:
+            raise ConfigError(f"model.lora_rank must be 0 or more, not {lora_rank}")
         if weights == "default":
             source = find(name)
             self_architecture = source.architecture()
@@ -73,9 +75,9 @@ class CLIP(DualEncoder):
                 self.logit_scale.copy_(parts.logit_scale)
         # SigLIP begins above the limit of CLIP. It may stay there, but not go further.
         self.max_logit_scale = max(MAX_LOGIT_SCALE, self.logit_scale.item())
-        if lora_rank is not None:
+        if lora_rank:
             for tower in (self.image_encoder, self.text_encoder):
-                add_adapters(tower, lora_rank, ADAPTED[self_architecture["layout"]])
+                add_adapters(tower, lora_rank, lora_alpha, ADAPTED[self_architecture["layout"]])
 
     @classmethod
     def read_tokenizer(cls, settings: Mapping[str, Any], max_length: int) -> Tokenizer | None:

@@ -54,14 +54,16 @@ class Source:
             return read_tokenizer(self.folder, length, fixed)
         text = architecture["config"]["text_cfg"]
         if text.get("tokenizer_mode"):
-            raise ConfigError(f"{self.name} needs the tokenizer mode {text['tokenizer_mode']!r}, which is not supported")
+            raise ConfigError(
+                f"{self.name} needs the tokenizer mode {text['tokenizer_mode']!r}, which is not supported"
+            )
         if needed := text.get("hf_tokenizer_name"):
             clean = (text.get("tokenizer_kwargs") or {}).get("clean", "whitespace")
             folder = self.folder or _download(needed.removeprefix("hf-hub:"), SMALL)
             return read_tokenizer(folder, length, fixed, clean)
-        if self.folder is not None and (self.folder / "tokenizer.json").is_file():
+        if self.folder is not None and (self.folder / "tokenizer.json").is_file() and not fixed:
             return read_tokenizer(self.folder, length, fixed)
-        return clip_tokenizer(length)
+        return clip_tokenizer(length, fixed)
 
     def _with(self, *patterns: str) -> Path:
         """The folder, after the files of these names are downloaded if it comes from the hub."""

@@ -58,13 +58,14 @@ def read_tokenizer(folder: Path, max_length: int, fixed_length: bool, clean: Cle
         raise ConfigError(f"The tokenizer in {folder} cannot be used: {error}") from error
 
 
-def clip_tokenizer(max_length: int) -> JsonTokenizer:
+def clip_tokenizer(max_length: int, fixed_length: bool = False) -> JsonTokenizer:
     """CLIP's own tokenizer, from the vocabulary that open_clip brings along.
 
     Its ids equal those of open_clip, except for texts that only the library `ftfy` can repair.
 
     Args:
         max_length: maximum number of tokens of a text.
+        fixed_length: pad every text to that length, with the id that open_clip pads with.
     """
     with needs("open-clip"):
         from open_clip.tokenizer import bytes_to_unicode, default_bpe
@@ -74,7 +75,10 @@ def clip_tokenizer(max_length: int) -> JsonTokenizer:
     letters = list(bytes_to_unicode().values())
     words = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(merge) for merge in merges), START, END]
     ids = {word: number for number, word in enumerate(words)}
-    return JsonTokenizer(bpe_tokenizer(ids, merges, max_length))
+    backend = bpe_tokenizer(ids, merges, max_length)
+    if fixed_length:
+        backend.enable_padding(pad_id=0, pad_token=words[0])
+    return JsonTokenizer(backend, "pretrained", fixed_length)
 
 
 def bpe_tokenizer(ids: dict[str, int], merges: list[Any], max_length: int) -> tokenizers.Tokenizer:

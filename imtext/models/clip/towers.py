@@ -147,18 +147,19 @@ def matrix(weight: Tensor) -> nn.Linear:
     return linear
 
 
-def add_adapters(tower: Tower, rank: int, targets: str) -> None:
+def add_adapters(tower: Tower, rank: int, alpha: float, targets: str) -> None:
     """Add low-rank matrices to linear layers (LoRA, Hu et al., 2021); only these learn from now on.
 
     Args:
         tower: changed in place.
-        rank: of the matrices. Their product is scaled as usual, with alpha = 2 · rank.
+        rank: of the matrices.
+        alpha: scale of their product, divided by `rank`.
         targets: regular expression of the names of the linear layers.
     """
     with needs("hf"):
         from peft import LoraConfig, inject_adapter_in_model
 
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=targets), tower)
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets), tower)
     tower.low_rank = True
     tower.freeze(0)
 

@@ -86,10 +86,7 @@ def build(architecture: Mapping[str, Any], folder: Path | None) -> Parts:
     values = dict(architecture["config"])
     config = CONFIG_MAPPING[values["model_type"]].from_dict(values)
     config._attn_implementation = "sdpa"
-    if folder is None:
-        model = AutoModel.from_config(config, dtype=torch.float32)
-    else:
-        model = _load(folder, config)
+    model = AutoModel.from_config(config, dtype=torch.float32) if folder is None else _load(folder, config)
     preprocess = Preprocess.from_dict(architecture["preprocess"])
     if values["model_type"] == SIGLIP and getattr(model.vision_model, "use_head", True) is False:
         raise ConfigError("This SigLIP model has no pooling head, so it gives no embedding of a picture")

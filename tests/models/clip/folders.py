@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,11 @@ def write_clip(folder: Path) -> Path:
 def write_siglip(folder: Path) -> Path:
     """SigLIP of transformers; its text tower reads padding."""
     folder.mkdir(parents=True)
-    words = {"<unk>": 0, "</s>": 1, **{f"{word}": 2 + n for n, word in enumerate("a the red blue circle square".split())}}
+    words = {
+        "<unk>": 0,
+        "</s>": 1,
+        **{f"{word}": 2 + n for n, word in enumerate(["a", "the", "red", "blue", "circle", "square"])},
+    }
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
     backend.normalizer = normalizers.Lowercase()
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -102,3 +107,10 @@ def small_bpe() -> tokenizers.Tokenizer:
 
 def write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content))
+
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "clip": write_clip,
+    "siglip": write_siglip,
+    "open_clip": write_open_clip,
+}
