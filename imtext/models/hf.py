@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError, needs
 from imtext.models.hf_files import find_folder, max_positions, read_config, read_tokenizer
-from imtext.models.low_rank import add_adapters, merge_adapters
+from imtext.models.low_rank import adapt, merge_into
 from imtext.models.pooling import pool
 from imtext.models.text_encoder import TextEncoder
 from imtext.models.word_encoder import check_choice
@@ -68,10 +68,9 @@ class HuggingFaceEncoder(TextEncoder):
         self.network = _build(config, folder if weights is not None else None)
         self.architecture = config.to_json_string(use_diff=False)
         self.num_features, self.pooling = int(config.hidden_size), pooling
-        self.low_rank = lora_rank > 0
-        if self.low_rank:
-            add_adapters(self.network, lora_rank, lora_alpha, lora_targets)
         self.freeze(0)
+        if lora_rank:
+            adapt(self, self.network, lora_rank, lora_alpha, lora_targets, "model.text_encoder.lora_targets")
 
     @classmethod
     def read_tokenizer(cls, settings: Mapping[str, Any], max_length: int) -> Tokenizer | None:
@@ -112,9 +111,7 @@ class HuggingFaceEncoder(TextEncoder):
 
     def merge_adapters(self) -> None:
         """Add the low-rank matrices to the weights; afterwards, all weights learn."""
-        if self.low_rank:
-            merge_adapters(self.network)
-            self.low_rank = False
+        merge_into(self)
 
 
 def _config(folder: Path | None, architecture: Mapping[str, Any] | None, vocabulary: Vocabulary) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imtext.errors import ConfigError, needs
+from imtext.models.hub import download
 from imtext.preprocess.tokenizer import JsonTokenizer, load_tokenizer
 
 # No pickled weights and no code.
@@ -27,18 +28,7 @@ def find_folder(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    import huggingface_hub
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-
-    try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=FILES, ignore_patterns=["*/*"]))
-    except (OSError, ValueError, HfHubHTTPError, HFValidationError, GatedRepoError, OfflineModeIsEnabled) as error:
-        raise ConfigError(
-            f"model.text_encoder.name={name}: there is no folder of this name, and it cannot be downloaded from the "
-            f"Hugging Face hub ({type(error).__name__}). Check the name and the connection; HF_HUB_OFFLINE=1 allows "
-            f"only what was downloaded before, to {huggingface_hub.constants.HF_HUB_CACHE}. Or give the path of a "
-            "folder with config.json, model.safetensors and tokenizer.json."
-        ) from error
+    return download(name, FILES, "model.text_encoder.name", "config.json, model.safetensors and tokenizer.json")
 
 
 def read_config(folder: Path) -> Any:

@@ -7,21 +7,27 @@ from collections.abc import Sequence
 from torch import nn
 
 from imtext.errors import ConfigError, needs
+from imtext.models.tower import Tower
 
 
-def add_adapters(network: nn.Module, rank: int, alpha: float, targets: str | Sequence[str]) -> None:
-    """Add low-rank matrices to dense layers, in place (Hu et al., "LoRA", ICLR 2022).
+def adapt(
+    tower: Tower, network: nn.Module, rank: int, alpha: float, targets: str | Sequence[str], setting: str
+) -> None:
+    """Add low-rank matrices to dense layers of a tower; only these learn from now on.
 
-    Their product is zero at first, so the output does not change. The names of their parameters contain ``lora_``.
+    Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022. The product of the matrices is zero at
+    first, so the output does not change. The names of their parameters contain ``lora_``.
 
     Args:
-        network: of the transformers library.
+        tower: changed in place.
+        network: the part of the tower that `targets` names modules of.
         rank: rank of the matrices.
         alpha: scale of their product, divided by `rank`.
         targets: ``all-linear``, a regular expression or a list of names of modules.
+        setting: name of the setting that `targets` comes from, for messages.
 
     Raises:
-        ConfigError: the network has no such modules.
+        ConfigError: the tower has no such modules.
         MissingExtraError: peft is not installed.
     """
     with needs("hf"):
@@ -30,14 +36,19 @@ def add_adapters(network: nn.Module, rank: int, alpha: float, targets: str | Seq
     try:
         inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=chosen), network)
     except ValueError as error:
-        raise ConfigError(f"model.text_encoder.lora_targets={targets}: {error}") from error
+        raise ConfigError(f"{setting}={targets}: {error}") from error
+    tower.low_rank = True
+    tower.freeze(0)
 
 
-def merge_adapters(network: nn.Module) -> None:
-    """Add the product of the low-rank matrices to the weights, and leave the plain layers of the network."""
+def merge_into(tower: Tower) -> None:
+    """Add the product of the low-rank matrices to the weights; afterwards, all weights learn."""
+    if not tower.low_rank:
+        return
     with needs("hf"):
         from peft.tuners.tuners_utils import BaseTunerLayer
-    for name, module in list(network.named_modules()):
+    for name, module in list(tower.named_modules()):
         if isinstance(module, BaseTunerLayer):
             module.merge()
-            network.set_submodule(name, module.get_base_layer())
+            tower.set_submodule(name, module.get_base_layer())
+    tower.low_rank = False

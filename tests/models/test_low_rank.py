@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.models import HuggingFaceEncoder
-from imtext.models.low_rank import add_adapters, merge_adapters
+from imtext.models.low_rank import adapt, merge_into
 from tests.models.captions import VOCABULARY, captions, check_learning
 from tests.models.tiny_hf import SIZES
 
@@ -55,12 +55,12 @@ def test_merged_it_computes_the_same() -> None:
 
 def test_unknown_targets_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"lora_targets=\['nothing'\]"):
-        add_adapters(tower(0).network, 2, 4, ["nothing"])
+        adapt(plain := tower(0), plain.network, 2, 4, ["nothing"], "lora_targets")
 
 
 def test_a_list_of_targets() -> None:
-    network = tower(0).network
-    add_adapters(network, 2, 4, ["query", "value"])
-    assert sum("lora_A" in name for name, _ in network.named_parameters()) == 4
-    merge_adapters(network)
-    assert not any("lora_" in name for name, _ in network.named_parameters())
+    adapted = tower(0)
+    adapt(adapted, adapted.network, 2, 4, ["query", "value"], "lora_targets")
+    assert sum("lora_A" in name for name, _ in adapted.named_parameters()) == 4
+    merge_into(adapted)
+    assert not any("lora_" in name for name, _ in adapted.named_parameters())

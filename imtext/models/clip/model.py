@@ -10,8 +10,9 @@ import torch
 from imtext.errors import ConfigError
 from imtext.models.clip import open_clip_layout, transformers_layout
 from imtext.models.clip.source import find
-from imtext.models.clip.towers import Parts, add_adapters
+from imtext.models.clip.towers import Parts
 from imtext.models.dual_encoder import MAX_LOGIT_SCALE, DualEncoder
+from imtext.models.low_rank import adapt
 from imtext.preprocess.tokenizer import Tokenizer
 
 ADAPTED = {"transformers": transformers_layout.ADAPTED, "open_clip": open_clip_layout.ADAPTED}
@@ -54,11 +55,11 @@ class CLIP(DualEncoder):
             raise ConfigError(f"model.lora_rank must be 0 or more, not {lora_rank}")
         if weights == "default":
             source = find(name)
-            self_architecture = source.architecture()
-            parts = source.parts(self_architecture)
+            read = source.architecture()
+            parts = source.parts(read)
         else:
-            self_architecture = architecture if architecture is not None else find(name).architecture()
-            parts = _random(self_architecture)
+            read = architecture if architecture is not None else find(name).architecture()
+            parts = _random(read)
         super().__init__(
             parts.image_encoder,
             parts.text_encoder,
@@ -68,7 +69,7 @@ class CLIP(DualEncoder):
             learn_temperature=learn_temperature,
             mirror=mirror,
         )
-        self.architecture = self_architecture
+        self.architecture = read
         self.image_projection, self.text_projection = parts.image_projection, parts.text_projection
         if temperature is None:
             with torch.no_grad():
@@ -77,7 +78,7 @@ class CLIP(DualEncoder):
         self.max_logit_scale = max(MAX_LOGIT_SCALE, self.logit_scale.item())
         if lora_rank:
             for tower in (self.image_encoder, self.text_encoder):
-                add_adapters(tower, lora_rank, lora_alpha, ADAPTED[self_architecture["layout"]])
+                adapt(tower, tower, lora_rank, lora_alpha, ADAPTED[read["layout"]], "model.lora_rank")
 
     @classmethod
     def read_tokenizer(cls, settings: Mapping[str, Any], max_length: int) -> Tokenizer | None:

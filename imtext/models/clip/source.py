@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from imtext.errors import ConfigError, MissingExtraError, needs
 from imtext.models.clip import open_clip_layout, transformers_layout
 from imtext.models.clip.tokenizer import clip_tokenizer, read_tokenizer
 from imtext.models.clip.towers import Parts
+from imtext.models.hub import download
 from imtext.preprocess.tokenizer import Tokenizer
 
 SMALL = ["*.json", "*.txt", "*.model"]  # everything of a repository but its weights
@@ -59,7 +61,7 @@ class Source:
             )
         if needed := text.get("hf_tokenizer_name"):
             clean = (text.get("tokenizer_kwargs") or {}).get("clean", "whitespace")
-            folder = self.folder or _download(needed.removeprefix("hf-hub:"), SMALL)
+            folder = self.folder or _download(needed, SMALL)
             return read_tokenizer(folder, length, fixed, clean)
         if self.folder is not None and (self.folder / "tokenizer.json").is_file() and not fixed:
             return read_tokenizer(self.folder, length, fixed)
@@ -68,7 +70,7 @@ class Source:
     def _with(self, *patterns: str) -> Path:
         """The folder, after the files of these names are downloaded if it comes from the hub."""
         assert self.folder is not None
-        return self.folder if _is_folder(self.name) else _download(_repository(self.name), list(patterns))
+        return self.folder if _is_folder(self.name) else _download(self.name, patterns)
 
 
 def find(name: str | None) -> Source:
@@ -90,7 +92,7 @@ def find(name: str | None) -> Source:
     elif _is_published(name):
         return Source(name, "open_clip", None)
     else:
-        folder = _download(_repository(name), SMALL)
+        folder = _download(name, SMALL)
     return Source(name, _layout(folder), folder)
 
 
@@ -136,19 +138,6 @@ def _is_published(name: str) -> bool:
     return name.count("/") == 1 and name.split("/")[0] in open_clip.list_models()
 
 
-def _repository(name: str) -> str:
-    return name.removeprefix("hf-hub:")
-
-
-def _download(repository: str, patterns: list[str]) -> Path:
-    """Download files of a repository of the hub; files that are there already are not downloaded again."""
-    import huggingface_hub
-
-    try:
-        return Path(huggingface_hub.snapshot_download(repository, allow_patterns=patterns))
-    except Exception as error:  # the library raises many kinds of errors
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(
-            f"model.name={repository}: there is no such folder, and the hub does not give a model of this name "
-            f"({reason}). Download it on a machine with a network and give its folder"
-        ) from error
+def _download(name: str, patterns: Sequence[str]) -> Path:
+    needed = "config.json and model.safetensors, or open_clip_config.json and open_clip_model.safetensors"
+    return download(name.removeprefix("hf-hub:"), patterns, "model.name", needed)

@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from imtext.errors import ConfigError, needs
+from imtext.errors import ConfigError
 from imtext.models.image_encoder import ImageEncoder
+from imtext.models.low_rank import merge_into
 from imtext.models.text_encoder import TextEncoder
-from imtext.models.tower import Tower
 from imtext.preprocess import Preprocess
 
 Pool = Literal["last_token", "last_position", "first"]
@@ -39,7 +39,7 @@ class LayeredImageEncoder(ImageEncoder):
 
     def merge_adapters(self) -> None:
         """Add the low-rank matrices to the weights that they belong to, and remove them."""
-        merge(self)
+        merge_into(self)
 
     def _run(self, maps: Tensor, blocks: Sequence[nn.Module]) -> Tensor:
         size = self.preprocess.image_size
@@ -84,7 +84,7 @@ class LayeredTextEncoder(TextEncoder):
 
     def merge_adapters(self) -> None:
         """Add the low-rank matrices to the weights that they belong to, and remove them."""
-        merge(self)
+        merge_into(self)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """``[N, L]`` ids and mask (True on real tokens) → ``[N, num_features]``."""
@@ -145,34 +145,3 @@ def matrix(weight: Tensor) -> nn.Linear:
     linear = nn.Linear(*weight.shape, bias=False)
     linear.weight = nn.Parameter(weight.detach().T.contiguous())
     return linear
-
-
-def add_adapters(tower: Tower, rank: int, alpha: float, targets: str) -> None:
-    """Add low-rank matrices to linear layers (LoRA, Hu et al., 2021); only these learn from now on.
-
-    Args:
-        tower: changed in place.
-        rank: of the matrices.
-        alpha: scale of their product, divided by `rank`.
-        targets: regular expression of the names of the linear layers.
-    """
-    with needs("hf"):
-        from peft import LoraConfig, inject_adapter_in_model
-
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets), tower)
-    tower.low_rank = True
-    tower.freeze(0)
-
-
-def merge(tower: Tower) -> None:
-    """Add the low-rank matrices to the weights that they belong to, and remove them."""
-    if not tower.low_rank:
-        return
-    from peft.tuners.lora import LoraLayer
-
-    for name, layer in list(tower.named_modules()):
-        if isinstance(layer, LoraLayer):
-            layer.merge()  # type: ignore[attr-defined]
-            parent, _, child = name.rpartition(".")
-            setattr(tower.get_submodule(parent), child, layer.get_base_layer())  # type: ignore[no-untyped-call]
-    tower.low_rank = False
