@@ -1,4 +1,4 @@
-"""CLIP, MetaCLIP 2, SigLIP and SigLIP 2 in the layout of transformers: `config.json`, `model.safetensors`, …"""
+"""CLIP, MetaCLIP 2, SigLIP and SigLIP 2 in the layout of transformers: `config.json`, `model.safetensors` and others."""
 
 from __future__ import annotations
 
