@@ -122,7 +122,7 @@ def load_bundle(path: str | Path) -> Bundle:
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"{folder / MANIFEST} was not written by imtext ({error!r}). {EXPORT_AGAIN}") from error
     for name, expected in hashes.items():
-        if _has_external_data(_read(folder, name, expected)):
+        if has_external_data(_read(folder, name, expected)):
             raise BundleError(f"{folder / name} is not trusted: it reads data from other files, which no export does")
     return bundle
 
@@ -182,7 +182,7 @@ def _read(folder: Path, name: str, expected: str) -> bytes:
     return content
 
 
-def _has_external_data(graph: bytes) -> bool:
+def has_external_data(graph: bytes) -> bool:
     """Whether a graph reads weights from other files.
 
     ONNX Runtime would look for them in the working directory and would not check them. Protocol buffers store the

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -15,6 +14,7 @@ from imtext.errors import BundleError, ConfigError
 from imtext.preprocess import Pixels
 from imtext.preprocess.tokenizer import Tokenizer, load_tokenizer
 from imtext.search.bundle import IMAGE, TEXT, Bundle
+from imtext.search.graph import Graph, image_graph, image_inputs, open_session, text_graph, text_inputs
 from imtext.search.manifest import EXPORT_AGAIN, TOKENIZER
 
 Embeddings = npt.NDArray[np.float32]
@@ -36,6 +36,7 @@ class Encoder:
         self.bundle, self.threads = bundle, threads
         self._lock = threading.Lock()
         self._sessions: dict[str, Any] = {}
+        self._graphs: dict[str, Graph] = {}
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -66,8 +67,8 @@ class Encoder:
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
             longest = lengths[rows[-1]]
-            inputs = {"input_ids": ids[rows, :longest], "attention_mask": mask[rows, :longest]}
-            embeddings[rows] = self._embed(TEXT, inputs)
+            graph = self._graph(TEXT)
+            embeddings[rows] = self._embed(TEXT, text_inputs(graph, ids[rows, :longest], mask[rows, :longest]))
         return embeddings
 
     def encode_images(self, pixels: Iterable[Pixels]) -> Embeddings:
@@ -76,10 +77,10 @@ class Encoder:
         for picture in pixels:
             batch.append(picture)
             if len(batch) == BATCH:
-                batches.append(self._embed(IMAGE, {"image": np.stack(batch)}))
+                batches.append(self._embed_pixels(batch))
                 batch = []
         if batch:
-            batches.append(self._embed(IMAGE, {"image": np.stack(batch)}))
+            batches.append(self._embed_pixels(batch))
         return np.concatenate(batches)
 
     def run(self, graph: str, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
@@ -95,14 +96,26 @@ class Encoder:
         outputs: list[npt.NDArray[Any]] = self._session(graph).run(None, dict(inputs))
         return outputs
 
+    def _embed_pixels(self, batch: Sequence[Pixels]) -> Embeddings:
+        return self._embed(IMAGE, image_inputs(self._graph(IMAGE), batch, self.bundle.preprocess))
+
     def _embed(self, graph: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Embeddings:
-        (output,) = self.run(graph, inputs)
+        output = self._graph(graph).embed(inputs)
         if output.shape[1:] != (self.bundle.embed_dim,):
             raise BundleError(
                 f"{self.bundle.path / self.bundle.graphs[graph]} gives embeddings of {output.shape[-1]} numbers, but "
                 f"the manifest says {self.bundle.embed_dim}. {EXPORT_AGAIN}"
             )
-        return np.asarray(output, dtype=np.float32)
+        return output
+
+    def _graph(self, graph: str) -> Graph:
+        session = self._session(graph)
+        if graph not in self._graphs:
+            try:
+                self._graphs[graph] = image_graph(session) if graph == IMAGE else text_graph(session)
+            except BundleError as error:
+                raise BundleError(f"{self.bundle.path / self.bundle.graphs[graph]} cannot be used: {error}") from error
+        return self._graphs[graph]
 
     def _session(self, graph: str) -> Any:
         with self._lock:
@@ -111,19 +124,11 @@ class Encoder:
             return self._sessions[graph]
 
     def _load(self, graph: str) -> Any:
-        import onnxruntime
-
         graphs = self.bundle.graphs
         if graph not in graphs:
             raise BundleError(f"{self.bundle.path} has no graph {graph!r}, only {', '.join(graphs)}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads or os.cpu_count() or 1
-        options.log_severity_level = 3
-        # Spinning threads would take time from the threads that decode pictures.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         content = self.bundle.read(graphs[graph])  # checked again: another bundle may have replaced it
         try:
-            return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            where = self.bundle.path / graphs[graph]
-            raise BundleError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
+            return open_session(content, self.threads)
+        except BundleError as error:
+            raise BundleError(f"{self.bundle.path / graphs[graph]} {error}") from error
