@@ -22,7 +22,12 @@ from imtext.training.graphs import _quiet_exporter
 
 SIZE, LENGTH, DIM = 32, 16, 24
 MEAN, STD = [0.48, 0.46, 0.41], [0.27, 0.26, 0.28]
-WORDS = ["a red circle on the left", "two big blue stars", "a photo of a dog on the beach", "green squares, yellow rings"]
+WORDS = [
+    "a red circle on the left",
+    "two big blue stars",
+    "a photo of a dog on the beach",
+    "green squares, yellow rings",
+]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -75,7 +80,6 @@ def make_transformers_js(folder: Path) -> Exported:
     model, tokenizer = _clip(), _tokenizer("<|startoftext|>", "<|endoftext|>", "<|endoftext|>")
     image, text = _towers(model)
     pixels, ids = torch.zeros(2, 3, SIZE, SIZE), torch.ones(2, 5, dtype=torch.int64)
-    rows, tokens = torch.export.Dim("rows"), torch.export.Dim("tokens")
     outputs = ["last_hidden_state", "image_embeds"], ["last_hidden_state", "text_embeds"]
 
     def vision_half(x: Tensor) -> Tensor:
@@ -84,15 +88,18 @@ def make_transformers_js(folder: Path) -> Exported:
     def text_half(x: Tensor) -> Tensor:
         return text(x).float()
 
-    vision = folder / "onnx/vision_model.onnx", (pixels,), ["pixel_values"], {"inputs": ({0: rows},)}
-    textual = folder / "onnx/text_model.onnx", (ids,), ["input_ids"], {"inputs": ({0: rows, 1: tokens},)}
+    vision = folder / "onnx/vision_model.onnx", (pixels,), ["pixel_values"], {"pixel_values": {0: "rows"}}
+    textual = folder / "onnx/text_model.onnx", (ids,), ["input_ids"], {"input_ids": {0: "rows", 1: "tokens"}}
     for (path, args, names, dynamic), tower, out in ((vision, image, outputs[0]), (textual, text, outputs[1])):
         _export(model, lambda x, tower=tower: (tower(x)[:, None], 3 * tower(x)), args, path, names, out, dynamic)
         quantize_dynamic(path, path.with_stem(f"{path.stem}_quantized"), weight_type=QuantType.QUInt8)
     references = _reference(image), _text_reference(text, tokenizer, "<|endoftext|>")
     halved = _clip().half()
     image, text = _towers(halved)
-    for (path, args, names, dynamic), tower, out in ((vision, vision_half, outputs[0]), (textual, text_half, outputs[1])):
+    for (path, args, names, dynamic), tower, out in (
+        (vision, vision_half, outputs[0]),
+        (textual, text_half, outputs[1]),
+    ):
         _export(halved, tower, args, path.with_stem(f"{path.stem}_fp16"), names, out[1:], dynamic)
     tokenizer.save(str(folder / "tokenizer.json"))
     _write(folder / "tokenizer_config.json", {"pad_token": {"content": "<|endoftext|>"}, "model_max_length": LENGTH})
@@ -117,17 +124,20 @@ def make_siglip(folder: Path) -> Exported:
     model = SiglipModel(config).eval()
 
     def image(x: Tensor) -> Tensor:
-        return model.vision_model(pixel_values=x).pooler_output
+        embeddings: Tensor = model.vision_model(pixel_values=x).pooler_output
+        return embeddings
 
     def text(x: Tensor) -> Tensor:
-        return model.text_model(input_ids=x).pooler_output
+        embeddings: Tensor = model.text_model(input_ids=x).pooler_output
+        return embeddings
 
     pixels, ids = torch.zeros(2, 3, SIZE, SIZE), torch.ones(2, LENGTH, dtype=torch.int64)
-    rows = {"inputs": ({0: torch.export.Dim("rows")},)}
     both = ["last_hidden_state", "pooler_output"]
     for path, tower, x, name in ((folder / "onnx/vision_model_fp16.onnx", image, pixels, "pixel_values"),
                                  (folder / "onnx/text_model_fp16.onnx", text, ids, "input_ids")):  # fmt: skip
-        _export(model, lambda x, tower=tower: (tower(x)[:, None], tower(x)), (x,), path, [name], both, rows)
+        _export(
+            model, lambda x, tower=tower: (tower(x)[:, None], tower(x)), (x,), path, [name], both, {name: {0: "rows"}}
+        )
     tokenizer.save(str(folder / "tokenizer.json"))
     _write(folder / "tokenizer_config.json", {"pad_token": "<pad>", "model_max_length": LENGTH})
     _write(folder / "preprocessor_config.json", {
@@ -150,10 +160,12 @@ def _clip() -> CLIPModel:
 
 def _towers(model: CLIPModel) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
     def image(pixels: Tensor) -> Tensor:
-        return model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+        embeddings: Tensor = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+        return embeddings
 
     def text(ids: Tensor) -> Tensor:
-        return model.text_projection(model.text_model(input_ids=ids).pooler_output)
+        embeddings: Tensor = model.text_projection(model.text_model(input_ids=ids).pooler_output)
+        return embeddings
 
     return image, text
 
@@ -163,7 +175,9 @@ def _tokenizer(start: str | None, end: str, pad: str) -> tokenizers.Tokenizer:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     backend.decoder = decoders.ByteLevel()
     special = list(dict.fromkeys([token for token in (start, end, pad) if token]))
-    trainer = trainers.BpeTrainer(vocab_size=320, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=320, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
     backend.train_from_iterator(WORDS, trainer)
     backend.add_special_tokens(special)  # the highest ids, as in CLIP
     single = f"{start} $A {end}" if start else f"$A {end}"
@@ -180,8 +194,8 @@ def _export(
     path.parent.mkdir(parents=True, exist_ok=True)
     with _quiet_exporter(), torch.no_grad():
         torch.onnx.export(
-            Call(model, function).eval(), args, path, dynamo=dynamic is not None, dynamic_shapes=dynamic,
-            input_names=inputs, output_names=outputs, verbose=False, opset_version=18, external_data=False,
+            Call(model, function).eval(), args, path, dynamo=False, dynamic_axes=dynamic, input_names=inputs,
+            output_names=outputs, opset_version=18,
         )  # fmt: skip
 
 

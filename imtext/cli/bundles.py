@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imtext.cli.printing import one_line
+from imtext.cli.printing import CALIBRATE, one_line
 from imtext.errors import needs
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def _print_bundle(bundle: Bundle) -> None:
             f"{100 * calibration.error:.1f} points; {100 * calibration.refused:.0f} % of queries without a match "
             "in the gallery get no result"
         )
+    else:
+        print(f"relevance    none: results have scores only. To calibrate: {CALIBRATE}")
     for name, value in manifest["tags"].items():
         print(f"{name:<12} {value}")
 

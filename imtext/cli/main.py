@@ -11,14 +11,14 @@ from typing import Annotated, NoReturn
 import typer
 
 import imtext
-from imtext.cli import bundles, demo, indexing, searching, serving
+from imtext.cli import bundles, calibrating, demo, indexing, pretrained, searching, serving, tagging
 from imtext.errors import ImtextError
 
 ERROR = 2
 
 app = typer.Typer(
     name="imtext",
-    help="Search your photos with the model you trained.",
+    help="Search your photos with the model you trained, or with a ready one.",
     epilog="Train with: python -m imtext.train model=mobilenet_lstm",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -28,6 +28,9 @@ app.command()(indexing.index)
 app.command(cls=searching.SearchCommand)(searching.search)
 app.command()(searching.rank)
 app.command(context_settings={"ignore_unknown_options": True})(bundles.export)
+app.command()(tagging.tag)
+app.command()(pretrained.bundle)
+app.command()(calibrating.calibrate)
 app.command()(serving.serve)
 app.command()(bundles.info)
 app.command()(bundles.check)

@@ -17,7 +17,12 @@ IndexOption = Annotated[
 ]
 BundleOption = Annotated[
     Path | None,
-    typer.Option("--bundle", "-b", help="The model: a bundle, or a training run. Default: the newest below runs/."),
+    typer.Option(
+        "--bundle",
+        "-b",
+        help="The model: a bundle, a training run, or a short name of imtext bundle --list, which is downloaded once. "
+        "Default: the newest below runs/.",
+    ),
 ]
 TopKOption = Annotated[int, typer.Option("--top-k", "-k", min=1, max=1000, help="Maximum number of results.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a list of {path, score, relevance}.")]
@@ -34,15 +39,19 @@ MinRelevanceOption = Annotated[
 def find_bundle(named: Path | None, fallback: Path | None = None) -> Path:
     """The bundle to use: the named one, else the newest below `runs/`, else `fallback`.
 
+    A recommended model that is named is downloaded once.
+
     A bundle that was not named on the command line is printed to standard error.
 
     Raises:
-        BundleError: none was named, there is none below `runs/`, and there is no `fallback`.
+        BundleError: a named model cannot be downloaded; or none was named, there is none below `runs/`, and there is no
+            `fallback`.
     """
     from imtext.search import newest_bundle, runs_dir
+    from imtext.search.pretrained import named_bundle
 
     if named is not None:
-        return named
+        return named_bundle(named)
     try:
         chosen = newest_bundle(runs_dir())
     except BundleError:

@@ -14,6 +14,8 @@ from imtext.errors import SearchError
 if TYPE_CHECKING:
     from imtext.search import SearchResult
 
+CALIBRATE = "imtext calibrate --data captions.csv"  # what adds per cents to a bundle that has none
+
 
 def one_line(text: str) -> str:
     """Text on one printable line; control characters and undecodable bytes of file names are escaped."""

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from imtext.cli.options import BundleOption, IndexOption, JsonOption, MinRelevanceOption, TopKOption, find_bundle
-from imtext.cli.printing import exit_on_closed_pipe, json_row, print_results, print_rows, write_page
+from imtext.cli.printing import CALIBRATE, exit_on_closed_pipe, json_row, print_results, print_rows, write_page
 from imtext.errors import SearchError
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def search(
             if len(found) > 1:
                 print(f"# {text}")
             print_results(results, len(opened), show)
+        if calibration is None:
+            _print_notes([f"this model gives scores, but no per cents; to add them: {CALIBRATE}"])
     if sheet is not None or open_sheet:
         write_page(sheet, found, open_sheet)
     if not any(results for _, results in found):

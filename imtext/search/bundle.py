@@ -24,6 +24,7 @@ from imtext.search.manifest import (
     TOKENIZER,
     make_manifest,
     read_manifest,
+    seal,
     sha256,
     upgrade,
 )
@@ -96,6 +97,25 @@ def copy_bundle(bundle: Bundle, folder: Path) -> Bundle:
     if manifest["sha256"] != bundle.manifest["sha256"]:
         raise BundleError(f"{bundle.path} was replaced by another bundle while it was copied. Try again")
     return _write(folder, {name: bundle.read(name) for name in manifest["files"]}, manifest)
+
+
+def calibrate_bundle(bundle: Bundle, calibration: Calibration) -> Bundle:
+    """Replace the calibration of a bundle on disk; the embedding space, and so its fingerprint, stays.
+
+    Raises:
+        BundleError: the bundle changed since it was opened.
+    """
+    manifest = read_manifest(bundle.path)
+    if manifest["sha256"] != bundle.manifest["sha256"]:
+        raise BundleError(f"{bundle.path} was replaced by another bundle while it was calibrated. Try again")
+    changed = seal({**manifest, "calibration": calibration.to_dict()})
+    unfinished = bundle.path.with_name(f".{bundle.path.name}.unfinished.{os.getpid()}")
+    try:
+        unfinished.write_text(json.dumps(changed, indent=2) + "\n")
+        unfinished.replace(bundle.path / MANIFEST)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return load_bundle(bundle.path)
 
 
 def load_bundle(path: str | Path) -> Bundle:

@@ -84,7 +84,8 @@ class Graph:
         embeddings = np.asarray(output, dtype=np.float32)
         if self.output in OWN_OUTPUTS:
             return embeddings
-        return embeddings / np.maximum(np.linalg.norm(embeddings, axis=-1, keepdims=True), 1e-12)
+        lengths = np.linalg.norm(embeddings, axis=-1, keepdims=True)
+        return np.asarray(embeddings / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
 def open_session(content: bytes, threads: int | None = None) -> Any:

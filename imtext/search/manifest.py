@@ -43,7 +43,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text())
     except FileNotFoundError:
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. {EXPORT_AGAIN}") from None
+        raise BundleError(
+            f"{folder} is not a bundle: it has no {MANIFEST}. {EXPORT_AGAIN}; of an exported CLIP model: imtext bundle "
+            "<model>, and imtext bundle --list names some"
+        ) from None
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read ({error}). {EXPORT_AGAIN}") from error
     schema = manifest.get("schema") if isinstance(manifest, dict) else None

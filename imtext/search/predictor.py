@@ -14,10 +14,12 @@ from imtext.preprocess import Pixels, open_image, upright_rgb
 from imtext.search.bundle import load_bundle
 from imtext.search.encoder import Embeddings, Encoder
 from imtext.search.index import Index
+from imtext.search.pretrained import named_bundle
 from imtext.search.query import embed_queries, parse_query, picture_query, query_notes
 from imtext.search.ranking import Reranker, rank_vectors
 from imtext.search.results import RankedText, SearchResult
 from imtext.search.runs import newest_bundle, runs_dir
+from imtext.search.tagging import TEMPLATES, Tagger
 
 Source = str | os.PathLike[str] | bytes | Image.Image
 
@@ -26,13 +28,14 @@ def create_predictor(bundle: str | Path | None = None, index: str | Path | None 
     """Open a trained model for searching. This needs neither torch nor a GPU.
 
     Args:
-        bundle: folder of a bundle or of a run; None: the newest below `runs/` (see `IMTEXT_ROOT`).
+        bundle: folder of a bundle or of a run, or the short name of a recommended model (`imtext bundle --list`),
+            which is downloaded once; None: the newest below `runs/` (see `IMTEXT_ROOT`).
         index: folder of an index to search and to extend; None: a temporary one that is deleted with the predictor.
 
     Raises:
         BundleError: there is no bundle, or it was altered.
     """
-    path = Path(bundle) if bundle is not None else newest_bundle(runs_dir())
+    path = named_bundle(Path(bundle)) if bundle is not None else newest_bundle(runs_dir())
     return Predictor(Encoder(load_bundle(path)), Path(index) if index is not None else None)
 
 
@@ -113,6 +116,12 @@ class Predictor:
         known = [self.encoder.tokenizer.knows(text) for text in texts]
         matches = rank_vectors(query, vectors, calibration, top_k, known, names=texts, reranker=self.reranker)
         return [RankedText(texts[match.place], match.score, match.relevance, match.place) for match in matches]
+
+    def tag_image(
+        self, image: Source, labels: Sequence[str], templates: Sequence[str] = TEMPLATES, top_k: int | None = None
+    ) -> list[RankedText]:
+        """Order labels by how well they fit a picture, best first; for many pictures `imtext.search.tagging.Tagger`."""
+        return Tagger(self.encoder, labels, templates).tag(self.encode_image(image), top_k)
 
     # ---- a database of pictures
 

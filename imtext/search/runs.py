@@ -7,6 +7,7 @@ from pathlib import Path
 
 from imtext.errors import BundleError
 from imtext.search.manifest import MANIFEST
+from imtext.search.pretrained.recommended import START
 from imtext.search.store.location import store_exists
 
 
@@ -27,8 +28,9 @@ def newest_bundle(folder: Path) -> Path:
     manifests = [path for path in folder.glob(f"**/{MANIFEST}") if _is_of_a_run(path.relative_to(folder), folder)]
     if not manifests:
         raise BundleError(
-            f"There is no bundle below {folder.absolute()}. Train first (`make quickstart` takes two minutes), or "
-            "name one with --bundle; from Python create_predictor(<folder>)"
+            f"There is no bundle below {folder.absolute()}. Take a ready model: --bundle {START} (imtext bundle --list "
+            "names more); or train first (`make quickstart` takes two minutes), or name a folder with --bundle; from "
+            "Python create_predictor(<folder>)"
         )
     return max(manifests, key=lambda path: path.stat().st_mtime).parent
 

@@ -1,7 +1,7 @@
 """Exported CLIP models of the hub become bundles, without torch: one file for each layout."""
 
 from imtext.search.pretrained.layout import PRECISIONS, Precision
-from imtext.search.pretrained.make import made_before, make_bundle, recommended_bundle
+from imtext.search.pretrained.make import made_before, make_bundle, named_bundle
 from imtext.search.pretrained.recommended import RECOMMENDED, START, Recommended
 from imtext.search.pretrained.sources import Source, default_output, open_source
 
@@ -15,6 +15,6 @@ __all__ = [
     "default_output",
     "made_before",
     "make_bundle",
+    "named_bundle",
     "open_source",
-    "recommended_bundle",
 ]

@@ -68,12 +68,18 @@ def make_bundle(
     return write_bundle(output, graphs, tokenizer, described)
 
 
-def recommended_bundle(short: str) -> Path:
-    """The folder of a recommended model's bundle, which is made if there is none yet.
+def named_bundle(name: Path) -> Path:
+    """The folder that a name of a bundle means.
+
+    Args:
+        name: a folder, or the short name of a recommended model; that is downloaded if it was not before.
 
     Raises:
         BundleError: it cannot be downloaded.
     """
+    short = str(name)
+    if short not in RECOMMENDED or name.exists():
+        return name
     output, precision = default_output(short), RECOMMENDED[short].precision
     if made_before(short, output, precision) is None:
         make_bundle(open_source(short), output, precision)
@@ -122,7 +128,9 @@ def _facts(found: layout.Layout, settings: Mapping[str, Mapping[str, Any]]) -> F
         return found.facts(settings)
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        raise BundleError(f"it has the layout of {found.title}, but its settings are not as expected: {reason}") from error
+        raise BundleError(
+            f"it has the layout of {found.title}, but its settings are not as expected: {reason}"
+        ) from error
 
 
 def _graph(path: Path) -> bytes:

@@ -38,7 +38,13 @@ RECOMMENDED: Mapping[str, Recommended] = {
         "immich-app/ViT-B-32__openai", 605, 512, 224, "MIT", "English", "the usual start: fast, general"
     ),
     "clip-b32-small": Recommended(
-        "Xenova/clip-vit-base-patch32", 154, 512, 224, "MIT", "English", "little memory or disk: the same in 8 bits",
+        "Xenova/clip-vit-base-patch32",
+        154,
+        512,
+        224,
+        "MIT",
+        "English",
+        "little memory or disk: the same in 8 bits",
         "quantized",
     ),
     "clip-b16": Recommended(

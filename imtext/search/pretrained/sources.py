@@ -19,8 +19,8 @@ from imtext.search.pretrained.transformers_js import TRANSFORMERS_JS
 
 LAYOUTS: Sequence[Layout] = (IMMICH, TRANSFORMERS_JS)
 KNOWN = (
-    "immich-app (visual/model.onnx, textual/model.onnx), transformers.js (onnx/vision_model.onnx, onnx/text_model.onnx), "
-    "OpenCLIP (open_clip_config.json) and transformers (config.json, model.safetensors)"
+    "immich-app (visual/model.onnx, textual/model.onnx), transformers.js (onnx/vision_model.onnx, "
+    "onnx/text_model.onnx), OpenCLIP (open_clip_config.json) and transformers (config.json, model.safetensors)"
 )
 
 

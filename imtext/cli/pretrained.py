@@ -1,0 +1,92 @@
+"""`imtext bundle`: an exported CLIP model becomes a bundle."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from imtext.errors import BundleError, needs
+
+if TYPE_CHECKING:
+    from imtext.search import Bundle
+    from imtext.search.pretrained import Source
+
+
+def bundle(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="A short name of --list, owner/name of a model on the Hugging Face hub, or its folder."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: a folder of its name in your data folder.")
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "fp16", "quantized"] | None,
+        typer.Option(help="Of the graphs, where there are several. Default: the best there is."),
+    ] = None,
+    max_text_length: Annotated[
+        int | None, typer.Option(min=2, help="Tokens of a text, if fewer than the model reads are enough.")
+    ] = None,
+    list_models: Annotated[bool, typer.Option("--list", help="Describe the recommended models.")] = False,
+) -> None:
+    """Make a bundle of a ready CLIP model, to search without training.
+
+    Models with ONNX graphs (immich-app/…, Xenova/…, onnx-community/…) need no torch. Those of OpenCLIP and transformers
+    are exported, which needs it.
+    """
+    from imtext.search.pretrained import RECOMMENDED, default_output, made_before, make_bundle, open_source
+
+    if list_models:
+        _print_recommended()
+        return
+    if model is None:
+        raise BundleError("Name a model: imtext bundle <model>, and imtext bundle --list names some")
+    folder = output or default_output(model)
+    if precision is None and model in RECOMMENDED:
+        precision = RECOMMENDED[model].precision
+    if max_text_length is None and (made := made_before(model, folder, precision)):
+        print(f"Bundle: {made.path} (made before)")
+        return
+    source = open_source(model)
+    if source.extra is not None:
+        made = _export(source, folder)
+    else:
+        made = make_bundle(source, folder, precision, max_text_length)
+        tags, length = made.manifest["tags"], made.vocabulary.max_length
+        print(
+            f"{made.manifest['name']}: layout of {tags['layout']}, {tags['precision']}, {made.embed_dim} dimensions, "
+            f"{made.preprocess.image_size} pixels, {length} tokens",
+            file=sys.stderr,
+        )
+    print(f"Bundle: {made.path}")
+
+
+def _export(source: Source, folder: Path) -> Bundle:
+    """Convert weights of torch, which needs more than the base install."""
+    assert source.extra is not None
+    with needs("train"), needs(source.extra):
+        export = import_module("imtext.export")
+    made: Bundle = export.export_pretrained(source.name, folder)
+    return made
+
+
+def _print_recommended() -> None:
+    """Print the table of recommended models."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from imtext.search.pretrained import RECOMMENDED
+
+    table = Table("name", "repository on the hub", "MB", "dims", "pixels", "licence", "languages", "when to take it")
+    for short, one in RECOMMENDED.items():
+        table.add_row(
+            short, one.repository, f"{one.megabytes:,}", str(one.embed_dim), str(one.image_size), one.licence,
+            one.languages, one.when,
+        )  # fmt: skip
+    console = Console()
+    console.print(table)
+    console.print("As published by their authors. Use one: imtext index ~/Pictures --bundle clip-b32", highlight=False)
