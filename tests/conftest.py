@@ -23,6 +23,7 @@ from imtext.search import Bundle, Encoder
 from imtext.search.bundle import write_bundle
 from imtext.training.build import ModelBuilder
 from imtext.training.checkpoints import TrainedModel
+from tests.exported import Exported, make_immich
 
 # Optional real photos and ImageNet weights: a folder in the layout of jxie/flickr8k, and a state dict.
 FLICKR8K = os.environ.get("IMTEXT_FLICKR8K")
@@ -156,3 +157,9 @@ def picture(path: Path, seed: int) -> Path:
     rng = np.random.default_rng(seed)
     draw(random_scene(rng), rng).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def immich(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A tiny CLIP model in the layout of immich-app; tests that damage it make a copy."""
+    return make_immich(tmp_path_factory.mktemp("immich") / "ViT-Tiny__random")

@@ -13,6 +13,7 @@ import pytest
 
 from imtext.search import Bundle
 from tests.conftest import picture
+from tests.exported import Exported
 
 ROOT = Path(__file__).parents[1]
 MAX_MEGABYTES = 350
@@ -91,6 +92,42 @@ def test_index_search_rank_info_check(environment: Path, bundle: Bundle, tmp_pat
     assert "ok: index" in run(environment, "imtext", "check", index, cwd=tmp_path).stdout
     demo = run(environment, "imtext", "demo", "demo", "--bundle", bundle.path, "--pictures", "5", cwd=tmp_path)
     assert "5 drawn pictures indexed" in demo.stdout
+
+
+def test_search_without_training(environment: Path, immich: Exported, tmp_path: Path) -> None:
+    """An exported CLIP model becomes a bundle, searches, tags and is calibrated, without torch."""
+    captions = ["image,caption"]
+    for number in range(20):
+        picture(tmp_path / f"{number}.png", number)
+        captions.append(f"{number}.png,picture number {number}")
+    (tmp_path / "captions.csv").write_text("\n".join(captions))
+    made = run(environment, "imtext", "bundle", immich.folder, "-o", "made", cwd=tmp_path)
+    assert made.stdout == f"Bundle: {tmp_path / 'made'}\n"
+    assert "layout of immich-app" in made.stderr
+    indexed = run(environment, "imtext", "index", tmp_path, "-i", "index", "--bundle", "made", cwd=tmp_path)
+    assert "20 added" in indexed.stdout
+    found = run(environment, "imtext", "search", "3.png", "-i", "index", "--json", cwd=tmp_path)
+    assert json.loads(found.stdout)[0]["path"] == str(tmp_path / "3.png")
+    assert (
+        "to add them: imtext calibrate" in run(environment, "imtext", "search", "a", "-i", "index", cwd=tmp_path).stderr
+    )
+    tagged = run(environment, "imtext", "tag", "3.png", "--labels", "red,blue", "--bundle", "made", cwd=tmp_path)
+    assert tagged.stdout.startswith("3.png\n")
+    measured = run(environment, "imtext", "calibrate", "index", "--data", "captions.csv", cwd=tmp_path)
+    assert "20 pictures, 20 captions" in measured.stdout
+    assert "calibration error" in run(environment, "imtext", "info", "index", cwd=tmp_path).stdout
+    listed = run(environment, "imtext", "bundle", "--list", cwd=tmp_path).stdout
+    assert "immich-app/ViT-B-32__openai" in listed
+
+
+def test_weights_of_torch_need_more(environment: Path, tmp_path: Path) -> None:
+    for name, extra in (("config.json", "hf"), ("open_clip_config.json", "open-clip")):
+        folder = tmp_path / name.split(".")[0]
+        folder.mkdir()
+        (folder / name).write_text("{}")
+        (folder / "model.safetensors").touch()
+        done = run(environment, "imtext", "bundle", folder, cwd=tmp_path, code=2)
+        assert f'pip install "imtext[{extra}]"' in done.stderr
 
 
 @pytest.mark.parametrize(

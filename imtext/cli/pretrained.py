@@ -56,37 +56,35 @@ def bundle(
         made = _export(source, folder)
     else:
         made = make_bundle(source, folder, precision, max_text_length)
-        tags, length = made.manifest["tags"], made.vocabulary.max_length
-        print(
-            f"{made.manifest['name']}: layout of {tags['layout']}, {tags['precision']}, {made.embed_dim} dimensions, "
-            f"{made.preprocess.image_size} pixels, {length} tokens",
-            file=sys.stderr,
-        )
+        _print_facts(made, precision)
     print(f"Bundle: {made.path}")
+
+
+def _print_facts(made: Bundle, wanted: str | None) -> None:
+    """Print to standard error what was made of the model."""
+    tags = made.manifest["tags"]
+    taken = f"{tags['precision']}{'' if wanted or tags['precision'] == 'fp32' else ', as there is no fp32'}"
+    print(
+        f"{made.manifest['name']}: layout of {tags['layout']}, {taken}; {made.embed_dim} dimensions, "
+        f"{made.preprocess.image_size} pixels, {made.vocabulary.max_length} tokens",
+        file=sys.stderr,
+    )
 
 
 def _export(source: Source, folder: Path) -> Bundle:
     """Convert weights of torch, which needs more than the base install."""
     assert source.extra is not None
-    with needs("train"), needs(source.extra):
-        export = import_module("imtext.export")
-    made: Bundle = export.export_pretrained(source.name, folder)
+    with needs(source.extra):  # this extra includes that of training
+        made: Bundle = import_module("imtext.export").export_pretrained(source.name, folder)
     return made
 
 
 def _print_recommended() -> None:
-    """Print the table of recommended models."""
-    from rich.console import Console
-    from rich.table import Table
+    """Print the recommended models, two lines each."""
+    from imtext.search.pretrained import RECOMMENDED, START
 
-    from imtext.search.pretrained import RECOMMENDED
-
-    table = Table("name", "repository on the hub", "MB", "dims", "pixels", "licence", "languages", "when to take it")
     for short, one in RECOMMENDED.items():
-        table.add_row(
-            short, one.repository, f"{one.megabytes:,}", str(one.embed_dim), str(one.image_size), one.licence,
-            one.languages, one.when,
-        )  # fmt: skip
-    console = Console()
-    console.print(table)
-    console.print("As published by their authors. Use one: imtext index ~/Pictures --bundle clip-b32", highlight=False)
+        facts = f"{one.megabytes:>5,} MB  {one.embed_dim} dimensions  {one.image_size} pixels  {one.licence:<10}"
+        print(f"{short:<15}{facts}  {one.languages:<13}  {one.repository}")
+        print(f"{'':<15}{one.when}")
+    print(f"As published by their authors; sizes are rounded. Use one: imtext index ~/Pictures --bundle {START}")

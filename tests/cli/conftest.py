@@ -59,3 +59,15 @@ def index(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert made.returncode == 0, made.stderr
     assert "12 added in" in made.stdout
     return folder / "index"
+
+
+@pytest.fixture(scope="module")
+def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 25 drawn pictures with two captions each."""
+    folder = tmp_path_factory.mktemp("captions")
+    rows = ["image,caption"]
+    for number in range(25):
+        picture(folder / f"{number}.png", number)
+        rows += [f"{number}.png,picture {number}", f"{number}.png,a drawing of {number} shapes"]
+    (folder / "captions.csv").write_text("\n".join(rows))
+    return folder / "captions.csv"

@@ -12,6 +12,7 @@ import pytest
 from imtext.search import Bundle
 from tests.cli.conftest import imtext
 from tests.conftest import picture
+from tests.exported import Exported
 
 HEAVY = {
     "datasets", "fastapi", "huggingface_hub", "hydra", "lightning", "matplotlib", "mlflow", "omegaconf", "onnx",
@@ -19,13 +20,19 @@ HEAVY = {
 }  # fmt: skip
 
 
-def test_no_verb_of_searching_imports_a_heavy_package(index: Path, bundle: Bundle, tmp_path: Path) -> None:
+def test_no_verb_of_searching_imports_a_heavy_package(
+    index: Path, bundle: Bundle, immich: Exported, captions: Path, tmp_path: Path
+) -> None:
     photo = str(picture(tmp_path / "a.png", 0))
     commands = [
         ["index", photo, "--index", str(tmp_path / "index"), "--bundle", str(bundle.path)],
         ["index", "--status", "--index", str(tmp_path / "index")],
         ["search", "red", "--json", "--index", str(index), "--min-relevance", "0"],
         ["rank", "red", photo, "--bundle", str(bundle.path)],
+        ["tag", photo, "--labels", "red,blue", "--bundle", str(bundle.path)],
+        ["bundle", str(immich.folder), "--output", str(tmp_path / "made")],
+        ["bundle", "--list"],
+        ["calibrate", str(tmp_path / "made"), "--data", str(captions)],
         ["info", str(index)],
         ["check", str(bundle.path)],
         ["demo", str(tmp_path / "demo"), "--pictures", "4", "--bundle", str(bundle.path)],
@@ -48,7 +55,8 @@ def test_version() -> None:
 
 def test_help() -> None:
     listed = imtext("--help").stdout
-    for verb in ("index", "search", "rank", "export", "serve", "info", "check", "demo"):
+    verbs = ("index", "search", "rank", "tag", "bundle", "calibrate", "export", "serve", "info", "check", "demo")
+    for verb in verbs:
         assert f"{verb} " in listed
         assert imtext(verb, "-h").returncode == 0
 
@@ -64,6 +72,10 @@ def test_help() -> None:
         (["rank", "red", "gone.jpg"], "There is no bundle below"),
         (["info", "nowhere"], "is not a bundle"),
         (["info"], "There is no index in"),
+        (["bundle"], "Name a model: imtext bundle <model>"),
+        (["bundle", "nothing"], "nothing is no folder, no owner/name of a model on the hub"),
+        (["calibrate", "--data", "a.csv"], "There is no file a.csv"),
+        (["tag", "a.png"], "Name labels: --labels beach,dog"),
         (["rank", "--texts", "a dog", "a.png"], 'the picture comes first: imtext rank --texts a.png "a dog"'),
         (["serve", "here", "--index", "there"], "Name one index: either here or --index there"),
         (["serve", "-i", "there"], "There is no index in there"),

@@ -29,5 +29,10 @@ def test_find_bundle(
     assert capsys.readouterr().err == ""
     assert find_bundle(None, fallback=bundle.path) == bundle.path
     assert capsys.readouterr().err == f"Model: {bundle.path}\n"
-    with pytest.raises(BundleError, match="There is no bundle below"):
+    with pytest.raises(BundleError, match=r"There is no bundle below .* Take a ready model: --bundle clip-b32"):
         find_bundle(None)
+
+
+def test_a_short_name_is_downloaded_once(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imtext.search.pretrained.named_bundle", lambda name: bundle.path / name)
+    assert find_bundle(Path("clip-b32")) == bundle.path / "clip-b32"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from imtext.errors import BundleError
 from imtext.search import Bundle, Encoder, Index, load_bundle, parse_query
-from imtext.search.bundle import copy_bundle, write_bundle
+from imtext.search.bundle import calibrate_bundle, copy_bundle, write_bundle
 from imtext.search.manifest import seal
 from tests.conftest import changed_bundle
 
@@ -148,6 +149,20 @@ def test_copy_of_a_bundle_that_was_replaced(bundle: Bundle, damaged: Path, tmp_p
     changed_bundle(bundle, damaged, metrics={})
     with pytest.raises(BundleError, match="was replaced by another bundle"):
         copy_bundle(opened, tmp_path / "copy")
+
+
+def test_a_new_calibration(bundle: Bundle, damaged: Path, tmp_path: Path) -> None:
+    """Vectors stay valid, and so does the fingerprint; nothing else is left in the folder."""
+    opened = load_bundle(damaged)
+    Index.create(tmp_path / "index", opened)
+    assert opened.calibration is not None
+    changed = calibrate_bundle(opened, replace(opened.calibration, min_relevance=0.25))
+    assert changed.calibration is not None
+    assert (changed.calibration.min_relevance, changed.fingerprint) == (0.25, bundle.fingerprint)
+    Index.create(tmp_path / "index", changed)  # it accepts the bundle as its own
+    assert {path.name for path in damaged.parent.iterdir()} == {"bundle", "index"}
+    with pytest.raises(BundleError, match="was replaced by another bundle while it was calibrated"):
+        calibrate_bundle(opened, opened.calibration)
 
 
 def test_schema_1(bundle: Bundle, damaged: Path, gallery: Path, tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ def hub_files(name: str) -> list[str]:
         BundleError: the model does not exist, or the hub does not answer and nothing was downloaded before.
     """
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
         return list(huggingface_hub.HfApi().list_repo_files(name))
-    except HfHubHTTPError as error:
+    except RepositoryNotFoundError as error:
         raise BundleError(
             f"The model {name} does not exist on the hub or may not be read ({type(error).__name__}). Check the name, "
             "or log in: hf auth login"
@@ -45,7 +45,7 @@ def download(name: str, files: Sequence[str]) -> Path:
 
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(files)))
-    except OSError as error:  # also all errors of the connection
+    except Exception as error:  # the connection fails in many ways
         raise BundleError(
             f"{name} could not be downloaded ({type(error).__name__}: {_first_line(error)}). Run the command again: it "
             f"continues where it stopped. {_by_hand(name)}"

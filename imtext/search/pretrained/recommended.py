@@ -54,10 +54,22 @@ RECOMMENDED: Mapping[str, Recommended] = {
         "immich-app/ViT-B-32__laion2b-s34b-b79k", 605, 512, 224, "MIT", "English", "better than clip-b32, as fast"
     ),
     "siglip2-b16": Recommended(
-        "immich-app/ViT-B-16-SigLIP2__webli", 1500, 768, 224, "Apache-2.0", "109", "best results, many languages; slow"
+        "immich-app/ViT-B-16-SigLIP2__webli",
+        1500,
+        768,
+        224,
+        "Apache-2.0",
+        "109 languages",
+        "best results, many languages; slow",
     ),
     "xlm-b32": Recommended(
-        "immich-app/XLM-Roberta-Base-ViT-B-32__laion5b_s13b_b90k", 1460, 512, 224, "MIT", "100", "many languages, fast"
+        "immich-app/XLM-Roberta-Base-ViT-B-32__laion5b_s13b_b90k",
+        1460,
+        512,
+        224,
+        "MIT",
+        "100 languages",
+        "many languages, fast",
     ),
 }
 START = "clip-b32"
