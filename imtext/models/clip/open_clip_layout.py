@@ -145,7 +145,9 @@ def build(architecture: Mapping[str, Any], weights: Path | None) -> Parts:
     if isinstance(visual, VisionTransformer) and visual.attn_pool is None:
         image_projection = matrix(visual.proj)
         layers = [Stem(visual), *(Layer(block) for block in visual.transformer.resblocks), Head(visual)]
-        image_encoder = LayeredImageEncoder(layers, visual.proj.shape[0], preprocess)
+        image_encoder = LayeredImageEncoder(
+            layers, visual.proj.shape[0], preprocess, visual.conv1.out_channels, num_prefix_tokens=1
+        )
     else:  # another network, such as a ResNet or one of timm, is one block with its projection
         image_encoder = LayeredImageEncoder([visual], config["embed_dim"], preprocess)
     return Parts(

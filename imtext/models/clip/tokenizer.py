@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import string
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from tokenizers import Regex, normalizers, pre_tokenizers, processors
 
 from imtext.errors import ConfigError, needs
 from imtext.models.clip.transformers_layout import read_json
+from imtext.preprocess.cleaning import canonical
 from imtext.preprocess.tokenizer import JsonTokenizer
 
 Clean = Literal["lower", "whitespace", "canonicalize"]
@@ -110,14 +110,10 @@ def _cleaning(kind: Clean) -> list[Any]:
     """The normalizers that do what open_clip does to a text before its tokenizer."""
     steps: list[Any] = [normalizers.NFC(), *(normalizers.Replace(Regex(old), new) for old, new in REPAIRS.items())]
     if kind == "canonicalize":
-        steps += [normalizers.Replace("_", " "), normalizers.Replace(Regex(f"[{_escaped(string.punctuation)}]"), "")]
-    if kind in ("lower", "canonicalize"):
+        return [*steps, canonical()]
+    if kind == "lower":
         steps.append(normalizers.Lowercase())
     return [*steps, normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
-
-
-def _escaped(marks: str) -> str:
-    return "".join(f"\\{mark}" for mark in marks)
 
 
 def _content(token: Any) -> str | None:

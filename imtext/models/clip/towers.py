@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from imtext.errors import ConfigError
 from imtext.models.image_encoder import ImageEncoder
 from imtext.models.low_rank import merge_into
 from imtext.models.text_encoder import TextEncoder
@@ -24,13 +23,29 @@ class LayeredImageEncoder(ImageEncoder):
     Args:
         layers: each takes the output of the one before; the first takes pictures, the last returns features.
         num_features: size of the features.
-        preprocess: the input that the weights expect.
+        preprocess: the input that the weights expect; pictures of other sizes are refused.
+        num_token_features: size of a token before the last layer pools them.
+        num_prefix_tokens: see `ImageEncoder`.
     """
 
-    def __init__(self, layers: Sequence[nn.Module], num_features: int, preprocess: Preprocess) -> None:
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        num_features: int,
+        preprocess: Preprocess,
+        num_token_features: int | None = None,
+        num_prefix_tokens: int = 0,
+    ) -> None:
         super().__init__(train_batch_norm=False)
         self.layers = nn.ModuleList(layers)
         self.num_features, self.preprocess = num_features, preprocess
+        self.fixed_image_size = preprocess.image_size
+        self._num_token_features, self.num_prefix_tokens = num_token_features, num_prefix_tokens
+
+    @property
+    def num_token_features(self) -> int:
+        """Size of a token before the last layer pools them."""
+        return self._num_token_features or self.num_features
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -40,14 +55,6 @@ class LayeredImageEncoder(ImageEncoder):
     def merge_adapters(self) -> None:
         """Add the low-rank matrices to the weights that they belong to, and remove them."""
         merge_into(self)
-
-    def _run(self, maps: Tensor, blocks: Sequence[nn.Module]) -> Tensor:
-        size = self.preprocess.image_size
-        if maps.ndim == 4 and len(blocks) and blocks[0] is self.layers[0] and maps.shape[-2:] != (size, size):
-            raise ConfigError(
-                f"The pictures have {maps.shape[-1]} pixels, but this model only takes {size}: set data.image_size=null"
-            )
-        return super()._run(maps, blocks)
 
 
 class LayeredTextEncoder(TextEncoder):

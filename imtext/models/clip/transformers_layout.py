@@ -1,4 +1,4 @@
-"""CLIP, MetaCLIP 2, SigLIP and SigLIP 2 in the layout of transformers: `config.json`, `model.safetensors` and others."""
+"""CLIP, MetaCLIP 2, SigLIP and SigLIP 2 in the layout of transformers: `config.json`, `model.safetensors` and more."""
 
 from __future__ import annotations
 
@@ -145,7 +145,9 @@ def _clip(model: Any, preprocess: Preprocess) -> Parts:
     layers = [Layer(layer) for layer in vision.encoder.layers]
     image_width, text_width = vision.config.hidden_size, text.config.hidden_size
     return Parts(
-        LayeredImageEncoder([stem, *layers, ClassToken(vision.post_layernorm)], image_width, preprocess),
+        LayeredImageEncoder(
+            [stem, *layers, ClassToken(vision.post_layernorm)], image_width, preprocess, num_prefix_tokens=1
+        ),
         LayeredTextEncoder(
             Words(text.embeddings.token_embedding, text.embeddings.position_embedding),
             [Layer(layer) for layer in text.encoder.layers],

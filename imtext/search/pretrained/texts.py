@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import string
-
 import tokenizers
 from tokenizers import normalizers
 
 from imtext.errors import ConfigError
+from imtext.preprocess.cleaning import canonical
 from imtext.preprocess.tokenizer import JsonTokenizer
 from imtext.search.graph import MASK, Graph
 from imtext.search.pretrained.layout import Facts
@@ -44,15 +43,3 @@ def make_tokenizer(content: bytes, facts: Facts, graph: Graph, max_length: int |
     if facts.canonical:
         backend.normalizer = normalizers.Sequence([canonical(), *([backend.normalizer] if backend.normalizer else [])])
     return JsonTokenizer(backend, "pretrained", fixed)
-
-
-def canonical() -> normalizers.Normalizer:
-    """Lower case, no punctuation, single blanks: what SigLIP's towers were trained on (Zhai et al., 2023)."""
-    marks = "".join(f"\\{mark}" for mark in string.punctuation if mark != "_")
-    return normalizers.Sequence([
-        normalizers.Replace("_", " "),
-        normalizers.Replace(tokenizers.Regex(f"[{marks}]"), ""),
-        normalizers.Lowercase(),
-        normalizers.Replace(tokenizers.Regex(r"\s+"), " "),
-        normalizers.Strip(),
-    ])  # fmt: skip

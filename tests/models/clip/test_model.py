@@ -137,7 +137,7 @@ def test_adapters_alone_learn_and_merge(kind: str, folders: dict[str, Path]) -> 
 
 
 def test_pictures_of_another_size_are_refused(folders: dict[str, Path]) -> None:
-    with pytest.raises(ConfigError, match=r"48 pixels, but this model only takes 32: set data.image_size=null"):
+    with pytest.raises(ConfigError, match=r"takes pictures of 32 pixels, not 48: leave data.image_size=null"):
         build(folders["clip"]).encode_image(torch.zeros(1, 3, 48, 48))
 
 
