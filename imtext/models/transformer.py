@@ -18,9 +18,9 @@ class TransformerEncoder(WordEncoder):
     and attention in both directions. Padding is never looked at.
 
     Args:
-        dim: size of the embeddings, of the layers and of the features.
+        word_dim: size of a word embedding, of the layers and of the features.
         num_layers: number of layers.
-        num_heads: number of attention heads in a layer; divides `dim`.
+        num_heads: number of attention heads in a layer; divides `word_dim`.
         dropout: on embeddings, attention weights and the output of each half of a layer.
         word_dropout: share of words that are replaced by the unknown token in training, so that the model does not
             rely on single words.
@@ -36,7 +36,7 @@ class TransformerEncoder(WordEncoder):
 
     def __init__(
         self,
-        dim: int = 256,
+        word_dim: int = 256,
         num_layers: int = 2,
         num_heads: int = 4,
         dropout: float = 0.1,
@@ -47,15 +47,15 @@ class TransformerEncoder(WordEncoder):
         *,
         vocabulary: Vocabulary,
     ) -> None:
-        super().__init__(dim, dropout, word_dropout, word_init, word_scale, vocabulary)
+        super().__init__(word_dim, dropout, word_dropout, word_init, word_scale, vocabulary)
         check_choice("pooling", pooling, Pooling)
-        if num_heads < 1 or dim % num_heads:
-            raise ConfigError(f"model.text_encoder.num_heads={num_heads} must divide dim={dim}")
-        self.num_features, self.pooling = dim, pooling
-        self.position_embedding = nn.Embedding(vocabulary.max_length, dim)
+        if num_heads < 1 or word_dim % num_heads:
+            raise ConfigError(f"model.text_encoder.num_heads={num_heads} must divide word_dim={word_dim}")
+        self.num_features, self.pooling = word_dim, pooling
+        self.position_embedding = nn.Embedding(vocabulary.max_length, word_dim)
         nn.init.normal_(self.position_embedding.weight, std=word_scale)
-        self.layers = nn.ModuleList(Layer(dim, num_heads, dropout) for _ in range(num_layers))
-        self.norm = nn.LayerNorm(dim)
+        self.layers = nn.ModuleList(Layer(word_dim, num_heads, dropout) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(word_dim)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -64,7 +64,7 @@ class TransformerEncoder(WordEncoder):
         return [embeddings, *self.layers, self.norm]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """``[N, L]`` int64 and ``[N, L]`` bool (True on real tokens, which come first) → ``[N, dim]``."""
+        """``[N, L]`` int64 and ``[N, L]`` bool (True on real tokens, which come first) → ``[N, word_dim]``."""
         words = self.word_embedding(self.drop_words(input_ids, attention_mask))
         states = self.dropout(words + self.position_embedding(arange(input_ids.shape[1], device=input_ids.device)))
         for layer in self.layers:

@@ -47,7 +47,7 @@ def test_blocks_freeze_from_the_words_up() -> None:
 
 @pytest.mark.parametrize("heads", [0, 3])
 def test_heads_divide_the_size(heads: int) -> None:
-    with pytest.raises(ConfigError, match=f"num_heads={heads} must divide dim=16"):
+    with pytest.raises(ConfigError, match=f"num_heads={heads} must divide word_dim=16"):
         TransformerEncoder(16, num_heads=heads, vocabulary=VOCABULARY)
 
 
