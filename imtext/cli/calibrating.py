@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +38,7 @@ def calibrate(
     from imtext.search.pretrained import named_bundle
 
     pairs = read_pairs(data, image_root)
+    print(f"Embedding pictures and captions of {data} …", file=sys.stderr)
     target = path or default_index()
     is_index = Index.exists(target)
     if path is None and not is_index:

@@ -17,7 +17,7 @@ from imtext.preprocess import open_image
 from imtext.search.calibration import Calibration
 from imtext.search.encoder import Encoder
 
-MAX_PICTURES = 1_000  # more do not make the calibration better
+MAX_PICTURES, MAX_CAPTIONS = 1_000, 1_000  # more take longer and hardly make the calibration better
 IMAGE_COLUMN = "image"
 SHOWN = 10
 
@@ -81,8 +81,8 @@ def calibrate(encoder: Encoder, pairs: Mapping[Path, Sequence[str]], seed: int =
 
     Args:
         encoder: of the bundle.
-        pairs: result of `read_pairs`; of more than 1,000 pictures, 1,000 are drawn.
-        seed: of that draw, and of the calibration's galleries.
+        pairs: result of `read_pairs`; of more than 1,000 pictures or captions, 1,000 are drawn.
+        seed: of those draws, and of the calibration's galleries.
 
     Raises:
         DataError: there are fewer than 20 pictures, or a picture cannot be read.
@@ -93,17 +93,23 @@ def calibrate(encoder: Encoder, pairs: Mapping[Path, Sequence[str]], seed: int =
             f"{len(paths)} pictures with captions are too few to calibrate; {MIN_PICTURES} are needed, and some "
             "hundred are good"
         )
-    if len(paths) > MAX_PICTURES:
-        drawn = np.random.default_rng(seed).choice(len(paths), MAX_PICTURES, replace=False)
-        paths = [paths[row] for row in sorted(drawn)]
+    rng = np.random.default_rng(seed)
+    paths = [paths[row] for row in _draw(len(paths), MAX_PICTURES, rng)]
+    described = [(row, caption) for row, path in enumerate(paths) for caption in pairs[path]]
+    described = [described[row] for row in _draw(len(described), MAX_CAPTIONS, rng)]
     preprocess = encoder.bundle.preprocess
     images = encoder.encode_images(preprocess.pixels(_open(path, preprocess.image_size)) for path in paths)
-    texts = encoder.encode_texts([caption for path in paths for caption in pairs[path]])
-    answers = np.repeat(np.arange(len(paths)), [len(pairs[path]) for path in paths])
+    texts = encoder.encode_texts([caption for _, caption in described])
+    answers = np.array([row for row, _ in described])
     scores = texts @ images.T
     own = scores[np.arange(len(answers)), answers]
     recall = float(((scores >= own[:, None]).sum(axis=1) <= SHOWN).mean())  # ties count against the model
     return Measured(fit_calibration(scores, answers, seed), recall, len(paths), len(answers))
+
+
+def _draw(number: int, limit: int, rng: np.random.Generator) -> list[int]:
+    """At most `limit` of `number` rows, in order."""
+    return sorted(rng.choice(number, limit, replace=False).tolist()) if number > limit else list(range(number))
 
 
 def _open(path: Path, size: int) -> Image.Image:

@@ -35,4 +35,4 @@ def test_errors(bundle: Bundle, captions: Path, tmp_path: Path) -> None:
     assert "2 pictures with captions are too few to calibrate; 20 are needed" in done.stderr
     done = imtext("calibrate", "--data", captions, IMTEXT_INDEX=str(tmp_path / "none"))
     assert "Name the bundle: imtext calibrate <bundle> --data" in done.stderr
-    assert imtext("calibrate", own, "--data", few).stderr.count("\n") == 1
+    assert "Traceback" not in imtext("calibrate", own, "--data", few).stderr

@@ -70,4 +70,6 @@ def test_calibration(encoder: Encoder, pictures_25: Path, monkeypatch: pytest.Mo
     assert 0 < measured.calibration.min_relevance < 1
     assert calibrate(encoder, pairs) == measured, "the same again"
     monkeypatch.setattr(recalibrate, "MAX_PICTURES", 21)
-    assert calibrate(encoder, pairs).pictures == 21
+    monkeypatch.setattr(recalibrate, "MAX_CAPTIONS", 30)
+    measured = calibrate(encoder, pairs)
+    assert (measured.pictures, measured.captions) == (21, 30)
