@@ -84,7 +84,11 @@ def _print_recommended() -> None:
     from imtext.search.pretrained import RECOMMENDED, START
 
     for short, one in RECOMMENDED.items():
-        facts = f"{one.megabytes:>5,} MB  {one.embed_dim} dimensions  {one.image_size} pixels  {one.licence:<10}"
-        print(f"{short:<15}{facts}  {one.languages:<13}  {one.repository}")
-        print(f"{'':<15}{one.when}")
-    print(f"As published by their authors; sizes are rounded. Use one: imtext index ~/Pictures --bundle {START}")
+        recall = "" if one.recall is None else f"  recall {one.recall:.0f} %"
+        size = f"{one.megabytes:,} MB, {one.embed_dim} dimensions, {one.image_size} pixels"
+        print(f"{short:<15} {one.when}{recall}")
+        print(f"{'':<15} {one.repository}: {size}, {one.licence}, {one.languages}")
+    print(
+        "Recall: mean of R@1, 5 and 10 in English on Crossmodal-3600, published by Immich; all facts are as "
+        f"published.\nUse one: imtext index ~/Pictures --bundle {START}"
+    )

@@ -29,7 +29,7 @@ def test_find_bundle(
     assert capsys.readouterr().err == ""
     assert find_bundle(None, fallback=bundle.path) == bundle.path
     assert capsys.readouterr().err == f"Model: {bundle.path}\n"
-    with pytest.raises(BundleError, match=r"There is no bundle below .* Take a ready model: --bundle clip-b32"):
+    with pytest.raises(BundleError, match=r"There is no bundle below .* Take a ready model: --bundle laion-b32"):
         find_bundle(None)
 
 

@@ -20,7 +20,7 @@ def test_runs_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_no_bundle(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"--bundle clip-b32 .* train first.*--bundle"):
+    with pytest.raises(BundleError, match=r"--bundle laion-b32 .* train first.*--bundle"):
         newest_bundle(tmp_path / "nothing")
 
 

@@ -38,7 +38,7 @@ def test_layouts(files: list[str], title: str | None, extra: str | None) -> None
 def test_names() -> None:
     assert repository_of("clip-b32") == repository_of("immich-app/ViT-B-32__openai") == "immich-app/ViT-B-32__openai"
     assert repository_of("nothing") is repository_of("a/b/c") is repository_of("../up/there") is None
-    with pytest.raises(BundleError, match=r"nothing is no folder, no owner/name .* recommended model: clip-b32, "):
+    with pytest.raises(BundleError, match=r"nothing is no folder, no owner/name .* recommended model: laion-b32, "):
         open_source("nothing")
 
 
