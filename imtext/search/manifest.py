@@ -13,7 +13,7 @@ from imtext.preprocess.tokenizer import load_tokenizer
 
 SCHEMA = 2
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
-EXPORT_AGAIN = "Export it again: imtext export <run>"
+EXPORT_AGAIN = "Export it again: imtext export <run>, or of a ready model imtext bundle <model>"
 
 
 def make_manifest(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -44,8 +44,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
     except FileNotFoundError:
         raise BundleError(
-            f"{folder} is not a bundle: it has no {MANIFEST}. {EXPORT_AGAIN}; of an exported CLIP model: imtext bundle "
-            "<model>, and imtext bundle --list names some"
+            f"{folder} is not a bundle: it has no {MANIFEST}. Make one: imtext export <run>, or of a ready model imtext "
+            "bundle <model>; imtext bundle --list names some"
         ) from None
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read ({error}). {EXPORT_AGAIN}") from error

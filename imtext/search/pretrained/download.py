@@ -65,7 +65,7 @@ def _by_hand(name: str) -> str:
     short = name.rpartition("/")[2]
     return (
         f"Without a connection: on another machine run hf download {name} --local-dir {short}, copy that folder to "
-        f"this one, then imtext bundle {short}"
+        f"this one, then: imtext bundle {short}, and give the folder that it prints to --bundle"
     )
 
 

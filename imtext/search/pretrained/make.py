@@ -96,7 +96,10 @@ def made_before(name: str, output: Path, precision: Precision | None = None) -> 
     """
     if Path(name).expanduser().is_dir() or not (output / MANIFEST).is_file():
         return None
-    made = load_bundle(output)
+    try:
+        made = load_bundle(output)
+    except BundleError:  # damaged: it is made again
+        return None
     tags: Mapping[str, Any] = made.manifest.get("tags", {})
     same = tags.get("source") == repository_of(name) and precision in (None, tags.get("precision"))
     return made if same else None

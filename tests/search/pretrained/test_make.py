@@ -146,6 +146,8 @@ def test_what_was_made_before_is_kept(immich: Exported, tmp_path: Path, monkeypa
     assert made_before("immich-app/other", made) is None
     assert made_before("clip-b32", made, "fp16") is None
     assert made_before(str(immich.folder), made) is None, "a folder may have changed"
+    (made / "text.onnx").write_bytes(b"damaged")
+    assert made_before("clip-b32", made) is None, "it is made again"
 
 
 def _renamed(source: object, short: str) -> object:
