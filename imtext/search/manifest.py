@@ -44,8 +44,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
     except FileNotFoundError:
         raise BundleError(
-            f"{folder} is not a bundle: it has no {MANIFEST}. Make one: imtext export <run>, or of a ready model imtext "
-            "bundle <model>; imtext bundle --list names some"
+            f"{folder} is not a bundle: it has no {MANIFEST}. Make one: imtext export <run>, or of a ready model "
+            "imtext bundle <model>; imtext bundle --list names some"
         ) from None
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read ({error}). {EXPORT_AGAIN}") from error
