@@ -36,7 +36,7 @@ class Source:
         """The settings from which `build` makes the same network again."""
         if self.folder is None:
             return open_clip_layout.published_architecture(*self.name.split("/", 1))
-        return KINDS[self.layout].read_architecture(self.folder)  # type: ignore[attr-defined, no-any-return]
+        return KINDS[self.layout].read_architecture(self.folder)
 
     def parts(self, architecture: dict[str, Any]) -> Parts:
         """The network with its weights."""

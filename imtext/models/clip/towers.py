@@ -149,6 +149,6 @@ class Parts:
 
 def matrix(weight: Tensor) -> nn.Linear:
     """A projection ``x @ weight`` as a linear layer without bias."""
-    linear = nn.Linear(*weight.shape, bias=False)
+    linear = nn.Linear(weight.shape[0], weight.shape[1], bias=False)
     linear.weight = nn.Parameter(weight.detach().T.contiguous())
     return linear
