@@ -136,6 +136,15 @@ def test_adapters_alone_learn_and_merge(kind: str, folders: dict[str, Path]) -> 
     assert not torch.allclose(after[0], plain.encode_image(pictures), atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", WRITERS)
+def test_tokens_are_the_places_of_a_picture(kind: str, folders: dict[str, Path]) -> None:
+    tower = build(folders[kind]).image_encoder
+    with torch.no_grad():
+        found = tower.tokens(torch.randn(2, 3, SIZE, SIZE))
+    side = math.isqrt(found.shape[1])
+    assert found.shape == (2, side * side, tower.num_token_features)
+
+
 def test_pictures_of_another_size_are_refused(folders: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match=r"takes pictures of 32 pixels, not 48: leave data.image_size=null"):
         build(folders["clip"]).encode_image(torch.zeros(1, 3, 48, 48))
