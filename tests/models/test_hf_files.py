@@ -26,6 +26,16 @@ def test_without_a_connection_the_message_lists_the_ways_out(tmp_path: Path, mon
         find_folder("/no/such/folder")
 
 
+def test_a_model_that_was_downloaded_before_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    kept, commit = tmp_path / "models--owner--model", "0" * 40
+    folder = tiny_folder(kept / "snapshots" / commit)
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(commit)
+    assert find_folder("owner/model") == folder
+
+
 def test_configurations(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.json is missing"):
         read_config(tmp_path)
