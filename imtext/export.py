@@ -101,7 +101,9 @@ def describe(trained: TrainedModel, metrics: Mapping[str, float], tags: Mapping[
 def name_of(model: Mapping[str, Any]) -> str:
     """The name of a model in manifests: the classes of its towers, or the name of a whole pretrained model."""
     if model.get("name") and not is_in_towers(model):
-        return Path(model["name"]).name
+        path = Path(model["name"].removeprefix("hf-hub:"))
+        # ViT-B-32/laion2b_s34b_b79k and openai/clip-vit-base-patch32 need both parts, a folder its last one.
+        return path.name if path.is_absolute() or path.exists() else "-".join(path.parts)
     names = [str(model.get(tower, {}).get("_target_", "?")) for tower in TOWERS]
     return "-".join(name.rsplit(".", 1)[-1] for name in names)
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from imtext.data import RetrievalDataModule, Shapes
 from imtext.errors import BundleError
-from imtext.export import export, export_pretrained, verify
+from imtext.export import export, export_pretrained, name_of, verify
 from imtext.search import Bundle, Encoder
 from imtext.training.checkpoints import TrainedModel
 from imtext.training.pretrained import load_pretrained
@@ -80,3 +80,12 @@ def test_with_data_a_pretrained_model_is_calibrated(tmp_path: Path) -> None:
     assert made.calibration is not None
     assert data.preprocess == made.preprocess
     assert "calibration" not in made.manifest["tags"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("/models/my-clip", "my-clip"), ("ViT-B-32/laion2b_s34b_b79k", "ViT-B-32-laion2b_s34b_b79k"),
+     ("hf-hub:timm/ViT-B-16-SigLIP", "timm-ViT-B-16-SigLIP")],
+)  # fmt: skip
+def test_names_of_pretrained_models(name: str, shown: str) -> None:
+    assert name_of({"name": name}) == shown
