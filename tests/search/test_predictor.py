@@ -22,7 +22,7 @@ def predictor(bundle: Bundle) -> Predictor:
 
 def test_newest_bundle_is_the_default(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMTEXT_ROOT", str(tmp_path))
-    with pytest.raises(BundleError, match="Train first"):
+    with pytest.raises(BundleError, match="There is no bundle below"):
         imtext.create_predictor()
     (tmp_path / "runs").symlink_to(bundle.path.parent)
     assert imtext.create_predictor().encoder.bundle.fingerprint == bundle.fingerprint
