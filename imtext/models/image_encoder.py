@@ -92,8 +92,8 @@ class ImageEncoder(Tower):
         """Apply the blocks ``first`` … ``last - 1``."""
         if first == 0 and self.fixed_image_size not in (None, maps.shape[-1]):
             raise ConfigError(
-                f"The image tower takes pictures of {self.fixed_image_size} pixels, not {maps.shape[-1]}: leave "
-                f"data.image_size=null; vision transformers also take model.image_encoder.image_size={maps.shape[-1]}"
+                f"The image tower takes pictures of {self.fixed_image_size} pixels, not {maps.shape[-1]}: "
+                "leave data.image_size=null, or set model.image_encoder.image_size if the tower has this setting"
             )
         # The channels-last format is faster, but has given wrong results on MPS.
         if maps.ndim == 4 and maps.device.type != "mps":

@@ -29,7 +29,7 @@ def test_only_the_network_is_in_the_state_dict() -> None:
 
 def test_a_transformer_takes_one_size() -> None:
     tower = TimmEncoder("vit_tiny_patch16_224", None, image_size=32)
-    with pytest.raises(ConfigError, match=r"pictures of 32 pixels, not 64: set model\.image_encoder\.image_size=64"):
+    with pytest.raises(ConfigError, match=r"pictures of 32 pixels, not 64: .*model\.image_encoder\.image_size"):
         tower(torch.zeros(1, 3, 64, 64))
 
 
