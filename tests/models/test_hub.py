@@ -24,7 +24,7 @@ def test_a_name_that_no_model_can_have() -> None:
 
 
 def test_files_and_not_subfolders_are_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked = {}
+    asked: dict[str, object] = {}
 
     def snapshot(name: str, **options: object) -> str:
         asked.update(options, name=name)

@@ -161,7 +161,8 @@ def build(architecture: Mapping[str, Any], weights: Path | None) -> Parts:
 
 
 def _text_encoder(text: Any, custom: bool) -> LayeredTextEncoder:
-    positions = nn.Embedding(*text.positional_embedding.shape, _weight=text.positional_embedding.detach())
+    weight = text.positional_embedding.detach()
+    positions = nn.Embedding(weight.shape[0], weight.shape[1], _weight=weight)
     pool = text.pool_type if custom else text.text_pool_type
     if pool not in POOLS:
         raise ConfigError(f"The text tower pools by {pool!r}; known are {', '.join(POOLS)}")

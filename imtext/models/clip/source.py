@@ -15,7 +15,6 @@ from imtext.models.hub import download
 from imtext.preprocess.tokenizer import Tokenizer
 
 SMALL = ["*.json", "*.txt", "*.model"]  # everything of a repository but its weights
-KINDS = {"transformers": transformers_layout, "open_clip": open_clip_layout}
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class Source:
         """The settings from which `build` makes the same network again."""
         if self.folder is None:
             return open_clip_layout.published_architecture(*self.name.split("/", 1))
-        return KINDS[self.layout].read_architecture(self.folder)
+        read = open_clip_layout if self.layout == "open_clip" else transformers_layout
+        return read.read_architecture(self.folder)
 
     def parts(self, architecture: dict[str, Any]) -> Parts:
         """The network with its weights."""

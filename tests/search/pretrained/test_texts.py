@@ -14,7 +14,7 @@ from imtext.search import Encoder
 from imtext.search.graph import Graph
 from imtext.search.pretrained import make_bundle, open_source
 from imtext.search.pretrained.layout import Facts
-from imtext.search.pretrained.texts import canonical, make_tokenizer
+from imtext.search.pretrained.texts import make_tokenizer
 from tests.exported import Exported
 from tests.search.test_graph import Fake
 
@@ -54,12 +54,6 @@ def test_refused(content: bytes) -> None:
         make_tokenizer(content, FACTS, graph("input_ids", "attention_mask"), 20)
     with pytest.raises(ConfigError, match="takes 16 tokens, not 10"):
         make_tokenizer(content, FACTS, graph("input_ids"), 10)
-
-
-def test_canonical() -> None:
-    normalize = canonical().normalize_str
-    assert normalize(" A Dog's_house,  (red)!\n[no]-^ ") == "a dogs house red no"
-    assert normalize("Größe 犬。") == "größe 犬。", "as in training: only punctuation of ASCII is removed"
 
 
 def test_canonical_in_a_bundle(siglip: Exported, tmp_path: Path) -> None:
