@@ -35,8 +35,9 @@ class Source:
         """The settings from which `build` makes the same network again."""
         if self.folder is None:
             return open_clip_layout.published_architecture(*self.name.split("/", 1))
-        read = open_clip_layout if self.layout == "open_clip" else transformers_layout
-        return read.read_architecture(self.folder)
+        if self.layout == "open_clip":
+            return open_clip_layout.read_architecture(self.folder)
+        return transformers_layout.read_architecture(self.folder)
 
     def parts(self, architecture: dict[str, Any]) -> Parts:
         """The network with its weights."""
