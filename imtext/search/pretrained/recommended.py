@@ -10,7 +10,8 @@ from imtext.search.pretrained.layout import Precision
 
 @dataclass(frozen=True)
 class Recommended:
-    """One model. All facts are as published by its authors and by Immich.
+    """One model. All facts are as published by its authors and by Immich; sizes that are not listed follow from the
+    number of parameters.
 
     Attributes:
         repository: ``owner/name`` on the Hugging Face hub.
