@@ -130,7 +130,7 @@ are those of the fastest seed, without the features of the image tower, which al
 |---|---|---|---|---|---|---|---|---|
 {measured}
 
-Not run, because their weights could not be downloaded here: MobileNetV3-Large, vision transformers and DINOv2. The tests
+Not run, because their weights could not be downloaded: MobileNetV3-Large, vision transformers and DINOv2. The tests
 train, resume, export and search with them and every text tower, from random weights.
 
 ## Published: not run here
