@@ -52,6 +52,8 @@ def _print_bundle(bundle: Bundle) -> None:
     print(f"fingerprint  {bundle.fingerprint}")
     megabytes = sum(file["bytes"] for file in manifest["files"].values()) / 1e6
     print(f"files        {', '.join(manifest['files'])} ({megabytes:.1f} MB)")
+    if parameters := manifest.get("parameters"):
+        print(f"parameters   image {parameters['image'] / 1e6:.1f} M, text {parameters['text'] / 1e6:.1f} M")
     metrics = manifest["metrics"]
     for split in ("val", "test"):
         if f"{split}/t2i_r@10" in metrics and f"{split}/i2t_r@10" in metrics:

@@ -13,6 +13,7 @@ from tests.conftest import changed_bundle
 def test_info(index: Path, bundle: Bundle) -> None:
     assert bundle.fingerprint in imtext("info", bundle.path).stdout
     printed = imtext("info", index)
+    assert "parameters   image 0.9 M, text 0.0 M" in printed.stdout
     assert printed.returncode == 0, printed.stderr
     assert "pictures     12" in printed.stdout
     assert f"sources      {index.parent}" in printed.stdout
