@@ -188,10 +188,8 @@ def export_pretrained(name: str, output: Path, data: RetrievalDataModule | None 
         ImtextError: the model cannot be found or read, or the export does not agree with it.
     """
     trained = load_pretrained({"_target_": "imtext.models.clip.CLIP", "name": name})
-    tags = {"pretrained": name}
-    if data is None:
-        tags["calibration"] = f"none, so there are scores but no per cents: imtext calibrate {output} --data <captions>"
-    else:
+    tags = {"source": name}
+    if data is not None:
         data.use_model(trained.preprocess, trained.tokenizer, trained=True)
         data.setup()
         data.require("val")

@@ -30,7 +30,7 @@ DIRECTIONS = {"text→image": "t2i", "image→text": "i2t"}
 def interpolate(config: DictConfig) -> tuple[dict[float, dict[str, float]], Path]:
     """Measure every mixture, and write the best as a checkpoint.
 
-    `interpolation.json`, `interpolation.png`, `metrics.json` of the best, and `checkpoints/best.ckpt` are written.
+    `interpolation.json`, `interpolation.png`, `metrics.json` of the best, and `mixed/mixed.ckpt` are written.
 
     Args:
         config: composed from `conf/interpolate.yaml`.
@@ -65,7 +65,7 @@ def interpolate(config: DictConfig) -> tuple[dict[float, dict[str, float]], Path
     best = max(alphas, key=lambda alpha: measured[alpha][f"{split}/rsum"])
     write_metrics(measured[best] | {"alpha": best}, output_dir)
     _write(measured, split, output_dir)
-    path = ends.save(best, output_dir / "checkpoints" / "best.ckpt")
+    path = ends.save(best, output_dir / "mixed" / "mixed.ckpt")
     _print(measured, split, best, ends)
     print(f"Curves: {(output_dir / 'interpolation.png').absolute()}")
     print(f"Checkpoint: {path}", flush=True)

@@ -48,11 +48,13 @@ def bundle(
     folder = output or default_output(model)
     if precision is None and model in RECOMMENDED:
         precision = RECOMMENDED[model].precision
-    if max_text_length is None and (made := made_before(model, folder, precision)):
+    if made := made_before(model, folder, precision, max_text_length):
         print(f"Bundle: {made.path} (made before)")
         return
     source = open_source(model)
     if source.extra is not None:
+        if precision or max_text_length:
+            raise BundleError(f"--precision and --max-text-length are for models with ONNX graphs; {model} has none")
         made = _export(source, folder)
     else:
         made = make_bundle(source, folder, precision, max_text_length)

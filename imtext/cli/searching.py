@@ -85,7 +85,7 @@ def _read_queries(words: Sequence[str] | None, file: Path | None) -> list[str]:
     if file is None:
         return [" ".join(words or [])]
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text()
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SearchError(f"--queries {file} cannot be read: {error}") from error
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -52,6 +52,6 @@ def _read_labels(labels: str | None, file: Path | None) -> Sequence[str]:
     if file is None:
         return (labels or "").split(",")
     try:
-        return file.read_text().splitlines()
+        return file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SearchError(f"--labels-file {file} cannot be read: {error}") from error

@@ -60,7 +60,7 @@ def comments_of(path: Path, prefix: str = "") -> dict[str, str]:
     """The comment beside each setting of a file, by dotted path."""
     found: dict[str, str] = {}
     parents: list[tuple[int, str]] = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if not (entry := re.match(r"( *(?:- )?)([\w./]+):(.*?)(?:\s+#\s+(.*))?$", line)):
             continue
         indent, key, _, comment = entry.groups()
@@ -96,7 +96,7 @@ def _option(group: str, path: Path) -> Iterator[str]:
     """The paragraphs and tables of one option."""
     if about := _head(path):
         yield f"{about}\n"
-    if "@package _global_" in path.read_text():
+    if "@package _global_" in path.read_text(encoding="utf-8"):
         yield _table(_changes(path), ("Setting", "Value", "Comment"))
         return
     name = group.replace("/", ".")
@@ -205,7 +205,7 @@ def _composed(group: str, path: Path) -> dict[str, Any]:
 def _head(path: Path) -> str:
     """The comment at the top of a file, without Hydra's directive and the command."""
     lines = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.lstrip("# "))

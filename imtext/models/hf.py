@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from imtext.errors import ConfigError, needs
-from imtext.models.hf_files import find_folder, max_positions, read_config, read_tokenizer
-from imtext.models.low_rank import adapt, merge_into
+from imtext.models.hf_files import Pooling, find_folder, max_positions, read_config, read_pooling, read_tokenizer
+from imtext.models.low_rank import adapt
 from imtext.models.pooling import pool
 from imtext.models.text_encoder import TextEncoder
 from imtext.models.word_encoder import check_choice
 from imtext.preprocess.tokenizer import Tokenizer, Vocabulary
 
-Pooling = Literal["mean", "cls", "eos", "max"]
 POOLINGS: Any = {"mean": "mean", "max": "max", "cls": "first", "eos": "last"}
 ABOVE = ("norm", "pool")  # modules beside the layers that come after them; all others come before
 
@@ -35,7 +34,8 @@ class HuggingFaceEncoder(TextEncoder):
         weights: ``default`` for those of the model; None starts from random weights.
         architecture: content of a `config.json`; None reads that of the model.
         pooling: ``mean`` or ``max`` over all states, the state of the first token (``cls``) or of the last one
-            (``eos``). The model was trained with one of them.
+            (``eos``). The model was trained with one of them; None reads which from the folder of a
+            sentence-transformers model, and is ``mean`` for others.
         lora_rank: rank of the low-rank matrices (Hu et al., "LoRA", ICLR 2022); 0 for none, so that all weights learn.
         lora_alpha: scale of the product of the low-rank matrices, divided by `lora_rank`.
         lora_targets: layers that get such matrices: ``all-linear``, a regular expression or a list of names.
@@ -51,7 +51,7 @@ class HuggingFaceEncoder(TextEncoder):
         name: str | None = None,
         weights: Literal["default"] | None = "default",
         architecture: dict[str, Any] | None = None,
-        pooling: Pooling = "mean",
+        pooling: Pooling | None = None,
         lora_rank: int = 0,
         lora_alpha: float = 16,
         lora_targets: str | Sequence[str] = "all-linear",
@@ -59,7 +59,8 @@ class HuggingFaceEncoder(TextEncoder):
         vocabulary: Vocabulary,
     ) -> None:
         super().__init__()
-        check_choice("pooling", pooling, Pooling)
+        if pooling is not None:
+            check_choice("pooling", pooling, Pooling)
         if lora_rank < 0:
             raise ConfigError(f"model.text_encoder.lora_rank must be 0 or more, not {lora_rank}")
         folder = find_folder(name) if name is not None else None
@@ -67,7 +68,9 @@ class HuggingFaceEncoder(TextEncoder):
         _check_fit(config, vocabulary)
         self.network = _build(config, folder if weights is not None else None)
         self.architecture = config.to_json_string(use_diff=False)
-        self.num_features, self.pooling = int(config.hidden_size), pooling
+        self.num_features = int(config.hidden_size)
+        self.pooling: Pooling = pooling or (read_pooling(folder) if folder is not None else "mean")
+        self.pretrained = weights is not None
         self.freeze(0)
         if lora_rank:
             adapt(self, self.network, lora_rank, lora_alpha, lora_targets, "model.text_encoder.lora_targets")
@@ -91,7 +94,8 @@ class HuggingFaceEncoder(TextEncoder):
 
     def settings_without_files(self) -> dict[str, Any]:
         """No name, but the content of its `config.json`."""
-        return {"name": None, "weights": None, "architecture": json.loads(self.architecture)}
+        shape = json.loads(self.architecture)
+        return {"name": None, "weights": None, "architecture": shape, "pooling": self.pooling}
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -108,10 +112,6 @@ class HuggingFaceEncoder(TextEncoder):
         """``[N, L]`` int64 and ``[N, L]`` bool (True on real tokens, which come first) → ``[N, num_features]``."""
         states = self.network(input_ids=input_ids, attention_mask=attention_mask.long()).last_hidden_state
         return pool(states, attention_mask, POOLINGS[self.pooling])
-
-    def merge_adapters(self) -> None:
-        """Add the low-rank matrices to the weights; afterwards, all weights learn."""
-        merge_into(self)
 
 
 def _config(folder: Path | None, architecture: Mapping[str, Any] | None, vocabulary: Vocabulary) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from imtext.errors import ConfigError, needs
 from imtext.models.hub import download
@@ -11,6 +13,12 @@ from imtext.preprocess.tokenizer import JsonTokenizer, load_tokenizer
 
 # No pickled weights and no code.
 FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
+Pooling = Literal["mean", "cls", "eos", "max"]
+# How sentence-transformers names its poolings.
+POOLINGS: Mapping[str, Pooling] = {
+    "pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "eos",
+    "pooling_mode_max_tokens": "max",
+}  # fmt: skip
 VOCABULARIES = ("vocab.txt", "vocab.json", "*.model")  # of tokenizers that have no tokenizer.json
 # The families whose first positions are those of the padding, as in RoBERTa.
 OFFSET_POSITIONS = {
@@ -49,6 +57,28 @@ def read_config(folder: Path) -> Any:
             f"{folder / 'config.json'} cannot be used: {str(error).splitlines()[0]} Models that bring their own code "
             "are not supported."
         ) from error
+
+
+def read_pooling(folder: Path) -> Pooling:
+    """The pooling that a sentence-transformers model was trained with; ``mean`` if the folder does not say.
+
+    Raises:
+        ConfigError: it was trained with another pooling, or with several at once.
+    """
+    file = folder / "1_Pooling" / "config.json"
+    if not file.is_file():
+        return "mean"
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        chosen = [name for name, used in settings.items() if name.startswith("pooling_mode_") and used is True]
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    if len(chosen) != 1 or chosen[0] not in POOLINGS:
+        raise ConfigError(
+            f"{file} asks for {', '.join(chosen) or 'no known pooling'}, which the text tower does not have. Choose "
+            "one: model.text_encoder.pooling=mean"
+        )
+    return POOLINGS[chosen[0]]
 
 
 def max_positions(config: Any) -> int | None:

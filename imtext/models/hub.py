@@ -13,7 +13,7 @@ def download(name: str, patterns: Sequence[str], setting: str, needed: str) -> P
 
     Args:
         name: of the model on the hub, ``owner/name``.
-        patterns: names of the files; subfolders are left out.
+        patterns: names of the files.
         setting: the setting that names the model, for messages.
         needed: the files that a folder must have instead, for messages.
 
@@ -26,8 +26,8 @@ def download(name: str, patterns: Sequence[str], setting: str, needed: str) -> P
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(patterns), ignore_patterns=["*/*"]))
-    except (OSError, ValueError) as error:  # the library's own errors and those of the connection are among them
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(patterns)))
+    except Exception as error:  # the library and its connection raise many kinds of errors
         raise ConfigError(
             f"{setting}={name}: there is no folder of this name, and it cannot be downloaded from the Hugging Face hub "
             f"({type(error).__name__}). Check the name and the connection; HF_HUB_OFFLINE=1 allows only what was "

@@ -42,7 +42,7 @@ def adapt(
 
 
 def merge_into(tower: Tower) -> None:
-    """Add the product of the low-rank matrices to the weights; afterwards, all weights learn."""
+    """Add the product of the low-rank matrices to the weights, and remove them: the weights themselves learn again."""
     if not tower.low_rank:
         return
     with needs("hf"):
@@ -52,3 +52,4 @@ def merge_into(tower: Tower) -> None:
             module.merge()
             tower.set_submodule(name, module.get_base_layer())
     tower.low_rank = False
+    tower.freeze(tower.num_frozen)

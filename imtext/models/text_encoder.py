@@ -17,7 +17,12 @@ class TextEncoder(Tower):
 
     A subclass defines `num_features`, `blocks` and `forward`. Its constructor takes `vocabulary` as a keyword-only
     argument (`imtext.preprocess.tokenizer.Vocabulary`: size, special ids, maximum length), which the program supplies.
+
+    Attributes:
+        pretrained: its layers come with weights that much text was read for; they learn at low rates only.
     """
+
+    pretrained: bool = False
 
     @classmethod
     def read_tokenizer(cls, settings: Mapping[str, Any], max_length: int) -> Tokenizer | None:

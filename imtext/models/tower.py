@@ -60,7 +60,11 @@ class Tower(nn.Module, ABC):
         return {}
 
     def merge_adapters(self) -> None:
-        """Add what adapters such as LoRA have learnt to the weights they belong to; called before an export."""
+        """Add what low-rank matrices have learnt to the weights they belong to; called before an export."""
+        if self.low_rank:
+            from imtext.models.low_rank import merge_into  # here, because it knows towers
+
+            merge_into(self)
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, except for frozen blocks."""

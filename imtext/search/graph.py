@@ -28,9 +28,10 @@ TYPES: Mapping[str, Any] = {
     "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_,
 }
-OWN_OUTPUTS = ("image_embeddings", "text_embeddings")  # of unit length already
 # Of several outputs these are the embeddings; the first that exists is taken.
-OUTPUTS = (*OWN_OUTPUTS, "image_embeds", "text_embeds", "embedding", "embeddings", "pooler_output")
+OUTPUTS = (
+    "image_embeddings", "text_embeddings", "image_embeds", "text_embeds", "embedding", "embeddings", "pooler_output",
+)  # fmt: skip
 IDS, MASK, KINDS = ("input_ids", "text"), "attention_mask", "token_type_ids"
 
 
@@ -82,8 +83,6 @@ class Graph:
         else:
             output = self.session.run([self.output], inputs)[0]
         embeddings = np.asarray(output, dtype=np.float32)
-        if self.output in OWN_OUTPUTS:
-            return embeddings
         lengths = np.linalg.norm(embeddings, axis=-1, keepdims=True)
         return np.asarray(embeddings / np.maximum(lengths, 1e-12), dtype=np.float32)
 

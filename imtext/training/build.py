@@ -8,6 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from imtext.config.instantiate import instantiate, locate
+from imtext.config.signatures import names_of, settings_of
+from imtext.errors import ConfigError
 from imtext.models.dual_encoder import DualEncoder
 from imtext.preprocess import Preprocess
 from imtext.preprocess.tokenizer import Tokenizer, Vocabulary
@@ -54,6 +56,19 @@ class ModelBuilder:
         tokenizer: Tokenizer | None = locate(str(settings["_target_"])).read_tokenizer(settings, max_length)
         return tokenizer
 
+    def check_size(self, preprocess: Preprocess) -> None:
+        """Refuse pictures of a size that the image tower does not take, before all of them are decoded.
+
+        Raises:
+            ConfigError: the image tower takes another size.
+        """
+        only = self._image_encoder.fixed_image_size
+        if only not in (None, preprocess.image_size):
+            raise ConfigError(
+                f"data.image_size={preprocess.image_size}: the image tower takes pictures of {only} pixels only. Leave "
+                "data.image_size=null, or set model.image_encoder.image_size if the tower has this setting."
+            )
+
     def finish(self, vocabulary: Vocabulary) -> DualEncoder:
         """Build the text tower for a vocabulary and join it with the image tower.
 
@@ -84,6 +99,6 @@ def settings_without_files(model: DualEncoder, settings: Mapping[str, Any]) -> d
         return {**settings, **model.settings_without_files()}
     towers = {name: {**settings[name], **getattr(model, name).settings_without_files()} for name in TOWERS}
     for tower in towers.values():
-        if "weights" in tower:
+        if "weights" in names_of(settings_of(locate(str(tower["_target_"])))):
             tower["weights"] = None
     return {**settings, **towers}

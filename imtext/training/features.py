@@ -18,11 +18,13 @@ from imtext.data.captions import fingerprint
 from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.pictures import Pictures
 from imtext.data.rows import CachedRows, only_writer, write_rows
+from imtext.errors import DataError
 from imtext.models import ImageEncoder
 from imtext.training.stages import Plan
 
 log = logging.getLogger(__name__)
 BATCH = 64  # pictures per forward pass
+STATE = {"training", "num_frozen", "_is_full_backward_hook"}  # attributes of modules that do not affect the features
 
 
 class FrozenFeatures:
@@ -86,10 +88,22 @@ def digest_weights(blocks: Sequence[nn.Module]) -> str:
         digest.update(
             f"{block} {[f'{type(each).__module__}.{type(each).__qualname__}' for each in block.modules()]}".encode()
         )
-        for name, value in block.state_dict().items():
+        digest.update(_settings(block).encode())
+        for name, value in {**block.state_dict(), **dict(block.named_buffers())}.items():
             digest.update(name.encode())
             digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _settings(block: nn.Module) -> str:
+    """Plain attributes of all modules, such as the number of heads, which are not in the weights and classes."""
+    return str(
+        [
+            {name: value for name, value in sorted(vars(module).items())
+             if isinstance(value, bool | int | float | str) and name not in STATE}
+            for module in block.modules()
+        ]
+    )  # fmt: skip
 
 
 def _cached(
@@ -130,6 +144,11 @@ def _compute(
         # The random choices of a view depend only on its number and the row, so every run has the same views.
         images = sources[view].batch(some, [np.random.default_rng([view, row]) for row in some])
         found: npt.NDArray[np.float16] = encoder.lower(images.to(device), blocks).half().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise DataError(
+                f"The features after {blocks} blocks do not fit into half precision, in which they are cached: set "
+                "views=0 in the stages, or freeze another number of blocks"
+            )
         return found
 
     def batches() -> Iterator[npt.NDArray[np.float16]]:

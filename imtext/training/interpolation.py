@@ -69,7 +69,11 @@ def read_ends(checkpoint: Path) -> Ends:
     Raises:
         CheckpointError: the model did not begin as a pretrained one, or that is no longer there.
     """
-    content = read_checkpoint(checkpoint)
+    content = strip(read_checkpoint(checkpoint))
+    if "interpolation" in content["imtext"]:
+        raise CheckpointError(
+            f"{checkpoint} is a mixture already. Name the run whose weights were mixed: ckpt_path=runs/train/…"
+        )
     settings = content["imtext"]["config"]["model"]
     if is_in_towers(settings) or settings.get("weights", "default") is None:
         raise CheckpointError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
+from imtext.models import TextEncoder
 from imtext.training.build import ModelBuilder
 from imtext.training.module import RetrievalModule
+from imtext.training.optim import AdamW
 from imtext.training.resume import ResumePoint, find_resume_point
 from imtext.training.stages import Plan
 from imtext.training.trainer import build_each, build_trainer
+
+log = logging.getLogger(__name__)
+HIGH_RATE = 1e-4  # for a pretrained transformer
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,18 @@ class Run:
         }
 
 
+def warn_about_rates(tower: TextEncoder, optim: AdamW, plan: Plan) -> None:
+    """Warn if pretrained words would learn at the rate of random ones, which destroys what they know."""
+    rate = optim.lr * optim.lr_scale["text_encoder"]
+    learns = plan.frozen_text_blocks(0) < len(tower.blocks)
+    if tower.pretrained and not tower.low_rank and learns and rate > HIGH_RATE:
+        log.warning(
+            "The pretrained text tower learns at a rate of %g, which may destroy what it knows: set optim.lr=1e-5 "
+            "optim.text_encoder_lr_scale=1, or freeze it",
+            rate,
+        )
+
+
 def build_run(config: DictConfig) -> Run:
     """Build all objects of a run, in an order that finds mistakes in the settings before the data is read.
 
@@ -76,12 +94,14 @@ def build_run(config: DictConfig) -> Run:
     data: RetrievalDataModule = instantiate(config.data)
     builder = ModelBuilder(config.model)
     data.use_model(builder.preprocess, builder.read_tokenizer(data.max_text_length))
+    builder.check_size(data.preprocess)
     data.setup()
     data.require("train", "val")
     model = builder.finish(data.tokenizer.vocabulary)
     if (dim := model.text_encoder.wants_word_vectors) is not None:
         model.text_encoder.start_from(data.word_vectors(dim))
     plan = Plan(stages, len(model.image_encoder.blocks), len(model.text_encoder.blocks))
+    warn_about_rates(model.text_encoder, optim, plan)
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     module = RetrievalModule(model, loss, optim, data.tokenizer, data.preprocess, plan, config=plain, seed=config.seed)
     if HydraConfig.initialized():

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 
 from imtext.data.captions import fingerprint
 from imtext.data.datamodule import RetrievalDataModule
@@ -22,7 +22,6 @@ from imtext.training.stages import Plan
 
 log = logging.getLogger(__name__)
 BATCH = 512  # captions per forward pass
-STATE = {"training", "num_frozen", "_is_full_backward_hook"}  # attributes of modules that do not affect the features
 
 
 class FrozenTextFeatures:
@@ -75,23 +74,12 @@ def cache_text_features(
 def _cached(encoder: TextEncoder, data: RetrievalDataModule, device: torch.device) -> FrozenTextFeatures:
     rows = data.rows["train"]
     captions = [caption for row in rows for caption in data.captions[row]]
-    parts = [*captions, data.tokenizer.to_json(), digest_weights([encoder]), _settings(encoder), device.type]
+    parts = [*captions, data.tokenizer.to_json(), digest_weights([encoder]), device.type]
     path = data.cache_dir / f"text-features-{fingerprint(parts)}.npy"
     with only_writer(path) as missing:
         if missing:
             _compute(encoder, captions, data.tokenizer, device, path)
     return FrozenTextFeatures(CachedRows(path), rows, [len(data.captions[row]) for row in rows])
-
-
-def _settings(encoder: nn.Module) -> str:
-    """Plain attributes of all modules, such as the kind of pooling, which are not in the weights and classes."""
-    return str(
-        [
-            {name: value for name, value in sorted(vars(module).items())
-             if isinstance(value, bool | int | float | str) and name not in STATE}
-            for module in encoder.modules()
-        ]
-    )  # fmt: skip
 
 
 @torch.no_grad()  # not inference_mode: parameters moved to another device in it cannot learn afterwards

@@ -132,8 +132,9 @@ class MLflowTracker(MLFlowLogger):
     def log_inputs(self, config: Mapping[str, Any], tokenizer: Tokenizer) -> None:
         """Keep configuration and tokenizer, before anything can fail."""
         with TemporaryDirectory() as folder:
-            (Path(folder) / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-            (Path(folder) / "tokenizer.json").write_text(tokenizer.to_json())
+            config_yaml = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+            (Path(folder) / "config.yaml").write_text(config_yaml, encoding="utf-8")
+            (Path(folder) / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
             self.experiment.log_artifacts(self.run_id, folder)
 
     def log_results(self, output_dir: Path, best: Path | None) -> None:

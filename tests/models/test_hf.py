@@ -14,7 +14,7 @@ from transformers import AutoModel
 from imtext.errors import ConfigError
 from imtext.export import export_run
 from imtext.models import HuggingFaceEncoder
-from imtext.models.hf import Pooling
+from imtext.models.hf_files import Pooling
 from imtext.preprocess.tokenizer import Vocabulary
 from imtext.search import Encoder
 from imtext.train import train

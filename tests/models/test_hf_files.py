@@ -9,7 +9,7 @@ import pytest
 from transformers import AutoConfig
 
 from imtext.errors import ConfigError
-from imtext.models.hf_files import find_folder, max_positions, read_config, read_tokenizer
+from imtext.models.hf_files import find_folder, max_positions, read_config, read_pooling, read_tokenizer
 from tests.models.tiny_hf import SPECIAL, WORDS, tiny_folder
 
 
@@ -76,3 +76,26 @@ def test_a_vocabulary_is_converted(tmp_path: Path) -> None:
     found = read_tokenizer(folder, 64)(["a Red circle", "unheard"])
     assert (found.input_ids == expected.input_ids).all()
     assert (found.attention_mask == expected.attention_mask).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False, "word_embedding_dimension": 8}, "cls"),
+        ({"pooling_mode_mean_tokens": True}, "mean"),
+        ({"pooling_mode_lasttoken": True}, "eos"),
+    ],
+)
+def test_the_pooling_of_sentence_transformers(settings: dict[str, object], expected: str, tmp_path: Path) -> None:
+    assert read_pooling(tmp_path) == "mean"
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(settings))
+    assert read_pooling(tmp_path) == expected
+
+
+def test_a_pooling_that_the_tower_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "1_Pooling").mkdir()
+    settings = {"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True}
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(ConfigError, match=r"model\.text_encoder\.pooling=mean"):
+        read_pooling(tmp_path)

@@ -23,7 +23,7 @@ def test_a_name_that_no_model_can_have() -> None:
         download("a/b/c/d", ["*.json"], "model.name", "config.json")
 
 
-def test_files_and_not_subfolders_are_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_only_these_files_are_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: dict[str, object] = {}
 
     def snapshot(name: str, **options: object) -> str:
@@ -32,4 +32,4 @@ def test_files_and_not_subfolders_are_asked_for(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
     assert download("owner/model", ("*.json",), "model.name", "config.json") == tmp_path
-    assert asked == {"name": "owner/model", "allow_patterns": ["*.json"], "ignore_patterns": ["*/*"]}
+    assert asked == {"name": "owner/model", "allow_patterns": ["*.json"]}

@@ -9,8 +9,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from imtext.errors import ConfigError
 from imtext.export import export_run
 from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
+from imtext.preprocess import Preprocess
 from imtext.preprocess.tokenizer import Vocabulary
 from imtext.search import Encoder
 from imtext.train import train
@@ -45,6 +47,14 @@ def test_settings_stay_as_they_are(compose: Compose) -> None:
 def test_plain_settings_work_too(compose: Compose) -> None:
     settings = OmegaConf.to_container(compose("model.image_encoder.weights=null").model, resolve=True)
     assert ModelBuilder(settings).finish(VOCABULARY).embed_dim == 256  # type: ignore[arg-type]
+
+
+def test_pictures_of_another_size_are_refused_before_they_are_decoded(compose: Compose) -> None:
+    vit = ["model/image_encoder=timm", "model.image_encoder.name=vit_tiny_patch16_224"]
+    builder = ModelBuilder(compose(*vit, "model.image_encoder.weights=null", "model.image_encoder.image_size=32").model)
+    builder.check_size(Preprocess(32))
+    with pytest.raises(ConfigError, match=r"data\.image_size=64: the image tower takes pictures of 32 pixels only"):
+        builder.check_size(Preprocess(64))
 
 
 def test_settings_without_files_need_no_weights(compose: Compose) -> None:

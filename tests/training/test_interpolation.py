@@ -69,7 +69,9 @@ def test_the_ends_are_both_models_and_the_middle_lies_between(name: Path, tmp_pa
 def test_a_mixture_is_a_checkpoint(name: Path, tmp_path: Path, lora_rank: int) -> None:
     _, path = tuned(name, tmp_path / "best.ckpt", lora_rank)
     ends = read_ends(path)
-    written = ends.save(0.4, tmp_path / "run" / "checkpoints" / "best.ckpt")
+    written = ends.save(0.4, tmp_path / "run" / "mixed" / "mixed.ckpt")
+    with pytest.raises(CheckpointError, match="is a mixture already"):
+        read_ends(written)
     shutil.rmtree(name)
     again = load_model(written)
     assert all(value.equal(ends.mixture(0.4)[key]) for key, value in again.model.state_dict().items())

@@ -12,7 +12,10 @@ from omegaconf import DictConfig
 from imtext.errors import ConfigError
 from imtext.losses import InfoNCE
 from imtext.models import LSTMEncoder, MobileNetV3Small
-from imtext.training.run import Run, build_run
+from imtext.preprocess.tokenizer import Vocabulary
+from imtext.training.optim import AdamW
+from imtext.training.run import Run, build_run, warn_about_rates
+from imtext.training.stages import Plan, Stage
 from tests.conftest import Compose
 from tests.runs import QUICK
 
@@ -60,3 +63,17 @@ def test_settings_are_checked_before_the_data_is_read(compose: Compose) -> None:
     config = compose(*QUICK, "optim.lr=-1", "data.cache_dir=/dev/null/none")  # the data would fail
     with pytest.raises(ConfigError, match=r"optim\.lr"):
         built(config)
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "frozen", "lr", "warned"),
+    [(True, 0, 1e-4, True), (True, 0, 1e-6, False), (True, 1, 1e-4, False), (False, 0, 1e-4, False)],
+)
+def test_a_rate_that_destroys_pretrained_words_is_a_warning(
+    pretrained: bool, frozen: int, lr: float, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    tower = LSTMEncoder(4, 4, vocabulary=Vocabulary("words", 9, pad_id=0, unk_id=1, max_length=8))
+    tower.pretrained = pretrained
+    plan = Plan({"only": Stage(frozen_text_blocks="all" if frozen else 0)}, 3, len(tower.blocks))
+    warn_about_rates(tower, AdamW(lr=lr), plan)
+    assert ("optim.text_encoder_lr_scale=1" in caplog.text) == warned

@@ -74,7 +74,8 @@ def download(name: str, tag: str) -> Path:
 
 
 def _architecture(config: Mapping[str, Any], preprocess: Mapping[str, Any], source: str) -> dict[str, Any]:
-    from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+    with needs("open-clip"):
+        from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
     text = config.get("text_cfg", {})
     for setting, what in (("multimodal_cfg", "a CoCa model"), ("embed_cls", "a CoCa model")):

@@ -46,7 +46,9 @@ class Source:
             return transformers_layout.build(architecture, folder)
         if self.folder is None:
             return open_clip_layout.build(architecture, open_clip_layout.download(*self.name.split("/", 1)))
-        folder = self._with(open_clip_layout.WEIGHTS[0])
+        folder = self._with(*open_clip_layout.WEIGHTS[:2])
+        if not any((folder / name).is_file() for name in open_clip_layout.WEIGHTS):
+            folder = self._with(*open_clip_layout.WEIGHTS)
         return open_clip_layout.build(architecture, open_clip_layout.find_weights(folder))
 
     def tokenizer(self, architecture: dict[str, Any], max_length: int) -> Tokenizer:
@@ -61,7 +63,10 @@ class Source:
                 f"{self.name} needs the tokenizer mode {text['tokenizer_mode']!r}, which is not supported"
             )
         if needed := text.get("hf_tokenizer_name"):
-            clean = (text.get("tokenizer_kwargs") or {}).get("clean", "whitespace")
+            options = dict(text.get("tokenizer_kwargs") or {})
+            clean = options.pop("clean", "whitespace")
+            if any(options.values()):
+                raise ConfigError(f"{self.name}: its tokenizer needs {', '.join(sorted(options))}, which imtext lacks")
             folder = self.folder or _download(needed, SMALL)
             return read_tokenizer(folder, length, fixed, clean)
         if self.folder is not None and (self.folder / "tokenizer.json").is_file() and not fixed:
@@ -94,7 +99,7 @@ def find(name: str | None) -> Source:
         return Source(name, "open_clip", None)
     else:
         folder = _download(name, SMALL)
-    return Source(name, _layout(folder), folder)
+    return Source(name, _layout(folder, local=_is_folder(name)), folder)
 
 
 def text_length(architecture: dict[str, Any]) -> tuple[int, bool]:
@@ -107,11 +112,15 @@ def text_length(architecture: dict[str, Any]) -> tuple[int, bool]:
     return int(config.get("text_config", {}).get("max_position_embeddings", default)), is_siglip
 
 
-def _layout(folder: Path) -> str:
-    """The library that wrote a folder. Some folders have the files of both; then transformers reads them."""
+def _layout(folder: Path, local: bool) -> str:
+    """The library that wrote a model. If it has the files of both, transformers reads a folder, open_clip the hub.
+
+    The weights of a model of the hub are not downloaded yet, so they cannot decide.
+    """
     config = transformers_layout.read_json(folder / "config.json", optional=True)
     is_open_clip = (folder / open_clip_layout.CONFIG).is_file()
-    if "model_type" in config and ((folder / "model.safetensors").is_file() or not is_open_clip):
+    has_weights = local and (folder / "model.safetensors").is_file()
+    if "model_type" in config and (has_weights or not is_open_clip):
         return "transformers"
     if is_open_clip:
         return "open_clip"

@@ -12,7 +12,7 @@ from tokenizers import Regex, normalizers, pre_tokenizers, processors
 
 from imtext.errors import ConfigError, needs
 from imtext.models.clip.transformers_layout import read_json
-from imtext.preprocess.cleaning import canonical
+from imtext.preprocess.cleaning import canonical, siglip
 from imtext.preprocess.tokenizer import JsonTokenizer
 
 Clean = Literal["lower", "whitespace", "canonicalize"]
@@ -42,13 +42,12 @@ def read_tokenizer(folder: Path, max_length: int, fixed_length: bool, clean: Cle
     """
     path, settings = folder / "tokenizer.json", read_json(folder / "tokenizer_config.json", optional=True)
     backend = _from_file(path) if path.is_file() else _converted(folder)
-    kind = str(settings.get("tokenizer_class", ""))
-    lowers = "Lowercase" in backend.to_str()
-    if fixed_length and not lowers and kind.startswith(("Gemma", "Siglip2")):
-        clean = "lower"  # SigLIP 2 was trained on lower case, which the published tokenizer.json does not say
+    own = [backend.normalizer] if backend.normalizer is not None else []
     if clean is not None:
-        own = [backend.normalizer] if backend.normalizer is not None else []
         backend.normalizer = normalizers.Sequence([*_cleaning(clean), *own])
+    elif fixed_length and not any("Lowercase" in repr(each) for each in own):
+        # SigLIP was trained on cleaned texts, which its tokenizer.json need not say.
+        backend.normalizer = normalizers.Sequence([siglip(str(settings.get("tokenizer_class", ""))), *own])
     if (pad := _content(settings.get("pad_token"))) and backend.token_to_id(pad) is not None:
         backend.enable_padding(pad_id=backend.token_to_id(pad), pad_token=pad)
     backend.enable_truncation(max_length)
@@ -133,7 +132,7 @@ def _converted(folder: Path) -> tokenizers.Tokenizer:
     with needs("hf"):
         from transformers import AutoTokenizer
     try:
-        content = AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str()
+        content = AutoTokenizer.from_pretrained(folder, trust_remote_code=False).backend_tokenizer.to_str()
     except Exception as error:  # transformers raises many kinds of errors
         raise ConfigError(
             f"{folder} has no tokenizer.json, and transformers reads no tokenizer from its other files: "

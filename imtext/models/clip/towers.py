@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from imtext.models.image_encoder import ImageEncoder
-from imtext.models.low_rank import merge_into
 from imtext.models.text_encoder import TextEncoder
 from imtext.preprocess import Preprocess
 
@@ -52,10 +51,6 @@ class LayeredImageEncoder(ImageEncoder):
         """Patches and positions, every layer, then norm and pooling."""
         return list(self.layers)
 
-    def merge_adapters(self) -> None:
-        """Add the low-rank matrices to the weights that they belong to, and remove them."""
-        merge_into(self)
-
 
 class LayeredTextEncoder(TextEncoder):
     """A text tower of a library.
@@ -83,15 +78,12 @@ class LayeredTextEncoder(TextEncoder):
         super().__init__()
         self.stem, self.layers, self.norm = stem, nn.ModuleList(layers), norm
         self.num_features, self.causal, self.pool = num_features, causal, pool
+        self.pretrained = True
 
     @property
     def blocks(self) -> list[nn.Module]:
         """Words and positions, every layer, then the norm."""
         return [self.stem, *self.layers, self.norm]
-
-    def merge_adapters(self) -> None:
-        """Add the low-rank matrices to the weights that they belong to, and remove them."""
-        merge_into(self)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """``[N, L]`` ids and mask (True on real tokens) → ``[N, num_features]``."""

@@ -98,6 +98,8 @@ def _load(folder: Path, config: Any) -> Any:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
+    if (folder / "adapter_config.json").is_file():
+        raise ConfigError(f"{folder} holds adapters of another model (adapter_config.json): merge them into it first")
     try:
         model, report = AutoModel.from_pretrained(
             folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True

@@ -57,7 +57,7 @@ def _cached(name: str) -> Path:
 
     try:
         return Path(huggingface_hub.snapshot_download(name, local_files_only=True))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise BundleError(f"The hub does not answer, and {name} was not downloaded before. {_by_hand(name)}") from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from imtext.errors import BundleError
 from imtext.preprocess import Preprocess, Resize
+from imtext.preprocess.cleaning import canonical
 from imtext.search.pretrained import layout
 from imtext.search.pretrained.layout import Facts, Layout, Precision, pad_token, require, side
 
@@ -46,7 +47,7 @@ def _facts(settings: Mapping[str, Mapping[str, Any]]) -> Facts:
         preprocess,
         pad_token(settings[layout.TOKENIZER_CONFIG]),
         int(text.get("context_length", CONTEXT)),
-        canonical=text.get("tokenizer_kwargs", {}).get("clean") == "canonicalize",
+        clean=canonical() if text.get("tokenizer_kwargs", {}).get("clean") == "canonicalize" else None,
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from tokenizers.normalizers import Normalizer
+
 from imtext.errors import BundleError
 from imtext.preprocess import Preprocess
 
@@ -28,14 +30,14 @@ class Facts:
         max_length: maximum number of tokens of a text.
         causal: the text tower reads a text from the start and ignores what follows its end. Otherwise, without a mask,
             it also reads the padding: all texts are padded to the length that it was trained with.
-        canonical: texts are lower-cased, and their punctuation marks are removed.
+        clean: what is done to texts before the tokenizer.
     """
 
     preprocess: Preprocess
     pad_token: str
     max_length: int
     causal: bool = False
-    canonical: bool = False
+    clean: Normalizer | None = None
 
 
 @dataclass(frozen=True)

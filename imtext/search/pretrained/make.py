@@ -39,7 +39,7 @@ def make_bundle(
         BundleError: a file is missing or not as its layout says, the graphs cannot be used or do not belong together,
             or the folder holds something else.
     """
-    found = source.layout
+    asked, found = _asked(precision, max_length), source.layout
     if found is None:
         raise source.unknown()
     try:
@@ -62,7 +62,7 @@ def make_bundle(
         "preprocess": facts.preprocess.to_dict(),
         "calibration": None,
         "metrics": {},
-        "tags": {"source": source.name, "layout": found.title, "precision": precision},
+        "tags": {"source": source.name, "layout": found.title, "precision": precision, "asked": asked},
     }
     graphs = {bundles.IMAGE: contents[layout.IMAGE], bundles.TEXT: contents[layout.TEXT]}
     return write_bundle(output, graphs, tokenizer, described)
@@ -86,13 +86,16 @@ def named_bundle(name: Path) -> Path:
     return output
 
 
-def made_before(name: str, output: Path, precision: Precision | None = None) -> Bundle | None:
-    """The bundle in a folder, if it was made of this model of the hub; None otherwise.
+def made_before(
+    name: str, output: Path, precision: Precision | None = None, max_length: int | None = None
+) -> Bundle | None:
+    """The bundle in a folder, if it was made of this model of the hub with the same options; None otherwise.
 
     Args:
         name: ``owner/name`` or a short name; of a folder, which may have changed, a bundle is made every time.
         output: folder of the bundle.
-        precision: the wanted precision; None: any.
+        precision: as for `make_bundle`.
+        max_length: as for `make_bundle`.
     """
     if Path(name).expanduser().is_dir() or not (output / MANIFEST).is_file():
         return None
@@ -101,8 +104,13 @@ def made_before(name: str, output: Path, precision: Precision | None = None) -> 
     except BundleError:  # damaged: it is made again
         return None
     tags: Mapping[str, Any] = made.manifest.get("tags", {})
-    same = tags.get("source") == repository_of(name) and precision in (None, tags.get("precision"))
-    return made if same else None
+    same = tags.get("source") == repository_of(name)
+    return made if same and tags.get("asked", _asked(None, None)) == _asked(precision, max_length) else None
+
+
+def _asked(precision: Precision | None, max_length: int | None) -> str:
+    """What the maker of a bundle asked for, as recorded in its tags."""
+    return f"{precision or 'best'} precision, {max_length or 'all'} tokens"
 
 
 def _refuse_external(files: Mapping[str, str], source: Source) -> None:

@@ -104,4 +104,6 @@ def bundles_dir() -> Path:
 
 def default_output(name: str) -> Path:
     """The folder of the bundle of a model, unless another is named."""
-    return bundles_dir() / (name if name in RECOMMENDED else Path(name).expanduser().absolute().name)
+    folder = Path(name).expanduser()
+    own = folder.absolute().name if folder.is_dir() else name.replace("/", "--")  # owners may use the same name
+    return bundles_dir() / own

@@ -6,7 +6,6 @@ import tokenizers
 from tokenizers import normalizers
 
 from imtext.errors import ConfigError
-from imtext.preprocess.cleaning import canonical
 from imtext.preprocess.tokenizer import JsonTokenizer
 from imtext.search.graph import MASK, Graph
 from imtext.search.pretrained.layout import Facts
@@ -40,6 +39,6 @@ def make_tokenizer(content: bytes, facts: Facts, graph: Graph, max_length: int |
         raise ConfigError(f"The text graph takes {'' if fixed else 'at most '}{longest} tokens, not {wanted}")
     backend.enable_padding(pad_id=pad_id, pad_token=facts.pad_token)
     backend.enable_truncation(wanted)
-    if facts.canonical:
-        backend.normalizer = normalizers.Sequence([canonical(), *([backend.normalizer] if backend.normalizer else [])])
+    if facts.clean is not None:
+        backend.normalizer = normalizers.Sequence([facts.clean, *([backend.normalizer] if backend.normalizer else [])])
     return JsonTokenizer(backend, "pretrained", fixed)

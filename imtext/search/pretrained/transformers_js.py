@@ -9,6 +9,7 @@ from PIL import Image
 
 from imtext.errors import BundleError
 from imtext.preprocess import Preprocess
+from imtext.preprocess.cleaning import siglip
 from imtext.search.pretrained import layout
 from imtext.search.pretrained.layout import PRECISIONS, Facts, Layout, Precision, pad_token, require, side
 
@@ -48,8 +49,9 @@ def _facts(settings: Mapping[str, Mapping[str, Any]]) -> Facts:
     lengths = [int(length) for length in (known, own) if length is not None and length <= LONGEST]
     if not lengths:
         raise ValueError("neither config.json nor tokenizer_config.json says how long a text may be")
-    preprocess, canonical = _preprocess(settings[layout.PREPROCESS]), kind.startswith("siglip")
-    return Facts(preprocess, pad_token(tokenizer), min(lengths), kind in CAUSAL, canonical)
+    clean = siglip(str(tokenizer.get("tokenizer_class", ""))) if kind.startswith("siglip") else None
+    preprocess = _preprocess(settings[layout.PREPROCESS])
+    return Facts(preprocess, pad_token(tokenizer), min(lengths), kind in CAUSAL, clean)
 
 
 def _preprocess(pictures: Mapping[str, Any]) -> Preprocess:

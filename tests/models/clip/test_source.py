@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,15 @@ def test_what_is_missing_is_named(name: str | None, message: str) -> None:
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no dual encoder"):
         find(str(tmp_path))
+
+
+def test_what_else_the_cache_holds_does_not_decide_the_layout_of_a_model_of_the_hub(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = shutil.copytree(folders["open_clip"], tmp_path / "both")
+    shutil.copy(folders["clip"] / "config.json", both)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(both))
+    assert find("owner/name").layout == "open_clip"
+    (both / "model.safetensors").touch()
+    assert find("owner/name").layout == "open_clip"
+    assert find(str(both)).layout == "transformers"

@@ -69,13 +69,15 @@ def test_padding_is_read_from_the_settings(tmp_path: Path) -> None:
     assert (again(["The red circle"]).input_ids == ids).all()
 
 
-def test_siglip_2_takes_lower_case_even_if_its_file_does_not_say_so(tmp_path: Path) -> None:
+def test_siglip_takes_cleaned_texts_even_if_its_file_does_not_say_so(tmp_path: Path) -> None:
     folder = write_siglip(tmp_path / "siglip")
     content = json.loads((folder / "tokenizer.json").read_text()) | {"normalizer": None}
     (folder / "tokenizer.json").write_text(json.dumps(content))
-    assert read_tokenizer(folder, 12, fixed_length=True)(["Red"]).input_ids[0, 0] == 0  # unknown
+    assert read_tokenizer(folder, 12, fixed_length=False)(["Red"]).input_ids[0, 0] == 0  # unknown: not SigLIP
+    assert read_tokenizer(folder, 12, fixed_length=True)(["Red."]).input_ids[0, :2].tolist() == [4, 1]
     write(folder / "tokenizer_config.json", {"pad_token": "</s>", "tokenizer_class": "GemmaTokenizer"})
-    assert read_tokenizer(folder, 12, fixed_length=True)(["Red"]).input_ids[0, 0] == 4
+    two = read_tokenizer(folder, 12, fixed_length=True)(["Red."]).input_ids[0, :2].tolist()
+    assert two[0] != 1, "SigLIP 2 keeps punctuation"
 
 
 def test_cleaning_of_open_clip(tmp_path: Path) -> None:

@@ -33,9 +33,11 @@ def test_only_one_precision(immich: Exported, tmp_path: Path) -> None:
 def test_settings() -> None:
     facts = IMMICH.facts({PREPROCESS: PICTURES, TOKENIZER_CONFIG: TOKENS, CONFIG: {}})
     assert (facts.preprocess.resize, facts.preprocess.interpolation) == ("crop", "bicubic")
-    assert (facts.max_length, facts.canonical, facts.pad_token) == (77, False, "<pad>")
+    assert (facts.max_length, facts.clean, facts.pad_token) == (77, None, "<pad>")
     text = {"context_length": 64, "tokenizer_kwargs": {"clean": "canonicalize"}}
     pictures = {**PICTURES, "resize_mode": "squash", "interpolation": "bilinear"}
     facts = IMMICH.facts({PREPROCESS: pictures, TOKENIZER_CONFIG: TOKENS, CONFIG: {"text_cfg": text}})
     assert (facts.preprocess.resize, facts.preprocess.interpolation) == ("squash", "bilinear")
-    assert (facts.max_length, facts.canonical) == (64, True)
+    assert facts.max_length == 64
+    assert facts.clean is not None
+    assert facts.clean.normalize_str("A dog.") == "a dog"

@@ -59,4 +59,6 @@ def test_default_output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     bundles = tmp_path / "imtext" / "bundles"
     assert default_output("clip-b32") == bundles / "clip-b32"
-    assert default_output("owner/model") == default_output(str(tmp_path / "model")) == bundles / "model"
+    assert default_output("owner/model") == bundles / "owner--model"
+    (tmp_path / "model").mkdir()
+    assert default_output(str(tmp_path / "model")) == bundles / "model"

@@ -51,7 +51,12 @@ def test_texts() -> None:
     assert (facts(model_type="clip").max_length, facts(model_type="clip").causal) == (77, True)
     endless = {"model_max_length": 10**30}
     siglip = facts(tokens=endless, model_type="siglip")
-    assert (siglip.max_length, siglip.causal, siglip.canonical) == (64, False, True)
+    assert (siglip.max_length, siglip.causal) == (64, False)
+    assert siglip.clean is not None
+    assert siglip.clean.normalize_str("A dog.") == "a dog"
+    siglip2 = facts(tokens={**endless, "tokenizer_class": "GemmaTokenizer"}, model_type="siglip")
+    assert siglip2.clean is not None
+    assert siglip2.clean.normalize_str("A dog.") == "a dog."
     assert facts(tokens=endless, model_type="clip", text_config={"max_position_embeddings": 32}).max_length == 32
     with pytest.raises(ValueError, match="says how long a text may be"):
         facts(tokens=endless)
