@@ -69,7 +69,7 @@ def read_ends(checkpoint: Path) -> Ends:
     Raises:
         CheckpointError: the model did not begin as a pretrained one, or that is no longer there.
     """
-    content = strip(read_checkpoint(checkpoint))
+    content = read_checkpoint(checkpoint)
     if "interpolation" in content["imtext"]:
         raise CheckpointError(
             f"{checkpoint} is a mixture already. Name the run whose weights were mixed: ckpt_path=runs/train/…"
@@ -80,6 +80,7 @@ def read_ends(checkpoint: Path) -> Ends:
             f"{checkpoint} did not begin as a pretrained dual encoder, so there is nothing to mix it with. "
             "`python -m imtext.interpolate` takes runs with model=clip"
         )
+    content = strip(content)  # the optimizer's state takes twice the memory of the weights
     trained = rebuild(content)
     for tower in (trained.model.image_encoder, trained.model.text_encoder):
         tower.merge_adapters()

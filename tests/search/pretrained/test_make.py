@@ -56,6 +56,7 @@ def test_a_text_tower_that_reads_the_padding(siglip: Exported, pixels: Pictures,
 def test_the_manifest(transformers_js: Exported, siglip: Exported, immich: Exported, tmp_path: Path) -> None:
     made = make_bundle(open_source(str(transformers_js.folder)), tmp_path / "a", "quantized")
     tags = {"source": str(transformers_js.folder), "layout": "transformers.js", "precision": "quantized"}
+    tags["asked"] = "quantized precision, all tokens"
     assert (made.manifest["tags"], made.manifest["name"], made.calibration) == (tags, "clip", None)
     assert (made.vocabulary.max_length, made.vocabulary.fixed_length) == (LENGTH, False)
     assert (made.preprocess.resize, made.preprocess.interpolation) == ("crop", "bicubic")
