@@ -16,6 +16,9 @@ class Peer(Protocol):
 
     name: str
 
+    def prepare(self) -> None:
+        """Called before every round; its time does not count."""
+
     def embed_files(self, files: Sequence[Path]) -> None:
         """Embed pictures, from their files on."""
 
@@ -23,7 +26,7 @@ class Peer(Protocol):
         """Embed one text."""
 
 
-class OpenCLIP:
+class OpenCLIP(Peer):
     """open_clip: its model, its preprocessing and its tokenizer, in batches.
 
     Args:
@@ -57,7 +60,7 @@ class OpenCLIP:
             self.model.encode_text(self.tokenizer([text]), normalize=True).numpy()
 
 
-class Transformers:
+class Transformers(Peer):
     """transformers: its model and its processor, in batches.
 
     Args:

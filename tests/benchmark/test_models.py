@@ -16,8 +16,12 @@ class Counting:
     """A peer that counts its work."""
 
     name = "counting"
+    rounds = 0
     pictures = 0
     texts = 0
+
+    def prepare(self) -> None:
+        self.rounds += 1
 
     def embed_files(self, files: Sequence[Path]) -> None:
         self.pictures += len(files)
@@ -34,7 +38,7 @@ def test_bundles_and_peers_take_turns(
     peer = Counting()
     found = benchmark_models([bundle, bundle], [lambda: peer], gallery, count=8)
     assert found["pictures"] == 8
-    assert (peer.pictures, peer.texts) == (3 * 8, 7)
+    assert (peer.rounds, peer.pictures, peer.texts) == (3, 3 * 8, 7)
     first, second, other = found["models"]
     assert first["name"] == second["name"] == bundle.manifest["name"]
     assert first["bytes"] > 1e6
