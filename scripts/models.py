@@ -123,8 +123,8 @@ Written by `python -m scripts.models` from measured runs.
 
 `experiment=flickr8k_towers`: the image tower is frozen, 16 epochs, Flickr8K's official validation split, 1,000 images
 and 5,000 captions. R@1 / 5 / 10 in per cent; M: millions of parameters, image + text. Speed on two CPU cores with ONNX
-Runtime, {pictures} photos, all models in one run; the picture and its mirror image are embedded. Minutes of training
-are those of the fastest seed, without the features of the image tower, which all seeds and text towers share.
+Runtime, {pictures} photos, all models in one run; the picture and its mirror image are embedded. Minutes are
+those of the fastest seed on one core of a busy machine, without the features of the image tower, which all rows share.
 
 | image tower, text tower | M | MB | pictures/s | query ms | text → image | image → text | seeds | minutes |
 |---|---|---|---|---|---|---|---|---|
