@@ -61,7 +61,7 @@ def test_a_pretrained_model_becomes_a_bundle_without_training(kind: str, tmp_pat
     made = export_pretrained(str(name), tmp_path / "bundle")
     assert made.manifest["name"] == kind
     assert made.calibration is None
-    assert "imtext calibrate" in made.manifest["tags"]["calibration"]
+    assert made.manifest["tags"] == {"source": str(name)}
     assert made.vocabulary.fixed_length == (kind == "siglip")
     trained = load_pretrained({"_target_": "imtext.models.clip.CLIP", "name": str(name)})
     encoder, texts = Encoder(made, threads=1), ["a", "the red circle", "the blue square " * 9]
@@ -79,7 +79,7 @@ def test_with_data_a_pretrained_model_is_calibrated(tmp_path: Path) -> None:
     made = export_pretrained(str(WRITERS["clip"](tmp_path / "clip")), tmp_path / "bundle", data)
     assert made.calibration is not None
     assert data.preprocess == made.preprocess
-    assert "calibration" not in made.manifest["tags"]
+    assert made.manifest["tags"]["source"] == str(tmp_path / "clip")
 
 
 @pytest.mark.parametrize(
