@@ -126,6 +126,23 @@ and 5,000 captions. R@1 / 5 / 10 in per cent; M: millions of parameters, image +
 Runtime, {pictures} photos, all models in one run; the picture and its mirror image are embedded. Minutes are
 those of the fastest seed on one core of a busy machine, without the features of the image tower, which all rows share.
 
+```text
+python -m imtext.train experiment=flickr8k_towers data.path=<folder> seed=1 <image tower> <text tower> +tags.row=<name>
+python -m imtext.benchmark models <bundles> --pictures <folder> --count {pictures} --peer open_clip=local-dir:<folder> \
+    --peer transformers=<folder> --json speeds.json
+
+MobileNetV3-Small      model.image_encoder.weights=<file>
+EfficientNet-Lite0     model/image_encoder=timm model.image_encoder.weights=<file>
+bag of words           model/text_encoder=bow model.text_encoder.word_scale=0.05 model.text_encoder.word_init=lsa
+  random start         … without word_init
+LSTM, GRU              model/text_encoder=lstm (gru) model.text_encoder.hidden_dim=256 model.text_encoder.word_init=lsa
+transformer            model/text_encoder=transformer model.text_encoder.word_dim=128 model.text_encoder.num_layers=1
+                       model.text_encoder.word_dropout=0.1
+word vectors           model/text_encoder=static model.text_encoder.path=<file> model.text_encoder.tokenizer=<file>
+MiniLM                 model/text_encoder=hf model.text_encoder.name=<folder of all-MiniLM-L6-v2>
+                       stages.heads.frozen_text_blocks=all stages.heads.cache_text=true
+```
+
 | image tower, text tower | M | MB | pictures/s | query ms | text → image | image → text | seeds | minutes |
 |---|---|---|---|---|---|---|---|---|
 {measured}

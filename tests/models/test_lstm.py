@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from imtext.errors import ConfigError
 from imtext.models import LSTMEncoder
 from imtext.models.recurrent import Pooling
 from imtext.preprocess.tokenizer import Vocabulary
-
-VOCABULARY = Vocabulary("words", size=50, pad_id=0, unk_id=1, max_length=64)
-LENGTHS = [3, 9, 5, 4, 12, 7, 3, 8, 6, 10, 11, 5]
-
-
-def captions(padding: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.zeros(len(LENGTHS), max(LENGTHS) + padding, dtype=torch.int64)
-    for row, length in enumerate(LENGTHS):
-        ids[row, :length] = torch.randint(2, 50, (length,), generator=generator)
-    return ids, ids > 0
+from tests.models.captions import LENGTHS, VOCABULARY, captions
 
 
 def encoder(pooling: Pooling, bidirectional: bool) -> LSTMEncoder:
