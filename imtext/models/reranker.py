@@ -1,0 +1,58 @@
+"""Re-rankers: a second, closer look at the best candidates of a dual encoder."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Reranker(nn.Module, ABC):
+    """Scores pairs of a caption and a picture by looking at every word and every place in the picture.
+
+    A dual encoder embeds a picture without knowing the caption. A re-ranker sees both, which is too slow for all
+    pictures and affordable for the few that the dual encoder found (Nogueira & Cho, 2019). It reads the tokens of the
+    frozen image tower (`ImageEncoder.tokens`).
+
+    A subclass defines `grid_dim`, `project` and `forward`. Its constructor takes two keyword-only arguments, which the
+    program supplies: `num_token_features` of the image tower, and the `vocabulary` of the tokenizer.
+
+    Attributes:
+        grid_dim: size of a place in a grid.
+    """
+
+    grid_dim: int
+
+    @abstractmethod
+    def project(self, tokens: Tensor) -> Tensor:
+        """The grid of a picture, the part of the work that is independent of captions and that an index can store.
+
+        Args:
+            tokens: ``[B, P, num_token_features]``, result of `ImageEncoder.tokens`.
+
+        Returns:
+            ``[B, P, grid_dim]``.
+        """
+
+    @abstractmethod
+    def forward(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor, similarity: Tensor) -> Tensor:
+        """Score K candidates for each of N captions again.
+
+        Args:
+            grid: ``[N, K, P, grid_dim]``, result of `project`.
+            input_ids: ``[N, L]`` int64.
+            attention_mask: ``[N, L]`` bool, True on real tokens, which come first.
+            similarity: ``[N, K]``, cosine similarity of the dual encoder.
+
+        Returns:
+            ``[N, K]`` new scores on the scale of the similarity, larger is better.
+        """
+
+    @property
+    def wants_word_vectors(self) -> int | None:
+        """Size of the word vectors that `start_from` needs before training; None for no vectors."""
+        return None
+
+    def start_from(self, word_vectors: Tensor) -> None:
+        """Initialise from word vectors ``[vocabulary.size, wants_word_vectors]`` with a standard deviation of 1."""
+        raise NotImplementedError(f"{type(self).__name__} does not start from word vectors")
