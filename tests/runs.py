@@ -1,17 +1,14 @@
-"""Short runs for the tests of training: settings, an interruption, a second loss, and comparisons of runs."""
+"""Short runs for the tests of training: settings, an interruption and comparisons of runs."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
 
-from imtext.losses import Loss
 from imtext.training.checkpoints import read_checkpoint
 from tests.conftest import TINY_SHAPES
 
@@ -51,26 +48,3 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 def without_time(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name != "seconds"}
-
-
-class SigmoidLoss(Loss):
-    """A loss with its own parameter, as in SigLIP (Zhai et al., 2023): every pair is a binary classification."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.tensor(-1.0))
-
-    def forward(
-        self,
-        image_embeddings: Tensor,
-        text_embeddings: Tensor,
-        image_id: Tensor,
-        caption_image_id: Tensor,
-        logit_scale: Tensor,
-    ) -> dict[str, Tensor]:
-        sign = torch.where(image_id[:, None] == caption_image_id[None, :], 1.0, -1.0)
-        logits = logit_scale.exp() * image_embeddings @ text_embeddings.T + self.bias
-        return {"sigmoid": -nn.functional.logsigmoid(sign * logits).mean(), "scaled": 0.001 * self.bias.square()}
-
-    def chance(self, image_id: Tensor, caption_image_id: Tensor) -> Tensor:
-        return torch.tensor(math.log(2))

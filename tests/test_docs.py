@@ -201,13 +201,18 @@ def test_the_files_of_the_examples(tmp_path: Path) -> None:
     code = [name for name, _ in files if name.endswith(".py")]
     tests = [name for name in code if name.startswith("tests/")]
     tiny = [setting for setting in TINY if "text_encoder" not in setting]
-    tower_and_loss = ["model/text_encoder=convolution", "loss=siglip", "data.num_images=40", "data.image_size=32"]
+    tower_and_loss = [
+        "model/text_encoder=convolution",
+        "loss=cosine_margin",
+        "data.num_images=40",
+        "data.image_size=32",
+    ]
     for command in (
         ["ruff", "check", *code],
         ["ruff", "format", "--check", *code],
         ["mypy", *code],
         ["pytest", *tests, "tests/test_house.py"],
-        ["imtext.train", "experiment=quickstart", *tower_and_loss, *tiny, "trainer.max_epochs=1", "logger=none"],
+        ["imtext.train", "experiment=quickstart", *added, *tiny, "trainer.max_epochs=1", "logger=none"],
     ):
         done = subprocess.run(
             [sys.executable, "-m", *command], cwd=tmp_path, env=environment(tmp_path) | {"PYTHONPATH": str(tmp_path)},

@@ -16,7 +16,7 @@ from imtext.data import RetrievalDataModule
 from imtext.data.pictures import normalize
 from imtext.errors import ConfigError
 from imtext.evaluation.embed import embed_split
-from imtext.losses import Loss, total_loss
+from imtext.losses import Loss, Targets, total_loss
 from imtext.training.build import ModelBuilder
 
 BATCH = 64  # images, each with one caption
@@ -57,13 +57,11 @@ class PlainLoop:
         """One optimizer step."""
         captions = [self.data.captions[row][epoch % len(self.data.captions[row])] for row in rows]
         input_ids, attention_mask = (torch.from_numpy(each).to(self.device) for each in self.data.tokenizer(captions))
-        ids = torch.tensor(rows, device=self.device)
         self.model.train()
         terms = self.loss(
             self.model.encode_image(images.to(self.device)),
             self.model.encode_text(input_ids, attention_mask),
-            ids,
-            ids,
+            Targets(torch.eye(len(rows), dtype=torch.bool, device=self.device)),
             self.model.logit_scale,
         )
         self.optimizer.zero_grad()

@@ -17,6 +17,8 @@ class Batch(TypedDict):
     text_features: NotRequired[Tensor]  # [N, num_features] float32, cached features of a frozen text tower
     image_id: Tensor  # [B] int64
     caption_image_id: Tensor  # [N] int64, the image of each caption
+    caption_text_id: Tensor  # [N] int64, equal for captions of equal text; -1 if no other picture has this text
+    image_text_ids: Tensor  # [B, S] int64, the text ids of all captions of an image, not only those here; padded by -2
 
 
 class BatchKey(NamedTuple):

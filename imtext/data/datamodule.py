@@ -22,6 +22,7 @@ from imtext.data.dataset import ImageSource, RetrievalDataset, TextSource
 from imtext.data.images import cached_images
 from imtext.data.pictures import Pictures
 from imtext.data.sampler import BatchSampler
+from imtext.data.shared_texts import find_shared_texts
 from imtext.data.splits import SplitRule, split_rows, usable_rows
 from imtext.data.vocabulary import learn_vocabulary, read_tokenizer
 from imtext.data.word_vectors import latent_semantics
@@ -150,9 +151,10 @@ class RetrievalDataModule(LightningDataModule, ABC):
         if self._tokenizer is None:
             texts = (text for row in self.rows["train"] for text in self.captions[row])
             self._tokenizer = learn_vocabulary(texts, self.vocab_size, self.max_text_length, self.min_word_count)
+        self.shared_texts = find_shared_texts(self.captions, (row for rows in self.rows.values() for row in rows))
         self._ready = True
         counts = ", ".join(f"{len(rows):,} {split}" for split, rows in self.rows.items())
-        log.info("Data: %s images from %s", counts, source.source)
+        log.info("Data: %s images from %s%s", counts, source.source, self.shared_texts)
         log.info("Tokenizer: %s, %s tokens", self.tokenizer.vocabulary.kind, f"{self.tokenizer.vocabulary.size:,}")
 
     @property
@@ -202,7 +204,9 @@ class RetrievalDataModule(LightningDataModule, ABC):
 
     def dataset(self, split: Split) -> RetrievalDataset:
         """The images of a split with all their captions, without augmentation."""
-        return RetrievalDataset([(0, self.pictures())], self.captions, self.rows[split], self.tokenizer)
+        return RetrievalDataset(
+            [(0, self.pictures())], self.captions, self.rows[split], self.tokenizer, shared=self.shared_texts
+        )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches with augmentation."""
@@ -214,6 +218,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
             self.tokenizer,
             text_features=list(self.text_features.items()),
             captions_per_image=self.captions_per_image,
+            shared=self.shared_texts,
             seed=self.seed,
         )
         return self._loader(dataset, self.batch_size, shuffle=self.shuffle)

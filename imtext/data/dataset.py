@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from imtext.data.batch import Batch, BatchKey
+from imtext.data.shared_texts import SharedTexts
 from imtext.preprocess.tokenizer import Tokenizer
 
 Source = TypeVar("Source")
@@ -42,6 +43,7 @@ class RetrievalDataset(Dataset[Batch]):
         tokenizer: turns captions into token ids.
         text_features: pairs (first epoch, source of text features) in ascending order; None for no features.
         captions_per_image: maximum number of captions of an image in a batch, drawn again each epoch; None takes all.
+        shared: the texts that several pictures have; None if there are none.
         seed: seed of the run.
     """
 
@@ -54,11 +56,12 @@ class RetrievalDataset(Dataset[Batch]):
         *,
         text_features: Sequence[tuple[int, TextSource | None]] = (),
         captions_per_image: int | None = None,
+        shared: SharedTexts | None = None,
         seed: int = 0,
     ) -> None:
         self.images, self.captions, self.rows = list(images), captions, list(rows)
         self.tokenizer, self.text_features = tokenizer, [(0, None), *text_features]
-        self.captions_per_image, self.seed = captions_per_image, seed
+        self.captions_per_image, self.shared, self.seed = captions_per_image, shared or SharedTexts(), seed
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -79,6 +82,8 @@ class RetrievalDataset(Dataset[Batch]):
             attention_mask=torch.from_numpy(tokens.attention_mask),
             image_id=torch.tensor(rows),
             caption_image_id=torch.tensor([row for row, _ in chosen]),
+            caption_text_id=self.shared.of_captions(chosen),
+            image_text_ids=self.shared.of_images(rows),
         )
         if text_features is not None:
             batch["text_features"] = text_features.batch(chosen)

@@ -12,7 +12,7 @@ from imtext.data.batch import Batch
 from imtext.errors import CheckpointError
 from imtext.evaluation.definitions import spread
 from imtext.evaluation.metrics import RetrievalMetrics
-from imtext.losses import Loss, total_loss
+from imtext.losses import Loss, Targets, total_loss
 from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
 from imtext.preprocess.tokenizer import Tokenizer
@@ -21,6 +21,7 @@ from imtext.training.checkpoints import FORMAT
 from imtext.training.distributed import gather, world_size
 from imtext.training.optim import AdamW
 from imtext.training.stages import Plan
+from imtext.training.targets import targets_of
 
 
 class RetrievalModule(LightningModule):
@@ -62,6 +63,8 @@ class RetrievalModule(LightningModule):
         self.run_ids: dict[str, str] = {}
         self.overrides: list[str] | None = None
         self.val_metrics, self.test_metrics = RetrievalMetrics(), RetrievalMetrics()
+        if not loss.uses_logit_scale:
+            model.logit_scale.requires_grad_(False)
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Unit embeddings of a batch: images ``[B, D]``, captions ``[N, D]``."""
@@ -80,32 +83,32 @@ class RetrievalModule(LightningModule):
         self.model.text_encoder.freeze(self.plan.frozen_text_blocks(self.current_epoch))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed the dropout of this step from seed and step, so that a resumed run equals an uninterrupted one."""
+        """Tell the step to dropout and loss. Only seed and step count, so a resumed run equals an uninterrupted one."""
         torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + batch_idx) % 2**63)
+        self.loss.advance(self.global_step / self.trainer.estimated_stepping_batches)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One training step, with the captions and images of all processes as negatives."""
         images, texts = map(gather, self.embed(batch))
-        image_id, caption_image_id = gather(batch["image_id"]), gather(batch["caption_image_id"])
-        terms = self.loss(images, texts, image_id, caption_image_id, self.model.logit_scale)
+        targets = targets_of(batch)
+        terms = self.loss(images, texts, targets, self.model.logit_scale)
         loss = total_loss(terms)
-        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(image_id))
-        health = self._health(images, texts, image_id, caption_image_id)
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
+        health = self._health(images, texts, targets)
         if len(terms) > 1:
             health |= terms
         named = {f"train/{name}": value for name, value in health.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(image_id))
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(images))
         return loss
 
     @torch.no_grad()
-    def _health(self, images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor) -> dict[str, Tensor]:
+    def _health(self, images: Tensor, texts: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Metrics that show whether a model learns: the loss must fall below chance, embeddings must not collapse."""
-        matching = image_id[:, None] == caption_image_id[None, :]
         similarity = images @ texts.T
         return {
-            "chance_loss": self.loss.chance(image_id, caption_image_id),
-            "positive_similarity": similarity[matching].mean(),
-            "negative_similarity": similarity[~matching].mean(),
+            "chance_loss": self.loss.chance(targets),
+            "positive_similarity": similarity[targets.positive].mean(),
+            "negative_similarity": similarity[~targets.positive].mean(),
             "image_spread": spread(images),
             "text_spread": spread(texts),
             "temperature": 1 / self.model.logit_scale.exp(),
@@ -127,7 +130,7 @@ class RetrievalModule(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect embeddings, and log the loss, which shows overfitting."""
         images, texts = self._collect(self.val_metrics, batch)
-        terms = self.loss(images, texts, batch["image_id"], batch["caption_image_id"], self.model.logit_scale)
+        terms = self.loss(images, texts, targets_of(batch, everywhere=False), self.model.logit_scale)
         self.log("val/loss", total_loss(terms), batch_size=len(images), sync_dist=world_size() > 1)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:

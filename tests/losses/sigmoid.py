@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imtext.losses import Loss
+from imtext.losses import Loss, Targets
 
 
 class SigmoidLoss(Loss):
@@ -17,20 +17,15 @@ class SigmoidLoss(Loss):
         self.bias = nn.Parameter(torch.tensor(float(bias)))
 
     def forward(
-        self,
-        image_embeddings: Tensor,
-        text_embeddings: Tensor,
-        image_id: Tensor,
-        caption_image_id: Tensor,
-        logit_scale: Tensor,
+        self, image_embeddings: Tensor, text_embeddings: Tensor, targets: Targets, logit_scale: Tensor
     ) -> dict[str, Tensor]:
         logits = logit_scale.exp() * image_embeddings @ text_embeddings.T + self.bias
-        positive = image_id[:, None] == caption_image_id[None, :]
-        pairs = F.binary_cross_entropy_with_logits(logits, positive.float(), reduction="none")
-        return {"matching": pairs[positive].sum() / len(image_id), "others": pairs[~positive].sum() / len(image_id)}
+        positive = targets.positive
+        pairs = F.binary_cross_entropy_with_logits(logits, positive.float(), reduction="none") / len(positive)
+        return {"matching": pairs[positive].sum(), "others": pairs[~positive].sum()}
 
-    def chance(self, image_id: Tensor, caption_image_id: Tensor) -> Tensor:
+    def chance(self, targets: Targets) -> Tensor:
         """The chance level: the share of matching pairs is the probability of each pair."""
-        positive = (image_id[:, None] == caption_image_id[None, :]).float()
+        positive = targets.positive.float()
         guess = positive.mean().expand_as(positive)
-        return F.binary_cross_entropy(guess, positive, reduction="sum") / len(image_id)
+        return F.binary_cross_entropy(guess, positive, reduction="sum") / len(positive)

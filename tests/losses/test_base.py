@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,13 +15,14 @@ from imtext.losses import Loss, total_loss
 from imtext.train import train
 from imtext.training.checkpoints import read_checkpoint
 from tests.conftest import TINY_SHAPES, Compose
+from tests.losses.pairs import own
 from tests.losses.sigmoid import SigmoidLoss
 
 
 class Constant(Loss):
     """Constant terms."""
 
-    def forward(self, *_: Tensor) -> dict[str, Tensor]:
+    def forward(self, *_: Any) -> dict[str, Tensor]:
         return {"infonce_loss": torch.tensor(2.0), "penalty": torch.tensor(0.5)}
 
 
@@ -30,23 +32,22 @@ def test_every_term_counts() -> None:
 
 def test_chance_is_the_loss_of_equal_embeddings() -> None:
     class Cosine(Loss):
-        def forward(self, image_embeddings: Tensor, text_embeddings: Tensor, *_: Tensor) -> dict[str, Tensor]:
+        def forward(self, image_embeddings: Tensor, text_embeddings: Tensor, *_: Any) -> dict[str, Tensor]:
             return {"cosine": (image_embeddings @ text_embeddings.T).mean()}
 
-    assert float(Cosine().chance(torch.arange(3), torch.arange(3))) == 1
-    assert float(Constant().chance(torch.arange(3), torch.arange(3))) == 2.5
+    assert float(Cosine().chance(own(3))) == 1
+    assert float(Constant().chance(own(3))) == 2.5
 
 
 def test_a_loss_has_its_own_chance_level() -> None:
     """The entropy of the share of matching pairs, for each of the pairs of an image."""
-    ids = torch.arange(4)
     entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
-    assert float(SigmoidLoss().chance(ids, ids)) == pytest.approx(4 * entropy)
+    assert float(SigmoidLoss().chance(own(4))) == pytest.approx(4 * entropy)
 
 
 def test_the_parameter_of_a_loss_gets_a_gradient() -> None:
-    loss, ids, embeddings = SigmoidLoss(), torch.arange(4), F.normalize(torch.randn(4, 8))
-    total = total_loss(loss(embeddings, embeddings, ids, ids, torch.zeros(())))
+    loss, embeddings = SigmoidLoss(), F.normalize(torch.randn(4, 8))
+    total = total_loss(loss(embeddings, embeddings, own(4), torch.zeros(())))
     total.backward()  # type: ignore[no-untyped-call]
     assert loss.bias.grad is not None
     assert float(loss.bias.grad) != 0

@@ -9,20 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from imtext.losses import InfoNCE
+from imtext.losses import InfoNCE, Targets
+from tests.losses.pairs import belonging, own, unit
 
 SCALE = torch.tensor(math.log(1 / 0.07))
-
-
-def unit(*shape: int, seed: int = 0) -> Tensor:
-    return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
 def test_one_caption_per_image_is_clip() -> None:
     images, texts, ids = unit(6, 8), unit(6, 8, seed=1), torch.arange(6)
     logits = images @ texts.T / 0.07
     clip = (F.cross_entropy(logits, ids) + F.cross_entropy(logits.T, ids)) / 2
-    loss = InfoNCE()(images, texts, ids, ids, SCALE)["infonce_loss"]
+    loss = InfoNCE()(images, texts, own(6), SCALE)["infonce_loss"]
     torch.testing.assert_close(loss, clip)
 
 
@@ -41,7 +38,7 @@ def test_siblings_are_not_negatives() -> None:
             total += logits[i, rivals].logsumexp(0) - logits[i, n]
         return total / 12
 
-    torch.testing.assert_close(InfoNCE()(images, texts, ids, owner, SCALE)["infonce_loss"], by_hand())
+    torch.testing.assert_close(InfoNCE()(images, texts, belonging(ids, owner), SCALE)["infonce_loss"], by_hand())
 
 
 def test_siblings_find_each_other() -> None:
@@ -51,33 +48,54 @@ def test_siblings_find_each_other() -> None:
     logits = texts @ texts.T / 0.07
     pairs = [(n, m) for n in range(3) for m in range(3) if n != m]
     by_hand = sum(logits[n, [m, 3, 4]].logsumexp(0) - logits[n, m] for n, m in pairs) / len(pairs)
-    terms = InfoNCE(text_weight=0.5)(images, texts, ids, owner, SCALE)
+    terms = InfoNCE(text_weight=0.5)(images, texts, belonging(ids, owner), SCALE)
     torch.testing.assert_close(terms["text_loss"], 0.5 * torch.as_tensor(by_hand))
-    torch.testing.assert_close(terms["infonce_loss"], InfoNCE()(images, texts, ids, owner, SCALE)["infonce_loss"])
+    torch.testing.assert_close(
+        terms["infonce_loss"], InfoNCE()(images, texts, belonging(ids, owner), SCALE)["infonce_loss"]
+    )
 
 
 def test_no_siblings_no_text_loss() -> None:
-    ids = torch.arange(4)
-    assert float(InfoNCE(text_weight=1)(unit(4, 8), unit(4, 8, seed=1), ids, ids, SCALE)["text_loss"]) == 0
+    assert float(InfoNCE(text_weight=1)(unit(4, 8), unit(4, 8, seed=1), own(4), SCALE)["text_loss"]) == 0
 
 
 def test_a_repeated_image_is_not_a_negative() -> None:
     """The same image twice in a batch: its captions belong to both."""
     images = unit(3, 8)[[0, 0, 1]]
-    loss = InfoNCE()(images, images, torch.tensor([4, 4, 9]), torch.tensor([4, 4, 9]), torch.tensor(math.log(100.0)))
+    ids = torch.tensor([4, 4, 9])
+    loss = InfoNCE()(images, images, belonging(ids, ids), torch.tensor(math.log(100.0)))
     assert loss["infonce_loss"] < 0.01
 
 
+def test_a_shared_caption_belongs_to_all_its_images() -> None:
+    """Perfect embeddings of two images with one caption, and of a third: nothing is left to learn."""
+    images, texts = torch.eye(3)[[0, 0, 1]], torch.eye(3)[[0, 0, 1]]
+    positive = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]]).bool()
+    cold = torch.tensor(math.log(100.0))
+    assert float(InfoNCE()(images, texts, Targets(positive), cold)["infonce_loss"]) == pytest.approx(0, abs=1e-6)
+    assert float(InfoNCE()(images, texts, own(3), cold)["infonce_loss"]) > 0.4  # as if they could be told apart
+
+
+def test_captions_of_a_shared_image_are_siblings() -> None:
+    """Caption 1 describes both images, so it is a sibling of both captions, which are none of each other."""
+    texts = unit(3, 8)
+    positive = torch.tensor([[1, 1, 0], [0, 1, 1]]).bool()
+    logits = texts @ texts.T / 0.07
+    pair = [(0, 1, 2), (2, 1, 0)]  # caption, sibling, negative; caption 1 has siblings only, and so a loss of zero
+    by_hand = sum(logits[n, [m, k]].logsumexp(0) - logits[n, m] for n, m, k in pair) / 4
+    terms = InfoNCE(text_weight=1)(unit(2, 8, seed=1), texts, Targets(positive), SCALE)
+    torch.testing.assert_close(terms["text_loss"], torch.as_tensor(by_hand))
+
+
 def test_chance() -> None:
-    ids = torch.arange(32)
-    assert float(InfoNCE().chance(ids, ids)) == pytest.approx(math.log(32))
-    five = float(InfoNCE().chance(ids, ids.repeat_interleave(5)))
+    assert float(InfoNCE().chance(own(32))) == pytest.approx(math.log(32))
+    five = float(InfoNCE().chance(own(32, captions=5)))
     assert five == pytest.approx((math.log(32) + math.log(1 + 31 * 5)) / 2)
 
 
 def test_gradients_are_finite_without_negatives() -> None:
     images = unit(1, 8).requires_grad_()
-    loss = InfoNCE()(images, unit(2, 8, seed=1), torch.tensor([0]), torch.tensor([0, 0]), SCALE)["infonce_loss"]
+    loss = InfoNCE()(images, unit(2, 8, seed=1), own(1, captions=2), SCALE)["infonce_loss"]
     loss.backward()
     assert float(loss) == 0
     assert images.grad is not None

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
-from imtext.losses import InfoNCE
+from imtext.losses import InfoNCE, Targets
 from imtext.training.distributed import gather, is_rank_zero, rank, world_size
 
 IMAGES, CAPTIONS, DIM = 6, 12, 5
@@ -46,8 +46,8 @@ class Towers(nn.Module):
 
     def forward(self, images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor) -> Tensor:
         parts = [nn.functional.normalize(self.image(images), dim=1), nn.functional.normalize(self.text(texts), dim=1)]
-        gathered = [gather(part) for part in (*parts, image_id, caption_image_id)]
-        return sum(InfoNCE()(*gathered, self.logit_scale).values(), torch.zeros(()))
+        targets = Targets(gather(image_id)[:, None] == gather(caption_image_id)[None, :])
+        return sum(InfoNCE()(*map(gather, parts), targets, self.logit_scale).values(), torch.zeros(()))
 
 
 def train_step(towers: nn.Module, *inputs: Tensor) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from imtext.training.module import RetrievalModule
 from imtext.training.optim import AdamW
 from imtext.training.stages import Plan
 from tests.conftest import Compose
-from tests.runs import INTERRUPT, QUICK, SigmoidLoss, interrupt_at, same, weights, without_time
+from tests.losses.sigmoid import SigmoidLoss
+from tests.runs import INTERRUPT, QUICK, interrupt_at, same, weights, without_time
 
 Untrained = tuple[TrainedModel, RetrievalDataModule]
 
@@ -72,13 +74,17 @@ def test_a_loss_may_have_parameters(compose: Compose, tmp_path: Path, monkeypatc
     config = [
         *(each for each in QUICK if not each.startswith("loss")),
         "~loss",
-        "+loss={_target_:tests.runs.SigmoidLoss}",
+        "+loss={_target_:tests.losses.sigmoid.SigmoidLoss,bias:-1}",
         "trainer.max_epochs=2",
         "optim.lr=1e-2",
     ]
     straight, objects = train(compose(*config, output="straight"))
-    assert straight["train/loss_epoch"] == pytest.approx(straight["train/sigmoid"] + straight["train/scaled"], abs=1e-5)
-    assert straight["train/chance_loss"] == pytest.approx(0.693, abs=1e-3)  # its own, not computed from its forward
+    assert straight["train/loss_epoch"] == pytest.approx(
+        straight["train/matching"] + straight["train/others"], abs=1e-5
+    )
+    questions = 8 * 5  # of an image, of which five are its own captions: the entropy of one in eight
+    entropy = -(math.log(1 / 8) / 8 + 7 * math.log(7 / 8) / 8)
+    assert straight["train/chance_loss"] == pytest.approx(questions * entropy)  # its own, not computed from its forward
     loss = objects["module"].loss
     assert isinstance(loss, SigmoidLoss)
     saved = weights(tmp_path / "runs/straight")
