@@ -201,12 +201,7 @@ def test_the_files_of_the_examples(tmp_path: Path) -> None:
     code = [name for name, _ in files if name.endswith(".py")]
     tests = [name for name in code if name.startswith("tests/")]
     tiny = [setting for setting in TINY if "text_encoder" not in setting]
-    tower_and_loss = [
-        "model/text_encoder=convolution",
-        "loss=cosine_margin",
-        "data.num_images=40",
-        "data.image_size=32",
-    ]
+    added = ["model/text_encoder=convolution", "loss=cosine_margin", "data.num_images=40", "data.image_size=32"]
     for command in (
         ["ruff", "check", *code],
         ["ruff", "format", "--check", *code],
