@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from imtext.errors import ConfigError
 from imtext.models.reranker import Reranker
@@ -11,17 +14,19 @@ from imtext.preprocess.tokenizer import Vocabulary
 
 
 class CrossAttention(Reranker):
-    """Every word gathers what it describes from the places in a picture, and judges how well it is found there.
+    """Every word looks for what it describes among the places in a picture.
 
-    Cross-attention as in SCAN (Lee et al., ECCV 2018): queries are words in their context, keys and values are places.
-    Each word compares itself with what it gathered; the score of the pair is the mean judgement of its words, added to
-    the similarity of the dual encoder. At the beginning it adds nothing.
+    Cross-attention between words and regions as in SCAN (Lee et al., ECCV 2018), on the grid of the image tower instead
+    of detected objects: words in their context and places are vectors of unit length; a word attends to the places by
+    a softmax over their cosines, and its own score is the cosine that it meets there on average. The score of the pair
+    is a mean over words, weighted by how telling each word is.
 
     Args:
         dim: size of words and places.
-        num_heads: number of attention heads.
         word_dim: size of a word embedding.
-        dropout: on word embeddings, on places and before the judgement.
+        word_scale: standard deviation of the initial word embeddings.
+        dropout: on word embeddings and places.
+        word_dropout: share of words that are replaced by the unknown token in training.
         num_token_features: size of a token of the image tower; supplied by the program.
         vocabulary: vocabulary of the tokenizer; supplied by the program.
 
@@ -32,28 +37,37 @@ class CrossAttention(Reranker):
     def __init__(
         self,
         dim: int = 128,
-        num_heads: int = 4,
         word_dim: int = 300,
+        word_scale: float = 0.05,
         dropout: float = 0.2,
+        word_dropout: float = 0.1,
         *,
         num_token_features: int,
         vocabulary: Vocabulary,
     ) -> None:
         super().__init__()
-        if dim < 1 or dim % num_heads:
-            raise ConfigError(f"model.reranker.dim={dim} must be a multiple of model.reranker.num_heads={num_heads}")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"model.reranker.dropout must be between 0 and 1, not {dropout}")
-        self.grid_dim, self.num_heads = dim, num_heads
-        self.places = nn.Sequential(nn.Linear(num_token_features, dim), nn.LayerNorm(dim))
+        for name, share in (("dropout", dropout), ("word_dropout", word_dropout)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"model.reranker.{name} must be between 0 and 1, not {share}")
+        for name, size in (("dim", dim), ("word_dim", word_dim)):
+            if size < 1:
+                raise ConfigError(f"model.reranker.{name} must be at least 1, not {size}")
+        self.grid_dim, self.word_scale = dim, word_scale
+        self.word_dropout = word_dropout if vocabulary.unk_id is not None else 0.0
+        self.unk_id = vocabulary.unk_id
+        self.places = nn.Sequential(
+            nn.LayerNorm(num_token_features), nn.Dropout(dropout), nn.Linear(num_token_features, dim)
+        )
         self.word_embedding = nn.Embedding(vocabulary.size, word_dim, padding_idx=vocabulary.pad_id)
-        self.context = nn.Conv1d(word_dim, dim, kernel_size=3, padding=1)
-        self.norm = nn.LayerNorm(dim)
-        self.query = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
-        self.judge = nn.Sequential(nn.Linear(3 * dim, dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(dim, 1))
-        nn.init.zeros_(self.judge[-1].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.judge[-1].bias)  # type: ignore[arg-type]
+        self.word = nn.Linear(word_dim, dim)
+        self.context = nn.Conv1d(word_dim, dim, kernel_size=3, padding=1)
+        self.telling = nn.Linear(dim, 1)
+        self.sharpness = nn.Parameter(torch.tensor(math.log(9.0)))  # of the attention
+        with torch.no_grad():
+            self.word_embedding.weight.mul_(word_scale)
+        nn.init.zeros_(self.telling.weight)
+        nn.init.zeros_(self.telling.bias)
 
     @property
     def wants_word_vectors(self) -> int | None:
@@ -61,31 +75,34 @@ class CrossAttention(Reranker):
         return self.word_embedding.embedding_dim
 
     def start_from(self, word_vectors: Tensor) -> None:
-        """Start from word vectors ``[vocabulary.size, word_dim]``."""
+        """Start from word vectors ``[vocabulary.size, word_dim]``, multiplied by `word_scale`."""
         with torch.no_grad():
-            self.word_embedding.weight.copy_(word_vectors)
+            self.word_embedding.weight.copy_(word_vectors * self.word_scale)
 
     def project(self, tokens: Tensor) -> Tensor:
-        """``[B, P, num_token_features]`` → ``[B, P, dim]``."""
-        grid: Tensor = self.places(self.dropout(tokens))
-        return grid
+        """``[B, P, num_token_features]`` → ``[B, P, dim]`` of unit length."""
+        return F.normalize(self.places(tokens), dim=-1)
 
     def forward(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor, similarity: Tensor) -> Tensor:
-        """Score candidates ``[N, K, P, dim]`` for captions ``[N, L]``; see `Reranker.forward`."""
+        """Score candidates again; see `Reranker.forward`."""
         words = self._words(input_ids, attention_mask)  # [N, L, D]
-        queries, places = self._heads(self.query(words)), self._heads(grid)  # [N, L, H, d] and [N, K, P, H, d]
-        weights = torch.einsum("nlhd,nkphd->nkhlp", queries, places) / queries.shape[-1] ** 0.5
-        found = torch.einsum("nkhlp,nkphd->nklhd", weights.softmax(dim=-1), places).flatten(3)  # [N, K, L, D]
-        words = words[:, None].expand_as(found)
-        judged = self.judge(torch.cat([words, found, words * found], dim=3)).squeeze(3)  # [N, K, L]
-        real = attention_mask[:, None].to(judged.dtype)
-        return similarity + (judged * real).sum(dim=2) / real.sum(dim=2).clamp(min=1)
+        weights = self.telling(words).squeeze(2).masked_fill(~attention_mask, -1e4).softmax(dim=1)
+        unit = F.normalize(words, dim=-1)
+        # [N, K, L, P]; candidates that all captions share are not copied for each caption
+        if len(grid) == 1:
+            cosine = torch.einsum("nld,kpd->nklp", unit, grid[0])
+        else:
+            cosine = torch.einsum("nld,nkpd->nklp", unit, grid)
+        attention = (self.sharpness.exp() * cosine).softmax(dim=3)
+        found = (attention * cosine).sum(dim=3)  # [N, K, L]
+        return self.combine((found * weights[:, None]).sum(dim=2), similarity)
 
     def _words(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """``[N, L]`` → words in their context ``[N, L, D]``, the same whatever the padding."""
+        if self.training and self.word_dropout > 0 and self.unk_id is not None:
+            dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.word_dropout
+            input_ids = input_ids.masked_fill(dropped & attention_mask, self.unk_id)
         words = self.dropout(self.word_embedding(input_ids)) * attention_mask[:, :, None]
-        words = self.norm(self.context(words.transpose(1, 2)).transpose(1, 2))
-        return words
-
-    def _heads(self, vectors: Tensor) -> Tensor:
-        return vectors.unflatten(-1, (self.num_heads, -1))
+        near: Tensor = self.context(words.transpose(1, 2)).transpose(1, 2)
+        alone: Tensor = self.word(words)
+        return alone + near

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 
@@ -14,14 +15,27 @@ class Reranker(nn.Module, ABC):
     pictures and affordable for the few that the dual encoder found (Nogueira & Cho, 2019). It reads the tokens of the
     frozen image tower (`ImageEncoder.tokens`).
 
-    A subclass defines `grid_dim`, `project` and `forward`. Its constructor takes two keyword-only arguments, which the
-    program supplies: `num_token_features` of the image tower, and the `vocabulary` of the tokenizer.
+    A subclass defines `grid_dim`, `project` and `forward`, which ends with `combine`. Its constructor takes two
+    keyword-only arguments, which the program supplies: `num_token_features` of the image tower, and the `vocabulary` of
+    the tokenizer.
 
     Attributes:
         grid_dim: size of a place in a grid.
+        weight: of the re-ranker's own score beside the similarity of the dual encoder. It is not learnt in training:
+            the dual encoder has seen the training captions, so its similarity is better there than it will be on new
+            ones. One number is fitted on validation afterwards.
     """
 
     grid_dim: int
+    weight: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.ones(()))
+
+    def combine(self, score: Tensor, similarity: Tensor) -> Tensor:
+        """The re-ranker's own score ``[N, K]`` and the similarity ``[N, K]`` → ``similarity + weight · score``."""
+        return similarity + self.weight * score
 
     @abstractmethod
     def project(self, tokens: Tensor) -> Tensor:
@@ -39,7 +53,8 @@ class Reranker(nn.Module, ABC):
         """Score K candidates for each of N captions again.
 
         Args:
-            grid: ``[N, K, P, grid_dim]``, result of `project`.
+            grid: ``[N, K, P, grid_dim]``, result of `project`; ``[1, K, P, grid_dim]`` if all captions have the same
+                candidates.
             input_ids: ``[N, L]`` int64.
             attention_mask: ``[N, L]`` bool, True on real tokens, which come first.
             similarity: ``[N, K]``, cosine similarity of the dual encoder.
