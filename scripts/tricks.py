@@ -1,7 +1,7 @@
 """Write docs/tricks.md, "Losses and training tricks": ``python -m scripts.tricks``.
 
-Rows are the runs of the MLflow experiment `flickr8k_tricks`, one row for each tag `row`. Differences to the row `base` are
-paired by seed.
+Rows are the runs of the MLflow experiment `flickr8k_tricks`, one row for each tag `row`. Differences to the row `base`
+are paired by seed.
 """
 
 from __future__ import annotations
