@@ -19,7 +19,6 @@ from scripts.results import RECALLS, finished, metrics_of, minutes, spread
 
 PAGE = Path("docs/tricks.md")
 BASE = "base"
-RSUM = "val/rsum"
 
 
 def main() -> None:
@@ -64,13 +63,17 @@ def table(runs: Iterable[Run]) -> str:
     return "\n".join(lines)
 
 
+def rsum(run: Run) -> float:
+    """The sum of the six recalls on validation, in per cent."""
+    return 100 * sum(metrics_of(run)[f"val/{key}"] for key in RECALLS)
+
+
 def difference(members: dict[str, Run], base: dict[str, Run]) -> str:
     """Mean and standard deviation of the differences of rsum, in points, over the seeds that both have."""
     if members is base:
         return "–"
-    values = [
-        100 * (metrics_of(members[seed])[RSUM] - metrics_of(base[seed])[RSUM]) for seed in members if seed in base
-    ]
+    both = [seed for seed in members if seed in base]
+    values = [rsum(members[seed]) - rsum(base[seed]) for seed in both]
     if not values:
         return "no common seed"
     deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
