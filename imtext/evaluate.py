@@ -43,6 +43,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     from imtext.training.checkpoints import find_checkpoint, load_model
     from imtext.training.devices import resolve_accelerator
     from imtext.training.pretrained import load_pretrained
+    from imtext.training.rerank.measure import depth_of, look_again
     from imtext.training.trained_data import build_data
 
     started = time.monotonic()
@@ -57,15 +58,20 @@ def evaluate(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir))
         trained, name = load_model(checkpoint), checkpoint.name
         log.info("Checkpoint: %s, on %s", checkpoint, device)
+    top_k = depth_of(config.rerank_top_k, trained, name)
     data = build_data(config.data, trained)
 
     metrics = embed_split(trained.model, data.eval_dataloader(split), device, f"Embedding {split}")
-    values = {f"{split}/{name}": value for name, value in (metrics.compute() | metrics.intervals()).items()}
+    found, reranked = metrics.compute() | metrics.intervals(), None
+    if top_k:
+        reranked, again = look_again(trained, data, metrics.gathered(), top_k)
+        found |= again
+    values = {f"{split}/{name}": value for name, value in found.items()}
     values["seconds"] = round(time.monotonic() - started, 1)
 
     output_dir = Path(config.paths.output_dir)
     path, ranks = write_metrics(values, output_dir), (output_dir / "ranks.jsonl").absolute()
-    write_ranks(ranks, metrics, data.captions, data.names)
+    write_ranks(ranks, metrics, data.captions, data.names, reranked)
     print_results(values, f"{name} in {values['seconds']:.0f} s")
     print(f"Rank of every query: {ranks}")
     print(f"Metrics: {path}", flush=True)

@@ -39,6 +39,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         KeyboardInterrupt: stopped by Ctrl-C; `last.ckpt` has been saved.
     """
     from imtext.training.measure import measure
+    from imtext.training.rerank.after import add_reranker
     from imtext.training.tracking import tracked
     from imtext.training.trainer import explain_stop
 
@@ -48,6 +49,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         with explain_stop(run.output_dir):
             fit(run, trackers)
             metrics, best = measure(run.trainer, run.module, run.data)
+            metrics |= add_reranker(run, best)
         metrics |= {"epochs": float(run.trainer.current_epoch), "seconds": round(time.monotonic() - started, 1)}
         bundle = finish(run, trackers, metrics, best)
     report(run, metrics, best, bundle)

@@ -31,7 +31,7 @@ from imtext.errors import ConfigError
 
 INTRODUCTION = """# Configuration reference
 
-Every setting of `python -m imtext.train`, `python -m imtext.evaluate` and `python -m imtext.interpolate`. A setting is
+Every setting of `python -m imtext.train`, `imtext.evaluate`, `imtext.interpolate` and `imtext.rerank`. A setting is
 changed with `name=value`, a group of settings is chosen with `group=option`. A setting that is accepted but not listed
 in `--cfg job` is added with `+name=value`. `${…}` refers to another setting, `null` means no value.
 """

@@ -52,6 +52,8 @@ class TrainSettings(Settings):
     """Lightning's Trainer: device, precision, length of the run."""
     paths: PathSettings
     """Folders."""
+    rerank: Node | None = None
+    """How the re-ranker is trained, if `model/reranker` names one."""
     stages: Nodes = None
     """Stages: which blocks are frozen and cached in which epochs."""
     callbacks: Nodes = None
@@ -83,6 +85,8 @@ class EvaluateSettings(Settings):
     """Checkpoint: `last`, `best`, a file or the folder of a run."""
     split: Literal["train", "val", "test"] = "test"
     """Split to measure."""
+    rerank_top_k: Annotated[int, Field(ge=0)] | None = None
+    """Pictures of each caption that the re-ranker scores again; null: 50 if the checkpoint has one; 0: none."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seed for data settings that refer to it; the evaluation itself is not random."""
     data: dict[str, Any] | None = None
@@ -114,10 +118,49 @@ class InterpolateSettings(Settings):
     """Folders."""
 
 
+class RerankerSettings(Settings):
+    """The re-ranker among the models."""
+
+    reranker: Node
+    """Re-ranker."""
+
+
+class RerankSettings(Settings):
+    """Top level of `conf/rerank.yaml`."""
+
+    ckpt_path: Name = None
+    """Checkpoint of the dual encoder: `last`, `best`, a file or the folder of a run."""
+    model: RerankerSettings
+    """The re-ranker."""
+    rerank: Node
+    """How the re-ranker is trained."""
+    trainer: Node
+    """Lightning's Trainer: device and precision."""
+    paths: PathSettings
+    """Folders."""
+    data: dict[str, Any] | None = None
+    """Changes to the data settings of the run, or another data set."""
+    logger: Nodes = None
+    """Where metrics are logged."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """Seed of weights, order, negatives and dropout."""
+    experiment_name: str = "imtext"
+    """Name of the MLflow experiment."""
+    run_name: Name = None
+    """Name of the MLflow run."""
+    tags: dict[str, Any] | None = None
+    """Tags of the MLflow run."""
+    bundle: bool = True
+    """Export both models for search, and verify the export."""
+    progress: bool = True
+    """Show a progress bar."""
+
+
 PROGRAMS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "evaluate": EvaluateSettings,
     "interpolate": InterpolateSettings,
+    "rerank": RerankSettings,
 }
 
 

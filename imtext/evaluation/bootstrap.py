@@ -18,7 +18,7 @@ def bootstrap_intervals(
     draws. The gallery itself is not resampled.
 
     Args:
-        ranks: result of `retrieval_ranks`.
+        ranks: by direction, as `retrieval_ranks` returns them; queries are captions if its name ends with ``t2i``.
         image_id: ``[I]``, all different.
         caption_image_id: ``[T]``.
         samples: number of draws. The random seed is fixed, so the same ranks give the same intervals.
@@ -33,7 +33,7 @@ def bootstrap_intervals(
     images = len(image_id)
     names, totals = [], []  # for each image, sums over its queries: their number, then their scores
     for direction, rank in ranks.items():
-        owner = column if direction == "t2i" else torch.arange(images)
+        owner = column if direction.endswith("t2i") else torch.arange(images)
         scores = {f"{direction}_r@{k}": rank.cpu() <= k for k in RECALL_AT} | {f"{direction}_mrr": 1 / rank.cpu()}
         for name, score in ({f"{direction}_queries": torch.ones(len(rank))} | scores).items():
             names.append(name)

@@ -10,11 +10,12 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from imtext.evaluation.metrics import RetrievalMetrics
 from imtext.evaluation.ranks import retrieval_ranks
 
-TITLES = {"t2i": "text→image", "i2t": "image→text"}
+TITLES = {"t2i": "text→image", "rerank_t2i": "… re-ranked", "i2t": "image→text"}
 
 
 def print_results(metrics: Mapping[str, float], title: str) -> None:
@@ -24,11 +25,15 @@ def print_results(metrics: Mapping[str, float], title: str) -> None:
         metrics: by name, such as `test/t2i_r@10`, as fractions.
         title: what was measured.
     """
+    caption = "R@K in per cent; median rank, 1 is best"
+    if any(name.endswith("_low") for name in metrics):
+        caption += "; ± is half of a 95 % interval over images"
+    if depth := max((round(value) for name, value in metrics.items() if name.endswith("/rerank_top_k")), default=0):
+        caption += f"; re-ranked: text→image, top {depth} pictures scored again"
     table = Table(
         title=title,
         title_justify="left",
-        caption="R@K in per cent; median rank, 1 is best"
-        + ("; ± is half of a 95 % interval over images" if any(name.endswith("_low") for name in metrics) else ""),
+        caption=caption,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 0, 0, 1),
@@ -41,7 +46,7 @@ def print_results(metrics: Mapping[str, float], title: str) -> None:
                 continue
             images, captions = (round(metrics[f"{split}/num_{items}"]) for items in ("images", "captions"))
             recalls = [_recall(metrics, f"{split}/{direction}_r@{k}") for k in (1, 5, 10)]
-            gallery = f"{images if direction == 't2i' else captions:,}"
+            gallery = f"{images if direction.endswith('t2i') else captions:,}"
             mrr, median = metrics[f"{split}/{direction}_mrr"], metrics[f"{split}/{direction}_median_rank"]
             table.add_row(split, name, gallery, *recalls, f"{mrr:.3f}", f"{median:.0f}")
     Console().print(table)
@@ -66,7 +71,13 @@ def write_metrics(metrics: Mapping[str, float], folder: Path) -> Path:
     return path
 
 
-def write_ranks(path: Path, metrics: RetrievalMetrics, captions: Sequence[Sequence[str]], names: Sequence[str]) -> None:
+def write_ranks(
+    path: Path,
+    metrics: RetrievalMetrics,
+    captions: Sequence[Sequence[str]],
+    names: Sequence[str],
+    reranked: Tensor | None = None,
+) -> None:
     """Write one line of JSON per query: its direction, its image and the rank of its first correct result.
 
     Args:
@@ -74,12 +85,16 @@ def write_ranks(path: Path, metrics: RetrievalMetrics, captions: Sequence[Sequen
         metrics: holds the embeddings of a split.
         captions: captions of every image of the data set, indexed by `image_id`.
         names: name of every image of the data set, indexed by `image_id`.
+        reranked: ``[T]``, ranks of text→image search with a re-ranker; they become the direction `rerank_t2i`.
     """
     images, texts, image_id, caption_image_id = metrics.gathered()
     ranks = {name: rank.tolist() for name, rank in retrieval_ranks(images, texts, image_id, caption_image_id).items()}
     queries = [text for row in image_id.tolist() for text in captions[row]]
+    by_text = {"t2i": ranks["t2i"]} | ({} if reranked is None else {"rerank_t2i": reranked.tolist()})
     with path.open("w") as file:
-        for query, row, rank in zip(queries, caption_image_id.tolist(), ranks["t2i"], strict=True):
-            file.write(json.dumps({"direction": "t2i", "image": names[row], "query": query, "rank": rank}) + "\n")
+        for direction, found in by_text.items():
+            for query, row, rank in zip(queries, caption_image_id.tolist(), found, strict=True):
+                line = {"direction": direction, "image": names[row], "query": query, "rank": rank}
+                file.write(json.dumps(line) + "\n")
         for row, rank in zip(image_id.tolist(), ranks["i2t"], strict=True):
             file.write(json.dumps({"direction": "i2t", "image": names[row], "rank": rank}) + "\n")

@@ -11,6 +11,7 @@ from imtext.config.instantiate import instantiate, locate
 from imtext.config.signatures import names_of, settings_of
 from imtext.errors import ConfigError
 from imtext.models.dual_encoder import DualEncoder
+from imtext.models.reranker import Reranker
 from imtext.preprocess import Preprocess
 from imtext.preprocess.tokenizer import Tokenizer, Vocabulary
 
@@ -37,7 +38,7 @@ class ModelBuilder:
 
     def __init__(self, settings: DictConfig | Mapping[str, Any]) -> None:
         plain: Any = OmegaConf.to_container(settings, resolve=True) if isinstance(settings, DictConfig) else settings
-        values: dict[str, Any] = dict(plain)
+        values = {name: value for name, value in plain.items() if name != "reranker"}  # it is trained afterwards
         self._settings = values
         self._whole: DualEncoder | None = None if is_in_towers(values) else instantiate(values)
         self._image_encoder = self._whole.image_encoder if self._whole else instantiate(values["image_encoder"])
@@ -83,6 +84,23 @@ class ModelBuilder:
         return model
 
 
+def build_reranker(settings: Mapping[str, Any], model: DualEncoder, vocabulary: Vocabulary) -> Reranker:
+    """Build a re-ranker for a dual encoder.
+
+    Args:
+        settings: settings of the re-ranker, as plain values.
+        model: dual encoder, whose image tower gives the tokens.
+        vocabulary: vocabulary of its tokenizer.
+
+    Raises:
+        ConfigError: the constructor refuses its settings.
+    """
+    reranker: Reranker = instantiate(
+        settings, num_token_features=model.image_encoder.num_token_features, vocabulary=vocabulary
+    )
+    return reranker
+
+
 def is_in_towers(settings: Mapping[str, Any]) -> bool:
     """Whether a model's settings describe two towers, and not a whole dual encoder."""
     return "image_encoder" in settings
@@ -95,6 +113,7 @@ def settings_without_files(model: DualEncoder, settings: Mapping[str, Any]) -> d
         model: built from the settings.
         settings: as plain values.
     """
+    settings = {name: value for name, value in settings.items() if name != "reranker"}
     if not is_in_towers(settings):
         return {**settings, **model.settings_without_files()}
     towers = {name: {**settings[name], **getattr(model, name).settings_without_files()} for name in TOWERS}

@@ -17,11 +17,15 @@ from torch import Tensor
 from imtext.data.pictures import normalize
 from imtext.errors import CheckpointError, ConfigError
 from imtext.models import DualEncoder
+from imtext.models.reranker import Reranker
 from imtext.preprocess import Preprocess, upright_rgb
 from imtext.preprocess.tokenizer import Tokenizer, load_tokenizer
-from imtext.training.build import ModelBuilder
+from imtext.training.build import ModelBuilder, build_reranker
 
 FORMAT = 2  # format of `checkpoint["imtext"]`
+# Names of a re-ranker's weights in a checkpoint. A program that knows no re-rankers leaves them out, and reads the dual
+# encoder as it should, so they need no new format.
+RERANKER = "reranker."
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,14 @@ class TrainedModel:
         tokenizer: tokenizer that it was trained with.
         preprocess: preprocessing that it was trained with.
         config: configuration of its run, resolved, as plain values.
+        reranker: re-ranker that was trained for it, in evaluation mode on the CPU; None if there is none.
     """
 
     model: DualEncoder
     tokenizer: Tokenizer
     preprocess: Preprocess
     config: dict[str, Any]
+    reranker: Reranker | None = None
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -120,16 +126,22 @@ def rebuild(content: Mapping[str, Any]) -> TrainedModel:
     facts = _upgrade(content["imtext"])
     known = facts["vocabulary"]
     tokenizer = load_tokenizer(facts["tokenizer"], known["kind"], fixed_length=known.get("fixed_length", False))
-    prefix = "model."
-    weights = {
-        name.removeprefix(prefix): value for name, value in content["state_dict"].items() if name.startswith(prefix)
-    }
+    reranker = None
     try:
         model = ModelBuilder(facts["model"]).finish(tokenizer.vocabulary)
-        model.load_state_dict(weights)
+        model.load_state_dict(part_of_state(content["state_dict"], "model."))
+        if (settings := facts.get("reranker")) is not None:
+            reranker = build_reranker(settings, model, tokenizer.vocabulary).eval()
+            reranker.load_state_dict(part_of_state(content["state_dict"], RERANKER))
     except (RuntimeError, ConfigError) as error:
         raise CheckpointError(f"The checkpoint does not fit this version of the model: {error}") from error
-    return TrainedModel(model.eval(), tokenizer, Preprocess.from_dict(facts["preprocess"]), facts["config"])
+    preprocess = Preprocess.from_dict(facts["preprocess"])
+    return TrainedModel(model.eval(), tokenizer, preprocess, facts["config"], reranker)
+
+
+def part_of_state(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries of a state dict whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def strip(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from imtext.data.captions import fingerprint
+from imtext.data.captions import Split, fingerprint
 from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.pictures import Pictures
 from imtext.data.rows import CachedRows, only_writer, write_rows
@@ -73,7 +73,7 @@ def cache_features(
         DataError: there is too little disk space, or the folder cannot be written.
     """
     return {
-        stage.after_epochs: _cached(encoder, int(stage.frozen_blocks), stage.views, data, device)
+        stage.after_epochs: frozen_features(encoder, int(stage.frozen_blocks), stage.views, data, device)
         if stage.views
         else None
         for stage in plan.stages_in(epochs)
@@ -106,10 +106,28 @@ def _settings(block: nn.Module) -> str:
     )  # fmt: skip
 
 
-def _cached(
-    encoder: ImageEncoder, blocks: int, views: int, data: RetrievalDataModule, device: torch.device
+def frozen_features(
+    encoder: ImageEncoder,
+    blocks: int,
+    views: int,
+    data: RetrievalDataModule,
+    device: torch.device,
+    split: Split = "train",
 ) -> FrozenFeatures:
-    rows = data.rows["train"]
+    """The output of the first blocks for every picture of a split, from the disk or computed now.
+
+    Args:
+        encoder: image tower.
+        blocks: number of blocks.
+        views: the picture, and `views - 1` augmented variants of it.
+        data: after `setup`.
+        device: device to compute on.
+        split: whose pictures.
+
+    Raises:
+        DataError: there is too little disk space, or the folder cannot be written.
+    """
+    rows = data.rows[split]
     if data.augment is None:
         views = 1  # all views would be the same
     parts = [

@@ -37,6 +37,7 @@ def measure(
     if kept:
         # Load only the weights: the trainer would also reset the callbacks to their state of that epoch.
         content = read_checkpoint(Path(kept))
+        module.on_load_checkpoint(content)
         module.load_state_dict(content["state_dict"])
         metrics["best_epoch"] = float(content["epoch"] + 1)
     measured = trainer.validate(module, data, verbose=False)

@@ -17,7 +17,7 @@ from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
 from imtext.preprocess.tokenizer import Tokenizer
 from imtext.training.build import settings_without_files
-from imtext.training.checkpoints import FORMAT
+from imtext.training.checkpoints import FORMAT, RERANKER
 from imtext.training.distributed import gather, world_size
 from imtext.training.optim import AdamW
 from imtext.training.stages import Plan
@@ -174,9 +174,11 @@ class RetrievalModule(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint with another tokenizer, because its token ids would mean other words."""
+        """Refuse a checkpoint with another tokenizer, whose token ids would mean other words; drop a re-ranker."""
         if checkpoint["imtext"]["tokenizer"] != self.tokenizer.to_json():
             raise CheckpointError(
                 "The checkpoint was trained with another vocabulary. Resume with the data settings of that run: "
                 "`python -m imtext.train ckpt_path=<…>` restores them."
             )
+        state = checkpoint["state_dict"]  # the best one may hold a re-ranker, which is trained again afterwards
+        checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith(RERANKER)}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIXED_SETTINGS = ("model.", "optim.")  # a checkpoint fits no other model, and its optimizer keeps its rates
-FREE_SETTINGS = ("optim.schedule", "optim.warmup")
+FREE_SETTINGS = ("optim.schedule", "optim.warmup", "model.reranker")  # a re-ranker is trained afterwards
 
 
 @dataclass(frozen=True)

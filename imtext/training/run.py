@@ -17,6 +17,7 @@ from imtext.models import TextEncoder
 from imtext.training.build import ModelBuilder
 from imtext.training.module import RetrievalModule
 from imtext.training.optim import AdamW
+from imtext.training.rerank.after import check_reranker
 from imtext.training.resume import ResumePoint, find_resume_point
 from imtext.training.stages import Plan
 from imtext.training.trainer import build_each, build_trainer
@@ -103,6 +104,7 @@ def build_run(config: DictConfig) -> Run:
     plan = Plan(stages, len(model.image_encoder.blocks), len(model.text_encoder.blocks))
     warn_about_rates(model.text_encoder, optim, plan)
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    check_reranker(plain, model, data.tokenizer.vocabulary)
     module = RetrievalModule(model, loss, optim, data.tokenizer, data.preprocess, plan, config=plain, seed=config.seed)
     if HydraConfig.initialized():
         module.overrides = list(HydraConfig.get().overrides.task)

@@ -99,8 +99,12 @@ def build_each(group: DictConfig | None) -> dict[str, Any]:
 
 
 @contextmanager
-def explain_stop(output_dir: Path) -> Iterator[None]:
+def explain_stop(output_dir: Path, resume: str | None = None) -> Iterator[None]:
     """Translate the exceptions with which Lightning ends a run early.
+
+    Args:
+        output_dir: folder of the run.
+        resume: the command that resumes the run; None for the one of `imtext.train`.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C; the command to resume is logged.
@@ -111,7 +115,7 @@ def explain_stop(output_dir: Path) -> Iterator[None]:
     except SystemExit:  # Lightning exits on Ctrl-C
         last = output_dir / "checkpoints" / "last.ckpt"
         shown = last if last.is_file() else "<none was saved yet>"
-        log.info("Resume with: python -m imtext.train ckpt_path=%s", shown)
+        log.info("Resume with: %s", resume or f"python -m imtext.train ckpt_path={shown}")
         raise KeyboardInterrupt from None
     except MisconfigurationException as error:
         raise ConfigError(str(error)) from error

@@ -11,8 +11,8 @@ from imtext.training.module import RetrievalModule
 def epoch_label(trainer: Trainer) -> str:
     """The current epoch, counted from 1, and its stage if there are several: `epoch 2/10 heads`."""
     module = trainer.lightning_module
-    assert isinstance(module, RetrievalModule)
-    stage = f" {module.plan.name_at(trainer.current_epoch)}" if len(module.plan.stages) > 1 else ""
+    staged = isinstance(module, RetrievalModule) and len(module.plan.stages) > 1  # a re-ranker has no stages
+    stage = f" {module.plan.name_at(trainer.current_epoch)}" if staged else ""
     return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{stage}"
 
 
@@ -28,5 +28,6 @@ class ProgressBar(RichProgressBar):
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
         """The metrics to the right of the bar."""
-        loss = super().get_metrics(trainer, pl_module).get("train/loss_step")
+        metrics = super().get_metrics(trainer, pl_module)
+        loss = metrics.get("train/loss_step", metrics.get("rerank/loss_step"))
         return {} if loss is None else {"loss": loss}

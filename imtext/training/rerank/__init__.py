@@ -1,0 +1,1 @@
+"""Training of re-rankers for a dual encoder that has been trained."""

@@ -1,0 +1,140 @@
+"""Training a re-ranker: every parameter learns, the dual encoder does not, resuming equals a straight run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from imtext.data import RetrievalDataModule
+from imtext.data.batch import BatchKey
+from imtext.errors import ConfigError
+from imtext.training.checkpoints import FORMAT, TrainedModel, load_model, read_checkpoint
+from imtext.training.rerank import run as module_of_run
+from imtext.training.rerank.recipe import Recipe
+from imtext.training.rerank.run import RerankRun, train_reranker
+from tests.runs import same
+from tests.training.test_checkpoints import MODEL
+
+pytestmark = pytest.mark.slow
+
+RERANKER = {
+    "_target_": "imtext.models.cross_attention.CrossAttention", "dim": 8, "num_heads": 2, "word_dim": 12, "dropout": 0.2
+}  # fmt: skip
+TRAINER = {
+    "_target_": "lightning.pytorch.Trainer", "accelerator": "cpu", "devices": 1, "enable_model_summary": False,
+    "log_every_n_steps": 1,
+}  # fmt: skip
+Untrained = tuple[TrainedModel, RetrievalDataModule]
+
+
+@pytest.fixture
+def run(untrained: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RerankRun:
+    trained, data = untrained
+    monkeypatch.setattr(data, "cache_dir", tmp_path / "cache")
+    content = {
+        "state_dict": {f"model.{name}": value for name, value in trained.model.state_dict().items()},
+        "imtext": {
+            "format": FORMAT, "config": {"model": MODEL}, "tokenizer": trained.tokenizer.to_json(),
+            "vocabulary": trained.tokenizer.vocabulary.to_dict(), "preprocess": trained.preprocess.to_dict(),
+        },
+    }  # fmt: skip
+    recipe = Recipe(candidates=6, num_negatives=3, captions_per_step=8, max_epochs=2, rerank_top_k=5, views=2)
+    trainer = {**TRAINER, "max_epochs": 2}
+    return RerankRun(trained, content, data, RERANKER, recipe, trainer, [], tmp_path / "run", {}, progress=False)
+
+
+def state(path: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = read_checkpoint(path)["state_dict"]
+    return found
+
+
+def test_a_checkpoint_holds_both_models(run: RerankRun, untrained: Untrained) -> None:
+    best = train_reranker(run)
+    assert best == run.output_dir / "checkpoints" / "best.ckpt"
+    loaded = load_model(best)
+    assert loaded.reranker is not None
+    assert not loaded.reranker.training
+    before = untrained[0].model.state_dict()
+    assert same(loaded.model.state_dict(), before)
+    weights = {name: value for name, value in state(best).items() if name.startswith("reranker.")}
+    assert same({f"reranker.{name}": value for name, value in loaded.reranker.state_dict().items()}, weights)
+    assert "optimizer_states" not in read_checkpoint(best)
+    # A reader that knows no re-rankers finds the dual encoder as it was.
+    content = read_checkpoint(best)
+    del content["imtext"]["reranker"]
+    torch.save(content, run.output_dir / "older.ckpt")
+    older = load_model(run.output_dir / "older.ckpt")
+    assert older.reranker is None
+    assert same(older.model.state_dict(), before)
+
+
+def test_every_parameter_learns(run: RerankRun) -> None:
+    train_reranker(run)
+    folder = run.output_dir / "checkpoints"
+    torch.manual_seed(run.seed)
+    start = module_of_run.build_reranker(RERANKER, run.trained.model, run.trained.tokenizer.vocabulary)
+    start.start_from(run.data.word_vectors(12))
+    last = state(folder / "last.ckpt")
+    still = [name for name, value in start.named_parameters() if last[f"reranker.{name}"].equal(value)]
+    # A bias of the last layer adds the same to every candidate.
+    assert still in ([], ["judge.3.bias"])
+
+
+def test_negatives_never_share_a_text(run: RerankRun) -> None:
+    gathered = module_of_run.embeddings_of(run.trained, run.data, "train", run.device)
+    dataset = module_of_run._dataset(run, gathered)
+    texts = [set(run.data.captions[row]) for row in dataset.rows]
+    compared = 0
+    for caption, wrong in zip(dataset.captions, dataset.candidates, strict=True):
+        for picture in wrong[wrong >= 0]:
+            compared += 1
+            assert caption not in texts[picture]
+    assert compared > 100
+    assert len(dataset[BatchKey(0, (0, 1))]["picture"]) == 2
+
+
+def test_resuming_equals_a_straight_run(run: RerankRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_reranker(run)
+    straight = state(run.output_dir / "checkpoints" / "last.ckpt")
+    stopped = replace(run, output_dir=tmp_path / "stopped")
+    monkeypatch.setattr(module_of_run.RerankModule, "training_step", _interrupted(3))
+    with pytest.raises(RuntimeError, match="interrupted"):
+        train_reranker(stopped)
+    monkeypatch.undo()
+    monkeypatch.setattr(run.data, "cache_dir", tmp_path / "cache")
+    last = stopped.output_dir / "checkpoints" / "last.ckpt"
+    assert not same(state(last), straight)
+    train_reranker(replace(stopped, resume=last))
+    assert same(state(last), straight)
+    assert same(state(last.with_name("best.ckpt")), state(run.output_dir / "checkpoints" / "best.ckpt"))
+
+
+def _interrupted(batch: int) -> Any:
+    """A training step that fails in the second epoch."""
+    original = module_of_run.RerankModule.training_step
+
+    def step(module: Any, some: Any, batch_idx: int) -> Any:
+        if module.current_epoch == 1 and batch_idx == batch:
+            raise RuntimeError("interrupted")
+        return original(module, some, batch_idx)
+
+    return step
+
+
+def test_a_tower_without_places_is_refused(run: RerankRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Single(type(run.trained.model.image_encoder)):  # type: ignore[misc]
+        blocks = property(lambda tower: [torch.nn.Identity()])
+
+    monkeypatch.setattr(run.trained.model.image_encoder, "__class__", Single)
+    with pytest.raises(ConfigError, match="single block"):
+        train_reranker(run)
+
+
+def test_a_smoke_test_keeps_nothing(run: RerankRun) -> None:
+    smoke = replace(run, trainer={**run.trainer, "fast_dev_run": True})
+    assert train_reranker(smoke) is None
+    assert not (run.output_dir / "checkpoints").exists()
