@@ -44,15 +44,17 @@ def rerank(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
 
     started = time.monotonic()
     run = prepare(config)
-    tags = {"output_dir": str(run.output_dir), "data_source": run.data.source, "dual_encoder": str(config.ckpt_path)}
+    output_dir = Path(config.paths.output_dir)
+    tags = {"output_dir": str(output_dir), "data_source": run.data.source, "dual_encoder": str(config.ckpt_path)}
     with tracked(run.loggers, tags) as trackers:
         for tracker in trackers:
+            run.facts["run_ids"]["mlflow"] = str(tracker.run_id)
             tracker.log_inputs(_plain(config), run.data.tokenizer)
         for logger in run.loggers:
             logger.log_hyperparams(_plain(config))
-        with explain_stop(run.output_dir, f"python -m imtext.rerank resume={run.output_dir}"):
+        with explain_stop(output_dir, f"python -m imtext.rerank resume={output_dir}"):
             best = train_reranker(run)
-        metrics = {} if best is None else finish(run, best, started, trackers, bool(config.bundle))
+        metrics = {} if best is None else finish(run, best, started, trackers, output_dir, config.bundle)
     return metrics, {"run": run, "checkpoint": best}
 
 
@@ -63,6 +65,7 @@ def prepare(config: DictConfig) -> RerankRun:
     from imtext.config.instantiate import instantiate
     from imtext.training.checkpoints import find_checkpoint, read_checkpoint, rebuild
     from imtext.training.devices import keep_freed_memory, settle_device
+    from imtext.training.rerank.resume import find_resume_point, overrides_of
     from imtext.training.rerank.run import RerankRun
     from imtext.training.trained_data import build_data
     from imtext.training.trainer import check_trainer, hide_expected_warnings
@@ -78,6 +81,7 @@ def prepare(config: DictConfig) -> RerankRun:
     content = read_checkpoint(checkpoint)
     log.info("Dual encoder: %s", checkpoint)
     recipe = instantiate(config.rerank)
+    resume = find_resume_point(config)
     trained = rebuild(content)
     data = build_data(config.data, trained)
     data.require("train", "val")
@@ -90,9 +94,10 @@ def prepare(config: DictConfig) -> RerankRun:
         recipe=recipe,
         trainer=plain["trainer"],
         loggers=[instantiate(config.logger)] if config.get("logger") else [],
-        output_dir=Path(config.paths.output_dir),
-        facts={"rerank": plain, "run_ids": {}, "overrides": None},
+        folder=Path(config.paths.output_dir) / "checkpoints",
+        facts={"rerank": plain, "run_ids": {}, "overrides": overrides_of(checkpoint)},
         seed=config.seed,
+        resume=resume,
         progress=config.progress,
     )
 
@@ -111,13 +116,13 @@ def finish(run: RerankRun, best: Path, started: float, trackers: list[MLflowTrac
         "rerank_weight": float(trained.reranker.weight),
         "seconds": round(time.monotonic() - started, 1),
     }
-    written = write_metrics(metrics, run.output_dir)
+    written = write_metrics(metrics, output_dir)
     for tracker in trackers:
         tracker.log_metrics(metrics)
-        tracker.log_results(run.output_dir, best)
-    exported = export_both(run, best, metrics) if bundle else None
+        tracker.log_results(output_dir, best)
+    exported = export_both(run, best, metrics, output_dir) if bundle else None
     for tracker in trackers if exported is not None else []:
-        tracker.log_folder(run.output_dir / "bundle")
+        tracker.log_folder(output_dir / "bundle")
     print_results(metrics, f"Best: epoch {metrics['best_epoch']:.0f} of {run.recipe.max_epochs}")
     print(f"Checkpoint: {best}")
     if exported is not None:
@@ -126,20 +131,20 @@ def finish(run: RerankRun, best: Path, started: float, trackers: list[MLflowTrac
     return metrics
 
 
-def export_both(run: RerankRun, best: Path, metrics: dict[str, float]) -> Path:
+def export_both(run: RerankRun, best: Path, metrics: dict[str, float], output_dir: Path) -> Path:
     """Export the dual encoder and the re-ranker into the run's folder."""
     from imtext.export import export
     from imtext.training.checkpoints import load_model
     from imtext.training.tracking import source_tags
 
     log.info("Exporting both models and comparing them with the trained ones on validation")
-    bundle = run.output_dir / "bundle"
+    bundle = output_dir / "bundle"
     tags = {"data_fingerprint": run.data.fingerprint, "data_source": run.data.source, "checkpoint": str(best)}
     try:
         export(load_model(best), run.data, bundle, metrics, {**source_tags(), **tags})
     except ImtextError as error:
         raise BundleError(
-            f"{error} The training itself is complete; its results are in {run.output_dir}. "
+            f"{error} The training itself is complete; its results are in {output_dir}. "
             f"Once this is fixed: imtext export {best}"
         ) from error
     return bundle
@@ -155,9 +160,18 @@ def task(config: DictConfig) -> float | None:
     return rerank(config)[0].get("val/rerank_t2i_mrr")
 
 
+def continue_last(overrides: list[str]) -> list[str]:
+    """Complete a command line that has `resume=…`."""
+    if not any(override.startswith("resume=") for override in overrides):
+        return overrides
+    from imtext.training.resume import continue_run
+
+    return continue_run(overrides, "rerank", "resume")
+
+
 def main() -> None:
     """The command line."""
-    launch("rerank", task)
+    launch("rerank", task, continue_last)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,8 @@ class RerankSettings(Settings):
 
     ckpt_path: Name = None
     """Checkpoint of the dual encoder: `last`, `best`, a file or the folder of a run."""
+    resume: Name = None
+    """Run of a re-ranker to go on with: `last`, or its folder; its settings are restored."""
     model: RerankerSettings
     """The re-ranker."""
     rerank: Node

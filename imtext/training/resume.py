@@ -133,37 +133,51 @@ def epochs_done(content: Mapping[str, Any]) -> int:
     return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
 
 
-def continue_run(overrides: list[str]) -> list[str]:
+def continue_run(overrides: list[str], program: str = "train", key: str = "ckpt_path") -> list[str]:
     """Complete a command line that has `ckpt_path=…`.
 
     A checkpoint in a run's folder below `runs_dir` goes on there, with the settings of that run; overrides given now
     win over those of the run. Any other checkpoint starts a run of its own.
 
+    Args:
+        overrides: as on the command line.
+        program: the program that goes on, `train` or `rerank`.
+        key: the setting that names the checkpoint.
+
     Raises:
-        CheckpointError: there is none, or it has an old format, whose overrides may name settings that are gone.
+        CheckpointError: there is none, it is one of another program, or it has an old format, whose overrides may name
+            settings that are gone.
     """
     given = {override.key_or_group: override for override in parse_overrides(overrides)}
-    wanted = given["ckpt_path"].value() if "ckpt_path" in given else None
+    wanted = given[key].value() if key in given else None
     if not wanted:
         return overrides
-    now = [override for override in overrides if override != given["ckpt_path"].input_line]
-    runs_dir = Path(compose_config("train", now).paths.runs_dir)
+    now = [override for override in overrides if override != given[key].input_line]
+    runs_dir = Path(compose_config(program, now).paths.runs_dir)
     checkpoint = find_checkpoint(str(wanted), runs_dir, "last")
-    run_dir, resumed = checkpoint.parent.parent, f"ckpt_path={_quote(checkpoint)}"
+    run_dir, resumed = checkpoint.parent.parent, f"{key}={quote(checkpoint)}"
     # The overrides that Hydra wrote into the folder may be those of a later command that was refused.
     content = read_checkpoint(checkpoint)
     _check_format(content)
+    _check_program(content, program, run_dir)
     then = content["imtext"]["overrides"]
     if checkpoint.parent.name != "checkpoints" or runs_dir not in run_dir.parents or then is None:
         print(f"Resuming from {checkpoint} in a new run", file=sys.stderr)
         return [*now, resumed]
     # A trial of a sweep goes on as a single run.
-    replaced = {*given, "ckpt_path", "sweep"}
+    replaced = {*given, key, "sweep"}
     kept = [str(override.input_line) for override in parse_overrides(then) if override.key_or_group not in replaced]
     print(f"Resuming in {run_dir}{' with ' + ' '.join(kept) if kept else ''}", file=sys.stderr)
-    return [*kept, *now, resumed, f"hydra.run.dir={_quote(run_dir)}", "hydra.mode=RUN"]
+    return [*kept, *now, resumed, f"hydra.run.dir={quote(run_dir)}", "hydra.mode=RUN"]
 
 
-def _quote(path: Path) -> str:
+def _check_program(content: Mapping[str, Any], program: str, run_dir: Path) -> None:
+    of_reranker = "rerank" in content["imtext"]
+    if of_reranker != (program == "rerank"):
+        command = f"python -m imtext.rerank resume={run_dir}" if of_reranker else "python -m imtext.train ckpt_path=…"
+        raise CheckpointError(f"{run_dir} is the run of another program: go on with `{command}`")
+
+
+def quote(path: Path) -> str:
     """A path as a value that Hydra reads unchanged."""
     return "'" + str(path).replace("'", "\\'") + "'"

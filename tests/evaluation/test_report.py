@@ -45,3 +45,21 @@ def test_every_query_has_its_rank(tmp_path: Path) -> None:
         {"direction": "i2t", "image": "2.jpg", "rank": 2},  # tied with a caption of another image
         {"direction": "i2t", "image": "4.jpg", "rank": 1},
     ]
+
+
+def test_the_re_ranked_order_has_a_row_and_lines_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {f"val/{name}": 0.5 for name in metric_names()} | {"val/num_images": 1000.0, "val/num_captions": 5000.0}
+    ranked = {"r@1": 0.614, "r@5": 0.7, "r@10": 0.8, "mrr": 0.6, "median_rank": 1.0}
+    again = {f"val/rerank_t2i_{name}": value for name, value in ranked.items()} | {"val/rerank_top_k": 50.0}
+    print_results(values | again, "a model")
+    printed = capsys.readouterr().out
+    row = next(line for line in printed.splitlines() if "… re-ranked" in line)
+    assert row.split() == ["val", "…", "re-ranked", "1,000", "61.4", "70.0", "80.0", "0.600", "1"]
+    assert "top 50 pictures scored again" in " ".join(printed.split())
+
+    metrics = RetrievalMetrics()
+    metrics.update(torch.eye(2), torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    write_ranks(tmp_path / "ranks.jsonl", metrics, [["a dog"], ["a cat"]], ["0", "1"], torch.tensor([2, 1]))
+    lines = [json.loads(line) for line in (tmp_path / "ranks.jsonl").read_text().splitlines()]
+    assert lines[2] == {"direction": "rerank_t2i", "image": "0", "query": "a dog", "rank": 2}
+    assert [line["direction"] for line in lines] == ["t2i", "t2i", "rerank_t2i", "rerank_t2i", "i2t", "i2t"]

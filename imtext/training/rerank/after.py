@@ -62,7 +62,7 @@ def add_reranker(run: Run, best: Path | None) -> dict[str, float]:
         recipe=recipe,
         trainer={**run.config["trainer"], "max_epochs": recipe.max_epochs},
         loggers=run.trainer.loggers,
-        output_dir=run.output_dir / "rerank",
+        folder=run.output_dir / "reranker",  # not among the checkpoints of the run, which `ckpt_path=last` finds
         facts={},
         seed=run.config["seed"],
         progress=run.config["callbacks"].get("progress") is not None,

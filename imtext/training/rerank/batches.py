@@ -1,35 +1,34 @@
-"""Batches for a re-ranker: captions, each with its picture and wrong ones."""
+"""Batches for a re-ranker: groups of neighbouring pictures with their captions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from imtext.data.batch import BatchKey
 from imtext.data.dataset import ImageSource
-from imtext.data.sampler import BatchSampler
 from imtext.models import ImageEncoder
 from imtext.preprocess.tokenizer import Tokenizer
-from imtext.training.rerank.candidates import NONE
+from imtext.training.rerank.neighbours import NONE
 
 
 class RerankBatch(TypedDict):
-    """N captions with K pictures each, among U different pictures; the first picture of a caption is its own."""
+    """B different pictures and N captions of them."""
 
-    tokens: Tensor  # [U, P, num_token_features] float32
-    picture: Tensor  # [N, K] int64, position in `tokens`
-    real: Tensor  # [N, K] bool, False where a caption has fewer wrong pictures
+    tokens: Tensor  # [B, P, num_token_features] float32
     input_ids: Tensor  # [N, L] int64
     attention_mask: Tensor  # [N, L] bool
+    own: Tensor  # [N] int64, position of each caption's picture
+    also: Tensor  # [N, B] bool, other pictures that have a caption of the same text
 
 
 class RerankDataset(Dataset[RerankBatch]):
-    """Captions of the training pictures. An item is a whole batch, indexed by its `BatchKey`.
+    """The training pictures with their captions. An item is a whole batch, indexed by its `BatchKey`.
 
     Args:
         pictures: cached features of the training pictures, by row of the data set.
@@ -37,9 +36,9 @@ class RerankDataset(Dataset[RerankBatch]):
         rows: row of each of I pictures.
         captions: T captions.
         own: ``[T]``, position of each caption's picture in `rows`.
-        candidates: ``[T, C]``, result of `mine_candidates`.
+        same_text: the pictures that have a caption of the same text, for each caption.
         tokenizer: turns captions into token ids.
-        num_negatives: wrong pictures of a caption, drawn again each epoch.
+        captions_per_picture: captions of a picture, drawn again each epoch; None takes all.
         seed: seed of the run.
     """
 
@@ -50,55 +49,93 @@ class RerankDataset(Dataset[RerankBatch]):
         rows: Sequence[int],
         captions: Sequence[str],
         own: Tensor,
-        candidates: Tensor,
+        same_text: Sequence[frozenset[int]],
         tokenizer: Tokenizer,
-        num_negatives: int,
+        captions_per_picture: int | None = None,
         seed: int = 0,
     ) -> None:
         self.pictures, self.encoder, self.rows = pictures, encoder, list(rows)
-        self.captions, self.own, self.candidates = captions, own.numpy(), candidates.numpy()
-        self.tokenizer, self.num_negatives, self.seed = tokenizer, num_negatives, seed
-        # A caption that every picture has is of no use.
-        self.usable = np.flatnonzero((self.candidates != NONE).any(axis=1))
+        self.captions, self.same_text, self.tokenizer = captions, same_text, tokenizer
+        self.captions_per_picture, self.seed = captions_per_picture, seed
+        self.captions_of: list[list[int]] = [[] for _ in self.rows]
+        for caption, picture in enumerate(own.tolist()):
+            self.captions_of[picture].append(caption)
 
     def __len__(self) -> int:
-        return len(self.usable)
+        return len(self.rows)
 
     def __getitem__(self, key: BatchKey) -> RerankBatch:
-        captions = self.usable[list(key.positions)]
-        chosen = np.stack([self._list(int(caption), key.epoch) for caption in captions])
-        # Many captions share candidates, so each picture is read and projected once.
-        found, position = np.unique(chosen, return_inverse=True)
-        known = found[found != NONE]
-        rows = [self.rows[picture] for picture in known]
-        views = [np.random.default_rng([self.seed, key.epoch, row]) for row in rows]
-        tokens = self.encoder.tokens(self.pictures.batch(rows, views), self.pictures.first_block)
-        ids, mask = self.tokenizer([self.captions[caption] for caption in captions])
-        shift = len(found) - len(known)  # NONE comes first
+        rows = [self.rows[picture] for picture in key.positions]
+        choices = [np.random.default_rng([self.seed, key.epoch, row]) for row in rows]
+        tokens = self.encoder.tokens(self.pictures.batch(rows, choices), self.pictures.first_block)
+        chosen = [
+            (place, caption)
+            for place, (picture, choice) in enumerate(zip(key.positions, choices, strict=True))
+            for caption in self._draw(self.captions_of[picture], choice)
+        ]
+        ids, mask = self.tokenizer([self.captions[caption] for _, caption in chosen])
         return RerankBatch(
             tokens=tokens,
-            picture=torch.from_numpy(np.maximum(position.reshape(chosen.shape) - shift, 0)),
-            real=torch.from_numpy(chosen != NONE),
             input_ids=torch.from_numpy(ids),
             attention_mask=torch.from_numpy(mask),
+            own=torch.tensor([place for place, _ in chosen]),
+            also=torch.tensor(
+                [
+                    [other != place and picture in self.same_text[caption] for other, picture in enumerate(key.positions)]
+                    for place, caption in chosen
+                ]
+            ),
         )
 
-    def _list(self, caption: int, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """The caption's own picture and wrong ones, drawn without replacement."""
-        rng = np.random.default_rng([self.seed, epoch, caption])
-        wrong = self.candidates[caption]
-        wrong = np.append(rng.permutation(wrong[wrong != NONE]), np.full(self.num_negatives, NONE))
-        return np.append(self.own[caption], wrong[: self.num_negatives]).astype(np.int64)
+    def _draw(self, captions: Sequence[int], rng: np.random.Generator) -> list[int]:
+        if self.captions_per_picture is None or len(captions) <= self.captions_per_picture:
+            return list(captions)
+        return [int(caption) for caption in rng.choice(captions, self.captions_per_picture, replace=False)]
 
 
-def loader(dataset: RerankDataset, batch_size: int, epoch: int, workers: int) -> DataLoader[RerankBatch]:
-    """Batches in a new order each epoch, which depends on the seed and the epoch alone.
+class NeighbourSampler(Sampler[BatchKey]):
+    """Divides the pictures into batches of groups of neighbours, each picture once, in a new order each epoch.
+
+    The order depends on the seed and the epoch alone. A last, smaller batch is left out, unless it is the only one.
 
     Args:
-        dataset: the captions.
-        batch_size: captions of a batch.
-        epoch: the first epoch.
-        workers: processes that prepare batches.
+        neighbours: ``[I, C]``, result of `nearest_pictures`.
+        batch_size: pictures of a batch.
+        group: pictures of a group, fewer where all neighbours are in other groups already.
+        seed: seed of the run.
+        epoch: the first epoch; Lightning announces later epochs through `set_epoch`.
     """
-    sampler = BatchSampler(len(dataset), batch_size, shuffle=True, seed=dataset.seed, epoch=epoch)
+
+    def __init__(self, neighbours: Tensor, batch_size: int, group: int, seed: int = 0, epoch: int = 0) -> None:
+        self.neighbours, self.batch_size, self.group = neighbours.numpy(), batch_size, group
+        self.seed, self.epoch = seed, epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(1, len(self.neighbours) // self.batch_size)
+
+    def __iter__(self) -> Iterator[BatchKey]:
+        order = list(self._grouped(np.random.default_rng([self.seed, self.epoch])))
+        for number in range(len(self)):
+            chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
+            yield BatchKey(self.epoch, tuple(chosen))
+
+    def _grouped(self, rng: np.random.Generator) -> Iterator[int]:
+        """All pictures, each once, groups one after the other."""
+        free = np.ones(len(self.neighbours), dtype=bool)
+        for first in rng.permutation(len(self.neighbours)):
+            if not free[first]:
+                continue
+            near = rng.permutation(self.neighbours[first])
+            near = near[near != NONE]
+            members = [first, *near[free[near]][: self.group - 1]]
+            free[members] = False
+            yield from map(int, members)
+
+
+def loader(dataset: RerankDataset, sampler: NeighbourSampler, workers: int) -> DataLoader[RerankBatch]:
+    """Batches of a data set, prepared by as many processes."""
     return DataLoader(dataset, batch_size=None, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)

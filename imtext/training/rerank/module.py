@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 
 from imtext.evaluation.reranking import SecondLook, rerank_metrics
 from imtext.models.reranker import Reranker
+from imtext.training.checkpoints import RERANKER
 from imtext.training.rerank.batches import RerankBatch
 from imtext.training.rerank.recipe import Recipe
 from imtext.training.rerank.weight import fit_weight, judge
 
 log = logging.getLogger(__name__)
 MONITOR = "val/rerank_t2i_mrr"  # chooses the best epoch
+TRAINED, AVERAGE = "trained.", "average.module."  # names of the weights that learn, and of their average
 
 
 @dataclass
@@ -39,9 +43,11 @@ class Saved:
 class RerankModule(LightningModule):
     """Trains a `Reranker`; its dual encoder does not learn.
 
+    A running average of the weights is validated and saved, as in `imtext.training.callbacks.AverageWeights`.
+
     Args:
         reranker: the re-ranker.
-        recipe: losses, optimizer and lengths.
+        recipe: loss, optimizer and lengths.
         validation: the validation split; None skips validation.
         saved: added to checkpoints, so that nothing else is needed to rebuild both models.
         seed: seed of the run.
@@ -55,13 +61,14 @@ class RerankModule(LightningModule):
         super().__init__()
         self.reranker, self.recipe, self.seed = reranker, recipe, seed
         self.validation, self.saved = validation, saved
+        self.logit_scale = nn.Parameter(torch.tensor(-math.log(recipe.temperature)))
+        self.average = AveragedModel(reranker, avg_fn=_average(recipe.average))
         self._started = time.monotonic()
 
     # ---- training
 
     def on_train_epoch_start(self) -> None:
-        """Train the judgement itself: its weight is that of the last validation."""
-        self.reranker.weight.fill_(1.0)
+        """Start the clock."""
         self._started = time.monotonic()
 
     def on_train_batch_start(self, batch: RerankBatch, batch_idx: int) -> None:
@@ -69,29 +76,25 @@ class RerankModule(LightningModule):
         torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + batch_idx) % 2**63)
 
     def training_step(self, batch: RerankBatch, batch_idx: int) -> Tensor:
-        """Cross-entropy of each caption's own picture among its candidates, without the dual encoder's similarity."""
-        scores = self.judge(batch)
-        target = torch.zeros(len(scores), dtype=torch.int64, device=scores.device)
-        loss = F.cross_entropy(scores, target)
-        size = len(scores)
-        self.log("rerank/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=size)
-        right = (scores[:, :1] > scores[:, 1:]).all(dim=1).float().mean()
-        self.log("rerank/right", right, on_step=False, on_epoch=True, batch_size=size)
+        """Score all pairs of a batch, without the similarity of the dual encoder, see `symmetric_loss`."""
+        grid = self.reranker.project(batch["tokens"])  # [B, P, G]
+        pairs = (len(batch["own"]), len(grid))
+        similarity = torch.zeros(pairs, device=grid.device)
+        scores = self.reranker(
+            grid.expand(pairs[0], *grid.shape), batch["input_ids"], batch["attention_mask"], similarity
+        ).float()
+        loss = symmetric_loss(self.logit_scale.exp() * scores, batch["own"], batch["also"])
+        self.log("rerank/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=pairs[0])
         return loss
 
-    def judge(self, batch: RerankBatch) -> Tensor:
-        """The judgement ``[N, K]`` of a batch; -inf where there is no picture."""
-        picture = batch["picture"]
-        grid = self.reranker.project(batch["tokens"])  # [U, P, G]
-        # Not `grid[picture]`: the backward pass of indexing is slower and, on a GPU, not reproducible.
-        grid = grid.flatten(1).index_select(0, picture.flatten()).view(*picture.shape, *grid.shape[1:])
-        similarity = torch.zeros(picture.shape, device=grid.device)
-        scores = self.reranker(grid, batch["input_ids"], batch["attention_mask"], similarity)
-        return scores.float().masked_fill(~batch["real"], -torch.inf)
+    def on_train_batch_end(self, outputs: Any, batch: RerankBatch, batch_idx: int) -> None:
+        """Average the weights."""
+        self.average.update_parameters(self.reranker)
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with its schedule over all steps of the run."""
-        optimizer, schedule = self.recipe.optimizer(self.reranker, int(self.trainer.estimated_stepping_batches))
+        learning = [*self.reranker.parameters(), self.logit_scale]
+        optimizer, schedule = self.recipe.optimizer(learning, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     # ---- validation
@@ -102,7 +105,7 @@ class RerankModule(LightningModule):
         loss = float(self.trainer.callback_metrics.get("rerank/loss_epoch", torch.nan))
         line = f"re-ranker, epoch {epoch}/{last}  loss {loss:.3f}"
         if self.validation is not None and (epoch % self.recipe.validate_every == 0 or epoch == last):
-            metrics = validate(self.validation, self.reranker)
+            metrics = validate(self.validation, self.average.module)
             for name, value in metrics.items():
                 self.log(f"val/{name}", value)
             before = (self.validation.lists.ranks <= 1).float().mean().item()
@@ -112,14 +115,54 @@ class RerankModule(LightningModule):
     # ---- checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the dual encoder and everything that is needed to rebuild both."""
-        checkpoint["state_dict"] |= self.saved.state
+        """Add the dual encoder and everything that is needed to rebuild both; `reranker.*` is the average."""
+        state = renamed(checkpoint["state_dict"], {RERANKER: TRAINED, AVERAGE: RERANKER})
+        checkpoint["state_dict"] = {**state, **self.saved.state}
         checkpoint["imtext"] = self.saved.facts
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the dual encoder out."""
-        own = {name: value for name, value in checkpoint["state_dict"].items() if name not in self.saved.state}
-        checkpoint["state_dict"] = own
+        """The reverse of `on_save_checkpoint`."""
+        state = {name: value for name, value in checkpoint["state_dict"].items() if name not in self.saved.state}
+        checkpoint["state_dict"] = renamed(state, {RERANKER: AVERAGE, TRAINED: RERANKER})
+
+
+def symmetric_loss(logits: Tensor, own: Tensor, also: Tensor) -> Tensor:
+    """Each caption must find its picture among the others, and each picture every one of its captions.
+
+    InfoNCE in both directions, as the dual encoder is trained with: captions of the same picture are never negatives
+    of each other, nor is a picture that has a caption of the same text.
+
+    Args:
+        logits: ``[N, B]`` of N captions and B pictures.
+        own: ``[N]`` int64, position of each caption's picture.
+        also: ``[N, B]`` bool, further pictures with a caption of the same text.
+    """
+    lowest = torch.finfo(logits.dtype).min / 2  # not -inf, whose gradient is undefined where nothing else is left
+    logits = logits.masked_fill(also, lowest)
+    to_picture = F.cross_entropy(logits, own)
+    right = logits.gather(1, own[:, None]).squeeze(1)
+    matching = own[:, None] == torch.arange(logits.shape[1], device=own.device)
+    wrong = logits.masked_fill(matching, lowest).logsumexp(dim=0)[own]
+    to_caption = (torch.logaddexp(right, wrong) - right).mean()
+    return (to_picture + to_caption) / 2
+
+
+def renamed(state: Mapping[str, Tensor], prefixes: Mapping[str, str]) -> dict[str, Tensor]:
+    """A state dict with other beginnings of its names."""
+    found = {}
+    for name, value in state.items():
+        old = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
+        found[prefixes.get(old, "") + name.removeprefix(old)] = value
+    return found
+
+
+def _average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """An exponential running average that forgets the first steps sooner."""
+
+    def average(old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+        return torch.lerp(old, new, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
+
+    return average
 
 
 def validate(look: SecondLook, reranker: Reranker) -> dict[str, float]:

@@ -16,62 +16,72 @@ from imtext.training.optim import AdamW
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a re-ranker is trained: each caption must find its picture among wrong ones that the dual encoder likes.
+    """How a re-ranker is trained: each caption must find its picture among those that the dual encoder confuses.
 
-    A listwise softmax over candidates that the first step found (Nogueira & Cho, "Passage re-ranking with BERT", 2019).
+    Each step has some pictures with their captions, and scores all pairs. The pictures come in groups of neighbours:
+    the wrong pictures that the dual encoder likes for a caption (as the hard negatives of Nogueira & Cho, "Passage
+    re-ranking with BERT", 2019).
 
     Args:
-        candidates: the wrong pictures nearest to a caption by the dual encoder, from which negatives are drawn.
-        num_negatives: wrong pictures beside the right one at each step.
-        captions_per_step: captions of a step.
-        max_epochs: number of epochs; each one has all training captions.
+        pictures_per_step: pictures of a step, each with its captions.
+        group: pictures of a group; 1 for random pictures.
+        neighbours: the nearest pictures, among which the others of a group are drawn.
+        captions_per_picture: captions of a picture in a step, drawn again every epoch; null takes all.
+        max_epochs: number of epochs; each one has every training picture once.
         validate_every: epochs between two validations; the last epoch is always validated.
         rerank_top_k: pictures of a validation caption that are scored again.
         views: the picture, and `views - 1` augmented variants of it, whose tokens are computed once and kept on disk.
         lr: learning rate, which rises during `warmup` and then falls to zero along a cosine.
         weight_decay: on matrices only.
         warmup: share of all steps in which the learning rate grows from zero.
+        temperature: divides scores in the loss; the initial value, it is learnt.
+        average: weight of the old average at each step; the running average of the weights is validated and kept.
 
     Raises:
         ConfigError: a value is out of range.
     """
 
-    candidates: int = 100
-    num_negatives: int = 15
-    captions_per_step: int = 32
-    max_epochs: int = 6
+    pictures_per_step: int = 32
+    group: int = 8
+    neighbours: int = 50
+    captions_per_picture: int | None = None
+    max_epochs: int = 8
     validate_every: int = 2
     rerank_top_k: int = TOP_K
     views: int = 4
-    lr: float = 1e-3
+    lr: float = 2e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
+    temperature: float = 0.07
+    average: float = 0.99
 
     def __post_init__(self) -> None:
-        names = ("num_negatives", "captions_per_step", "max_epochs", "validate_every", "rerank_top_k", "views")
-        for name in names:
+        if self.pictures_per_step < 2:
+            raise ConfigError(f"rerank.pictures_per_step={self.pictures_per_step} must be at least 2")
+        for name in ("group", "neighbours", "max_epochs", "validate_every", "rerank_top_k", "views"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"rerank.{name}={getattr(self, name)} must be at least 1")
-        if self.candidates < self.num_negatives:
-            raise ConfigError(
-                f"rerank.candidates={self.candidates} must be at least rerank.num_negatives={self.num_negatives}, "
-                "which are drawn from them"
-            )
+        if self.captions_per_picture is not None and self.captions_per_picture < 1:
+            raise ConfigError(f"rerank.captions_per_picture={self.captions_per_picture} must be at least 1, or null")
         if self.lr <= 0:
             raise ConfigError(f"rerank.lr must be above zero, not {self.lr}")
+        if not 0 < self.temperature <= 10:
+            raise ConfigError(f"rerank.temperature must be above 0 and at most 10, not {self.temperature}")
+        if not 0 <= self.average < 1:
+            raise ConfigError(f"rerank.average must be between 0 and 1, not {self.average}")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"rerank.warmup is a share of all steps, 0 ≤ warmup < 1, not {self.warmup}")
 
-    def optimizer(self, model: nn.Module, total_steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    def optimizer(self, parameters: list[nn.Parameter], total_steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
         """AdamW, and the schedule that is stepped after every step."""
         groups = [
-            {"params": list(_matrices(model, True)), "weight_decay": self.weight_decay},
-            {"params": list(_matrices(model, False)), "weight_decay": 0.0},
+            {"params": list(_matrices(parameters, True)), "weight_decay": self.weight_decay},
+            {"params": list(_matrices(parameters, False)), "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.lr, betas=(0.9, 0.98))
         schedule = AdamW(warmup=self.warmup)
         return optimizer, LambdaLR(optimizer, lambda step: schedule.factor(step, total_steps))
 
 
-def _matrices(model: nn.Module, wanted: bool) -> Iterator[nn.Parameter]:
-    return (parameter for parameter in model.parameters() if (parameter.ndim > 1) is wanted)
+def _matrices(parameters: list[nn.Parameter], wanted: bool) -> Iterator[nn.Parameter]:
+    return (parameter for parameter in parameters if (parameter.ndim > 1) is wanted)

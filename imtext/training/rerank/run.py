@@ -12,19 +12,19 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
+from torch.utils.data import DataLoader
 
 from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
-from imtext.errors import DataError
 from imtext.evaluation.reranking import Gathered, SecondLook
 from imtext.training.build import build_reranker
 from imtext.training.callbacks import LastCheckpoint, ProgressBar, RunCheckpoint
 from imtext.training.checkpoints import TrainedModel, part_of_state, read_checkpoint
 from imtext.training.features import frozen_features
-from imtext.training.rerank.batches import RerankDataset, loader
-from imtext.training.rerank.candidates import mine_candidates, pictures_of_texts
+from imtext.training.rerank.batches import NeighbourSampler, RerankBatch, RerankDataset, loader
 from imtext.training.rerank.embeddings import embeddings_of
 from imtext.training.rerank.module import MONITOR, RerankModule, Saved
+from imtext.training.rerank.neighbours import nearest_pictures, pictures_of_texts
 from imtext.training.rerank.recipe import Recipe
 from imtext.training.resume import epochs_done
 
@@ -43,7 +43,7 @@ class RerankRun:
         recipe: of the training.
         trainer: settings of Lightning's trainer, with an existing device.
         loggers: trackers of the run.
-        output_dir: folder of the run; checkpoints are written below.
+        folder: of the checkpoints.
         facts: further entries of `checkpoint["imtext"]`.
         seed: of weights, order, negatives and dropout.
         resume: checkpoint of a re-ranker to go on from.
@@ -57,7 +57,7 @@ class RerankRun:
     recipe: Recipe
     trainer: Mapping[str, Any]
     loggers: Sequence[Logger]
-    output_dir: Path
+    folder: Path
     facts: Mapping[str, Any]
     seed: int = 0
     resume: Path | None = None
@@ -67,11 +67,6 @@ class RerankRun:
     def device(self) -> torch.device:
         """The device of the run."""
         return torch.device(str(self.trainer["accelerator"]))
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the checkpoints."""
-        return self.output_dir / "checkpoints"
 
 
 def train_reranker(run: RerankRun) -> Path | None:
@@ -91,38 +86,33 @@ def train_reranker(run: RerankRun) -> Path | None:
     reranker = build_reranker(run.settings, run.trained.model, run.trained.tokenizer.vocabulary)
     if (dim := reranker.wants_word_vectors) is not None:
         reranker.start_from(run.data.word_vectors(dim))
-    dataset = _dataset(run, embeddings_of(run.trained, run.data, "train", run.device))
+    batches = _batches(run, embeddings_of(run.trained, run.data, "train", run.device))
     saved = Saved(
         {f"model.{name}": value for name, value in part_of_state(run.content["state_dict"], "model.").items()},
         {**run.content["imtext"], "reranker": dict(run.settings), **run.facts},
     )
     module = RerankModule(reranker, run.recipe, _validation(run), saved, run.seed)
     trainer = _trainer(run)
-    epoch = 0 if run.resume is None else epochs_done(read_checkpoint(run.resume))
-    workers = 0 if run.device.type == "cpu" else min(4, os.cpu_count() or 1)
-    batches = loader(dataset, run.recipe.captions_per_step, epoch, workers)
     trainer.fit(module, batches, ckpt_path=run.resume, weights_only=True)
     best = run.folder / "best.ckpt"
     return None if trainer.fast_dev_run else best  # type: ignore[attr-defined]
 
 
-def _dataset(run: RerankRun, gathered: Gathered) -> RerankDataset:
-    """The training captions with the wrong pictures that the dual encoder likes."""
+def _batches(run: RerankRun, gathered: Gathered) -> DataLoader[RerankBatch]:
+    """The training pictures with their captions, in groups that the dual encoder confuses."""
     images, texts, image_id, caption_image_id = gathered
-    rows = image_id.tolist()
+    rows, recipe = image_id.tolist(), run.recipe
     own = torch.searchsorted(image_id.cpu(), caption_image_id.cpu())
     captions = [text for row in rows for text in run.data.captions[row]]
     same_text = pictures_of_texts(captions, own, run.trained.tokenizer)
-    candidates = mine_candidates(images, texts, own, same_text, run.recipe.candidates)
-    encoder, views = run.trained.model.image_encoder, run.recipe.views
-    pictures = frozen_features(encoder, len(encoder.blocks) - 1, views, run.data, run.device)
-    dataset = RerankDataset(
-        pictures, encoder, rows, captions, own, candidates, run.trained.tokenizer, run.recipe.num_negatives, run.seed
-    )
-    if len(dataset) == 0:
-        raise DataError("All training captions have the same text, so there is nothing to tell pictures apart by")
-    log.info("Re-ranker: %s captions, up to %d wrong pictures of each", f"{len(dataset):,}", candidates.shape[1])
-    return dataset
+    neighbours = nearest_pictures(images, texts, own, same_text, recipe.neighbours)
+    encoder = run.trained.model.image_encoder
+    pictures = frozen_features(encoder, len(encoder.blocks) - 1, recipe.views, run.data, run.device)
+    tokenizer, per_picture = run.trained.tokenizer, recipe.captions_per_picture
+    dataset = RerankDataset(pictures, encoder, rows, captions, own, same_text, tokenizer, per_picture, run.seed)
+    epoch = 0 if run.resume is None else epochs_done(read_checkpoint(run.resume))
+    sampler = NeighbourSampler(neighbours, recipe.pictures_per_step, recipe.group, run.seed, epoch)
+    return loader(dataset, sampler, 0 if run.device.type == "cpu" else min(4, os.cpu_count() or 1))
 
 
 def _validation(run: RerankRun) -> SecondLook:

@@ -29,6 +29,6 @@ def test_mistakes_are_found_early_and_nothing_is_drawn(untrained: Untrained) -> 
     assert torch.get_rng_state().equal(state)
     with pytest.raises(ConfigError, match="num_heads=5"):
         check(untrained, {**target, "num_heads": 5}, RECIPE)
-    with pytest.raises(ConfigError, match="rerank.views=0"):
+    with pytest.raises(ConfigError, match=r"rerank\.views=0"):
         check(untrained, target, {**RECIPE, "views": 0})
     check(untrained, None, {**RECIPE, "views": 0})

@@ -54,7 +54,7 @@ def state(path: Path) -> dict[str, torch.Tensor]:
 
 def test_a_checkpoint_holds_both_models(run: RerankRun, untrained: Untrained) -> None:
     best = train_reranker(run)
-    assert best == run.output_dir / "checkpoints" / "best.ckpt"
+    assert best == run.folder / "best.ckpt"
     loaded = load_model(best)
     assert loaded.reranker is not None
     assert not loaded.reranker.training
@@ -66,19 +66,18 @@ def test_a_checkpoint_holds_both_models(run: RerankRun, untrained: Untrained) ->
     # A reader that knows no re-rankers finds the dual encoder as it was.
     content = read_checkpoint(best)
     del content["imtext"]["reranker"]
-    torch.save(content, run.output_dir / "older.ckpt")
-    older = load_model(run.output_dir / "older.ckpt")
+    torch.save(content, run.folder / "older.ckpt")
+    older = load_model(run.folder / "older.ckpt")
     assert older.reranker is None
     assert same(older.model.state_dict(), before)
 
 
 def test_every_parameter_learns(run: RerankRun) -> None:
     train_reranker(run)
-    folder = run.output_dir / "checkpoints"
     torch.manual_seed(run.seed)
     start = module_of_run.build_reranker(RERANKER, run.trained.model, run.trained.tokenizer.vocabulary)
     start.start_from(run.data.word_vectors(12))
-    last = state(folder / "last.ckpt")
+    last = state(run.folder / "last.ckpt")
     still = [name for name, value in start.named_parameters() if last[f"reranker.{name}"].equal(value)]
     # A bias of the last layer adds the same to every candidate.
     assert still in ([], ["judge.3.bias"])
@@ -99,18 +98,18 @@ def test_negatives_never_share_a_text(run: RerankRun) -> None:
 
 def test_resuming_equals_a_straight_run(run: RerankRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_reranker(run)
-    straight = state(run.output_dir / "checkpoints" / "last.ckpt")
-    stopped = replace(run, output_dir=tmp_path / "stopped")
+    straight = state(run.folder / "last.ckpt")
+    stopped = replace(run, folder=tmp_path / "stopped")
     monkeypatch.setattr(module_of_run.RerankModule, "training_step", _interrupted(3))
     with pytest.raises(RuntimeError, match="interrupted"):
         train_reranker(stopped)
     monkeypatch.undo()
     monkeypatch.setattr(run.data, "cache_dir", tmp_path / "cache")
-    last = stopped.output_dir / "checkpoints" / "last.ckpt"
+    last = stopped.folder / "last.ckpt"
     assert not same(state(last), straight)
     train_reranker(replace(stopped, resume=last))
     assert same(state(last), straight)
-    assert same(state(last.with_name("best.ckpt")), state(run.output_dir / "checkpoints" / "best.ckpt"))
+    assert same(state(last.with_name("best.ckpt")), state(run.folder / "best.ckpt"))
 
 
 def _interrupted(batch: int) -> Any:
@@ -137,4 +136,4 @@ def test_a_tower_without_places_is_refused(run: RerankRun, monkeypatch: pytest.M
 def test_a_smoke_test_keeps_nothing(run: RerankRun) -> None:
     smoke = replace(run, trainer={**run.trainer, "fast_dev_run": True})
     assert train_reranker(smoke) is None
-    assert not (run.output_dir / "checkpoints").exists()
+    assert not run.folder.exists()
