@@ -19,8 +19,8 @@ from tests.conftest import Compose
 from tests.runs import QUICK
 
 SHORT = [
-    "model.reranker.dim=16", "model.reranker.num_heads=2", "model.reranker.word_dim=12", "rerank.candidates=10",
-    "rerank.num_negatives=5", "rerank.captions_per_step=8", "rerank.max_epochs=2", "rerank.views=1", "trainer=cpu",
+    "model.reranker.dim=16", "model.reranker.word_dim=12", "rerank.pictures_per_step=8", "rerank.group=4",
+    "rerank.max_epochs=2", "rerank.views=1", "trainer=cpu",
 ]  # fmt: skip
 QUIET = ["logger=none", "progress=false"]
 
@@ -31,7 +31,7 @@ def test_a_re_ranker_helps_a_weak_dual_encoder(compose: Compose, tmp_path: Path)
     easy = ["data.num_images=300", "data.image_size=64", "data.ratios=[0.6,0.3,0.1]", "data.batch_size=16"]
     metrics, _ = train(compose(*QUICK, *easy, "trainer.max_epochs=2", "optim.lr=1e-3"))
     run = tmp_path / "runs" / "run"
-    longer = ["rerank.max_epochs=6", "rerank.num_negatives=15", "rerank.candidates=60", "model.reranker.dim=32"]
+    longer = ["rerank.max_epochs=12", "rerank.pictures_per_step=16", "model.reranker.dim=64"]
     config = compose(f"ckpt_path={run}", *SHORT, *longer, *QUIET, name="rerank", output="reranked")
     reranked, objects = rerank(config)
     # The dual encoder is the same, and the order better, also on the test split, which fitted nothing.
@@ -95,7 +95,7 @@ def test_a_smoke_test(compose: Compose, tmp_path: Path) -> None:
     ("overrides", "message"),
     [
         ([], "ckpt_path is needed"),
-        (["ckpt_path=x", "rerank.negatives=3"], r"Did you mean rerank\.num_negatives"),
+        (["ckpt_path=x", "rerank.neighbors=3"], r"Did you mean rerank\.neighbours"),
         (["ckpt_path=x", "rerank.views=many"], "rerank.views=many: input should be a valid integer"),
         (["ckpt_path=x", "~model"], "model is needed"),
         (["ckpt_path=x", "+model.reranker.vocabulary=3"], "model.reranker.vocabulary follows from the data"),

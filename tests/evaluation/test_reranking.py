@@ -138,9 +138,8 @@ def test_a_real_re_ranker_scores_the_same_in_blocks_of_any_size(
     encoder = trained.model.image_encoder
     torch.manual_seed(0)
     reranker = CrossAttention(
-        8, 2, 12, num_token_features=encoder.num_token_features, vocabulary=trained.tokenizer.vocabulary
+        8, 12, 1.0, num_token_features=encoder.num_token_features, vocabulary=trained.tokenizer.vocabulary
     )
-    torch.nn.init.normal_(reranker.judge[-1].weight)  # type: ignore[arg-type]
     rows = sorted(data.rows["val"])
     metrics = RetrievalMetrics()
     texts = trained.encode_texts([text for row in rows for text in data.captions[row]])

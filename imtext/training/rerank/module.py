@@ -80,10 +80,8 @@ class RerankModule(LightningModule):
         grid = self.reranker.project(batch["tokens"])  # [B, P, G]
         pairs = (len(batch["own"]), len(grid))
         similarity = torch.zeros(pairs, device=grid.device)
-        scores = self.reranker(
-            grid.expand(pairs[0], *grid.shape), batch["input_ids"], batch["attention_mask"], similarity
-        ).float()
-        loss = symmetric_loss(self.logit_scale.exp() * scores, batch["own"], batch["also"])
+        scores = self.reranker(grid[None], batch["input_ids"], batch["attention_mask"], similarity)
+        loss = symmetric_loss(self.logit_scale.exp() * scores.float(), batch["own"], batch["also"])
         self.log("rerank/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=pairs[0])
         return loss
 
@@ -105,7 +103,9 @@ class RerankModule(LightningModule):
         loss = float(self.trainer.callback_metrics.get("rerank/loss_epoch", torch.nan))
         line = f"re-ranker, epoch {epoch}/{last}  loss {loss:.3f}"
         if self.validation is not None and (epoch % self.recipe.validate_every == 0 or epoch == last):
-            metrics = validate(self.validation, self.average.module)
+            average = self.average.module
+            assert isinstance(average, Reranker)
+            metrics = validate(self.validation, average)
             for name, value in metrics.items():
                 self.log(f"val/{name}", value)
             before = (self.validation.lists.ranks <= 1).float().mean().item()

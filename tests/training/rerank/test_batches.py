@@ -1,4 +1,4 @@
-"""Batches: the own picture first, wrong ones of its candidates, every picture once, and no hidden random state."""
+"""Batches: groups of neighbours, every picture once, and no hidden random state."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from imtext.data.batch import BatchKey
 from imtext.data.vocabulary import learn_vocabulary
-from imtext.training.rerank.batches import RerankDataset, loader
-from imtext.training.rerank.candidates import NONE
+from imtext.training.rerank.batches import NeighbourSampler, RerankDataset, loader
+from imtext.training.rerank.neighbours import NONE
 
-ROWS = [10, 20, 30, 40, 50]
-CAPTIONS = ["one", "two two", "three", "four", "five five five", "six"]
-OWN = torch.tensor([0, 0, 1, 2, 3, 4])
-CANDIDATES = torch.tensor([[1, 2, 3, 4], [4, 3, NONE, NONE], [0, 2, 3, 4], [NONE] * 4, [0, 1, 2, NONE], [3, 2, 1, 0]])
+ROWS = [10, 20, 30, 40]
+CAPTIONS = ["one", "two two", "three", "one", "five five five", "six"]
+OWN = torch.tensor([0, 0, 1, 2, 2, 3])
+SAME = [frozenset({0, 2}), frozenset({0}), frozenset({1}), frozenset({0, 2}), frozenset({2}), frozenset({3})]
 
 
 class Rows:
@@ -32,73 +32,80 @@ class Rows:
         return features[:, None]
 
 
-def dataset(num_negatives: int = 2, seed: int = 0) -> RerankDataset:
+def dataset(captions_per_picture: int | None = None, seed: int = 0) -> RerankDataset:
     tokenizer, source = learn_vocabulary(CAPTIONS, 100, 16, 1), Rows()
     return RerankDataset(
-        source,
-        source,
-        ROWS,
-        CAPTIONS,
-        OWN,
-        CANDIDATES,
-        tokenizer,
-        num_negatives,
-        seed,  # type: ignore[arg-type]
-    )
+        source, source, ROWS, CAPTIONS, OWN, SAME, tokenizer, captions_per_picture, seed  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
-def lists(data: RerankDataset, key: BatchKey) -> list[list[int | None]]:
-    """The rows of the pictures of each caption, None where there is no picture."""
-    batch = data[key]
-    rows = batch["tokens"][:, 0, 0]
-    return [
-        [int(rows[picture]) if real else None for picture, real in zip(pictures, reals, strict=True)]
-        for pictures, reals in zip(batch["picture"].tolist(), batch["real"].tolist(), strict=True)
-    ]
+def test_pictures_with_their_captions() -> None:
+    batch = dataset()[BatchKey(0, (2, 3, 0))]
+    assert batch["tokens"][:, 0, 0].tolist() == [30, 40, 10]
+    assert batch["own"].tolist() == [0, 0, 1, 2, 2]
+    # Captions "one" of pictures 2 and 0 describe each other's picture, too.
+    assert batch["also"].tolist() == [
+        [False, False, True], [False] * 3, [False] * 3, [True, False, False], [False] * 3
+    ]  # fmt: skip
+    lengths = batch["attention_mask"].sum(dim=1)
+    assert (lengths - lengths[0]).tolist() == [0, 2, 0, 0, 1]
 
 
-def test_the_own_picture_comes_first_and_wrong_ones_are_drawn_from_the_candidates() -> None:
-    data = dataset()
-    assert len(data) == 5  # the caption without a wrong picture is left out
-    seen: set[int | None] = set()
+def test_captions_are_drawn_again_each_epoch() -> None:
+    data, lengths = dataset(captions_per_picture=1), set()
     for epoch in range(20):
-        found = lists(data, BatchKey(epoch, (0, 1, 3)))  # captions 0, 1 and 4
-        assert [each[0] for each in found] == [10, 10, 40]
-        assert set(found[1][1:]) == {50, 40}
-        assert len(set(found[0])) == 3
-        seen |= set(found[0][1:])
-    assert seen == {20, 30, 40, 50}
+        batch = data[BatchKey(epoch, (0, 1))]
+        assert batch["own"].tolist() == [0, 1]
+        lengths.add(int(batch["attention_mask"][0].sum()))
+    assert len(lengths) == 2
 
 
-def test_a_caption_with_few_wrong_pictures_has_a_shorter_list() -> None:
-    found = lists(dataset(num_negatives=4), BatchKey(0, (1, 4)))
-    assert found[0][3:] == [None, None]
-    assert set(found[0][1:3]) == {50, 40}
-    assert set(found[1]) == {50, 40, 30, 20, 10}
-
-
-def test_each_picture_is_read_once() -> None:
-    batch = dataset(num_negatives=4)[BatchKey(0, (0, 1, 2, 3, 4))]
-    rows = batch["tokens"][:, 0, 0].tolist()
-    assert rows == sorted(set(rows))
-    assert batch["attention_mask"].sum(dim=1).tolist() == [3, 4, 3, 5, 3]  # with the tokens of beginning and end
-
-
-def test_a_batch_depends_on_seed_epoch_and_captions_alone() -> None:
+def test_a_batch_depends_on_seed_epoch_and_pictures_alone() -> None:
     key = BatchKey(3, (2, 0))
     first, again = dataset()[key], dataset()[key]
     assert all(first[name].equal(again[name]) for name in first)  # type: ignore[literal-required]
-    assert any(lists(dataset(), BatchKey(epoch, (2, 0))) != lists(dataset(), key) for epoch in range(3))
     assert not dataset()[BatchKey(4, (2, 0))]["tokens"].equal(first["tokens"])  # other views
+    assert not dataset(seed=1)[key]["tokens"].equal(first["tokens"])
+
+
+def pairs(size: int) -> Tensor:
+    """Neighbours 0 and 1, 2 and 3, …"""
+    return torch.tensor([[picture ^ 1, NONE] for picture in range(size)])
+
+
+def test_groups_stay_together_and_every_picture_comes_once() -> None:
+    sampler = NeighbourSampler(pairs(12), batch_size=4, group=2)
+    for epoch in range(5):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler) == 3
+        assert all(batch.epoch == epoch for batch in batches)
+        assert sorted(each for batch in batches for each in batch.positions) == list(range(12))
+        assert all({each ^ 1 for each in batch.positions} == set(batch.positions) for batch in batches)
+
+
+def test_groups_of_one_are_random_pictures() -> None:
+    together = sum(
+        {each ^ 1 for each in batch.positions} == set(batch.positions)
+        for epoch in range(20)
+        for batch in NeighbourSampler(pairs(12), batch_size=2, group=1, epoch=epoch)
+    )
+    assert together < 40  # of 120
+
+
+def test_a_small_data_set_is_one_batch() -> None:
+    (batch,) = NeighbourSampler(pairs(4), batch_size=32, group=8)
+    assert sorted(batch.positions) == [0, 1, 2, 3]
 
 
 def test_a_loader_begins_at_any_epoch() -> None:
-    def texts(epoch: int) -> list[list[int]]:
-        return [batch["input_ids"].flatten().tolist() for batch in loader(dataset(), 2, epoch, 0)]
+    def rows(epoch: int) -> list[list[int]]:
+        sampler = NeighbourSampler(pairs(4), batch_size=2, group=1, epoch=epoch)
+        return [batch["tokens"][:, 0, 0].tolist() for batch in loader(dataset(), sampler, 0)]
 
-    straight = loader(dataset(), 2, 0, 0)
-    list(straight)
-    straight.sampler.set_epoch(1)  # type: ignore[attr-defined]
-    assert [batch["input_ids"].flatten().tolist() for batch in straight] == texts(1)
-    assert len(texts(0)) == 2  # the last, smaller batch is left out
-    assert any(texts(epoch) != texts(0) for epoch in range(1, 5))
+    straight = NeighbourSampler(pairs(4), batch_size=2, group=1)
+    batches = loader(dataset(), straight, 0)
+    list(batches)
+    straight.set_epoch(1)
+    assert [batch["tokens"][:, 0, 0].tolist() for batch in batches] == rows(1)
+    assert any(rows(epoch) != rows(0) for epoch in range(1, 5))

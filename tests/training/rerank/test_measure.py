@@ -18,10 +18,11 @@ Untrained = tuple[TrainedModel, RetrievalDataModule]
 
 @pytest.fixture
 def both(untrained: Untrained) -> TrainedModel:
-    """With a re-ranker that has learnt nothing."""
+    """With a re-ranker whose judgement counts nothing."""
     trained, _ = untrained
     size = trained.model.image_encoder.num_token_features
-    reranker = CrossAttention(8, 2, 12, num_token_features=size, vocabulary=trained.tokenizer.vocabulary)
+    reranker = CrossAttention(8, 12, num_token_features=size, vocabulary=trained.tokenizer.vocabulary)
+    reranker.weight.fill_(0)
     return replace(trained, reranker=reranker.eval())
 
 
@@ -32,7 +33,7 @@ def test_depth(untrained: Untrained, both: TrainedModel) -> None:
         depth_of(7, untrained[0], "x")
 
 
-def test_a_judgement_of_zero_changes_nothing(untrained: Untrained, both: TrainedModel) -> None:
+def test_a_weight_of_zero_changes_nothing(untrained: Untrained, both: TrainedModel) -> None:
     metrics = measure_both(both, untrained[1], 5, torch.device("cpu"))
     assert "test/t2i_r@1" not in metrics  # there is no test split
     for name in ("r@1", "r@5", "r@10", "mrr", "median_rank", "r@1_low"):

@@ -1,4 +1,4 @@
-"""The step of a re-ranker: its loss, its independence of the similarity, and what its checkpoints hold."""
+"""The step of a re-ranker: its loss, the average of its weights, and what its checkpoints hold."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from imtext.evaluation.reranking import SecondLook, shortlists
 from imtext.models.reranker import Reranker
 from imtext.training.rerank.batches import RerankBatch
-from imtext.training.rerank.module import RerankModule, Saved, validate
+from imtext.training.rerank.module import RerankModule, Saved, renamed, symmetric_loss, validate
 from imtext.training.rerank.recipe import Recipe
 from tests.evaluation.galleries import hand_written
 
 
-class Sum(Reranker):
-    """Judges by the sum of the grid."""
+class Product(Reranker):
+    """Judges by the product of the first word and the grid."""
 
     grid_dim = 1
 
@@ -30,41 +30,75 @@ class Sum(Reranker):
         return tokens
 
     def forward(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor, similarity: Tensor) -> Tensor:
-        return similarity + self.weight * self.scale * grid.sum(dim=(2, 3))
+        return self.combine(self.scale * input_ids[:, :1] * grid.sum(dim=(2, 3)), similarity)
 
 
 def batch() -> RerankBatch:
+    """Pictures 1 and -1; captions 1 and 2 of the first, -1 of the second."""
     return RerankBatch(
-        tokens=torch.tensor([2.0, 1.0, 0.0])[:, None, None],
-        picture=torch.tensor([[0, 1, 2], [1, 0, 0]]),
-        real=torch.tensor([[True, True, True], [True, True, False]]),
-        input_ids=torch.ones(2, 1, dtype=torch.int64),
-        attention_mask=torch.ones(2, 1, dtype=torch.bool),
+        tokens=torch.tensor([1.0, -1.0])[:, None, None],
+        input_ids=torch.tensor([[1], [2], [-1]]),
+        attention_mask=torch.ones(3, 1, dtype=torch.bool),
+        own=torch.tensor([0, 0, 1]),
+        also=torch.zeros(3, 2, dtype=torch.bool),
     )
 
 
-def module(monkeypatch: pytest.MonkeyPatch) -> tuple[RerankModule, dict[str, float]]:
-    made = RerankModule(Sum(), Recipe(), None, Saved({"model.x": torch.ones(2)}, {"format": 2}))
+def module(monkeypatch: pytest.MonkeyPatch, **recipe: float) -> tuple[RerankModule, dict[str, float]]:
+    saved = Saved({"model.x": torch.ones(2)}, {"format": 2})
+    made = RerankModule(Product(), Recipe(temperature=0.5, **recipe), None, saved)  # type: ignore[arg-type]
     logged: dict[str, float] = {}
     monkeypatch.setattr(made, "log", lambda name, value, **_: logged.update({name: float(value)}))
     return made, logged
 
 
-def test_the_loss_is_that_of_finding_the_own_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def softplus(value: float) -> float:
+    return math.log1p(math.exp(value))
+
+
+def test_the_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     made, logged = module(monkeypatch)
-    e = math.e
-    # Scores 2, 1, 0 of the first caption, and 1, 2 of the second, whose third place is empty.
-    expected = (-math.log(e**2 / (e**2 + e + 1)) - math.log(e / (e + e**2))) / 2
-    assert made.training_step(batch(), 0).item() == pytest.approx(expected)
-    assert logged == {"rerank/loss": pytest.approx(expected), "rerank/right": 0.5}
+    # Scores over temperature: [[2, -2], [4, -4], [-2, 2]]. To the picture: the difference is 4, 8, 4.
+    to_picture = (softplus(-4) + softplus(-8) + softplus(-4)) / 3
+    # To the caption: 2 and 4 against -2; and 2 against -2 and -4.
+    to_caption = (softplus(-4) + softplus(-6) + math.log(1 + math.exp(-4) + math.exp(-6))) / 3
+    expected = (to_picture + to_caption) / 2
+    assert made.training_step(batch(), 0).item() == pytest.approx(expected, rel=1e-4)
+    assert logged == {"rerank/loss": pytest.approx(expected, rel=1e-4)}
 
 
-def test_an_epoch_trains_the_judgement_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, _ = module(monkeypatch)
-    before = made.training_step(batch(), 0)
-    made.reranker.weight.fill_(0.01)  # as a validation leaves it
-    made.on_train_epoch_start()
-    assert made.training_step(batch(), 0).equal(before)
+def test_a_picture_of_the_same_text_is_no_negative() -> None:
+    logits = torch.tensor([[1.0, 5.0], [0.0, 1.0]], requires_grad=True)
+    own, also = torch.tensor([0, 1]), torch.tensor([[False, True], [False, False]])
+    loss = symmetric_loss(logits, own, also)
+    # Of the first caption nothing wrong is left; nor is it a wrong caption of the second picture.
+    assert loss.item() == pytest.approx((softplus(-1) / 2 + softplus(0 - 1) / 2) / 2)
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert logits.grad[0, 1] == 0
+
+
+def test_a_single_picture_has_no_loss_and_finite_gradients() -> None:
+    logits = torch.tensor([[3.0], [1.0]], requires_grad=True)
+    loss = symmetric_loss(logits, torch.tensor([0, 0]), torch.zeros(2, 1, dtype=torch.bool))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert logits.grad.equal(torch.zeros(2, 1))
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.0])
+def test_the_average_of_the_weights(monkeypatch: pytest.MonkeyPatch, decay: float) -> None:
+    made, _ = module(monkeypatch, average=decay)
+    expected = 0.0
+    for step in range(30):
+        with torch.no_grad():
+            made.reranker.scale.fill_(step)  # type: ignore[operator,union-attr]
+        made.on_train_batch_end(None, batch(), step)
+        kept = min(decay, (1 + step) / (10 + step)) if step else 0
+        expected = kept * expected + (1 - kept) * step
+    assert float(made.average.module.scale) == pytest.approx(expected, rel=1e-4)
 
 
 class Gallery(SecondLook):
@@ -79,7 +113,7 @@ class Gallery(SecondLook):
 
 
 def test_validation_sets_the_weight_that_it_measures() -> None:
-    look, reranker = Gallery(), Sum()
+    look, reranker = Gallery(), Product()
     metrics = validate(look, reranker)
     assert metrics["rerank_weight"] == pytest.approx(float(reranker.weight))
     again = look.ranks(reranker)
@@ -88,11 +122,24 @@ def test_validation_sets_the_weight_that_it_measures() -> None:
     assert "rerank_t2i_r@1_low" not in metrics
 
 
-def test_checkpoints_hold_both_models_and_load_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_hold_both_models_and_load_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     made, _ = module(monkeypatch)
+    made.on_train_batch_end(None, batch(), 0)
+    with torch.no_grad():
+        made.reranker.scale.fill_(7)  # type: ignore[operator,union-attr]
+    before = {name: value.clone() for name, value in made.state_dict().items()}
     checkpoint: dict[str, Any] = {"state_dict": made.state_dict()}
     made.on_save_checkpoint(checkpoint)
-    assert set(checkpoint["state_dict"]) == {"model.x", "reranker.scale", "reranker.weight"}
+    state = checkpoint["state_dict"]
+    assert state["reranker.scale"] == 1  # the average
+    assert state["trained.scale"] == 7
+    assert state["model.x"].equal(torch.ones(2))
     assert checkpoint["imtext"] == {"format": 2}
     made.on_load_checkpoint(checkpoint)
-    made.load_state_dict(checkpoint["state_dict"])
+    assert checkpoint["state_dict"].keys() == before.keys()
+    assert all(checkpoint["state_dict"][name].equal(value) for name, value in before.items())
+
+
+def test_names_are_changed_at_their_beginning_only() -> None:
+    state = {"a.b": torch.ones(1), "b.a.": torch.ones(1), "c": torch.ones(1)}
+    assert list(renamed(state, {"a.": "b.", "b.": "a."})) == ["b.b", "a.a.", "c"]

@@ -13,10 +13,12 @@ from imtext.training.rerank.recipe import Recipe
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_negatives": 0}, "rerank.num_negatives=0 must be at least 1"),
-        ({"views": 0}, "rerank.views=0"),
-        ({"candidates": 5, "num_negatives": 6}, "rerank.candidates=5 must be at least rerank.num_negatives=6"),
-        ({"lr": 0.0}, "rerank.lr must be above zero"),
+        ({"pictures_per_step": 1}, r"rerank\.pictures_per_step=1 must be at least 2"),
+        ({"views": 0}, r"rerank\.views=0 must be at least 1"),
+        ({"captions_per_picture": 0}, r"rerank\.captions_per_picture=0"),
+        ({"lr": 0.0}, r"rerank\.lr must be above zero"),
+        ({"temperature": 0.0}, r"rerank\.temperature"),
+        ({"average": 1.0}, r"rerank\.average"),
         ({"warmup": 1.0}, "share of all steps"),
     ],
 )
@@ -27,13 +29,14 @@ def test_values_out_of_range_are_refused(settings: dict[str, float], message: st
 
 def test_matrices_decay_and_the_rate_falls_to_zero() -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
-    optimizer, schedule = Recipe(lr=0.1, weight_decay=0.5, warmup=0.2).optimizer(model, 10)
+    parameters = list(model.parameters())
+    optimizer, schedule = Recipe(lr=0.1, weight_decay=0.5, warmup=0.2).optimizer(parameters, 10)
     decay = {id(each): group["weight_decay"] for group in optimizer.param_groups for each in group["params"]}
-    assert [decay[id(each)] for each in model.parameters()] == [0.5, 0, 0, 0]
+    assert [decay[id(each)] for each in parameters] == [0.5, 0, 0, 0]
     rates = []
     for _ in range(10):
         rates.append(optimizer.param_groups[0]["lr"])
-        for parameter in model.parameters():
+        for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
         schedule.step()

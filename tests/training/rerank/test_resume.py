@@ -47,7 +47,7 @@ def test_a_run_goes_on_with_its_settings(compose: Compose, tmp_path: Path) -> No
     ("override", "message"),
     [
         ("model.reranker.dim=64", "the re-ranker was trained with 128"),
-        ("rerank.num_negatives=3", "rerank.num_negatives=3: the re-ranker was trained with"),
+        ("rerank.group=3", "rerank.group=3: the re-ranker was trained with"),
         ("rerank.max_epochs=2", "3 complete epochs"),
     ],
 )

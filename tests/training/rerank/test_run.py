@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import pytest
 import torch
 
 from imtext.data import RetrievalDataModule
-from imtext.data.batch import BatchKey
 from imtext.errors import ConfigError
 from imtext.training.checkpoints import FORMAT, TrainedModel, load_model, read_checkpoint
 from imtext.training.rerank import run as module_of_run
+from imtext.training.rerank.batches import NeighbourSampler, RerankDataset
 from imtext.training.rerank.recipe import Recipe
 from imtext.training.rerank.run import RerankRun, train_reranker
 from tests.runs import same
@@ -22,7 +23,7 @@ from tests.training.test_checkpoints import MODEL
 pytestmark = pytest.mark.slow
 
 RERANKER = {
-    "_target_": "imtext.models.cross_attention.CrossAttention", "dim": 8, "num_heads": 2, "word_dim": 12, "dropout": 0.2
+    "_target_": "imtext.models.cross_attention.CrossAttention", "dim": 8, "word_dim": 12, "dropout": 0.2
 }  # fmt: skip
 TRAINER = {
     "_target_": "lightning.pytorch.Trainer", "accelerator": "cpu", "devices": 1, "enable_model_summary": False,
@@ -42,7 +43,7 @@ def run(untrained: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             "vocabulary": trained.tokenizer.vocabulary.to_dict(), "preprocess": trained.preprocess.to_dict(),
         },
     }  # fmt: skip
-    recipe = Recipe(candidates=6, num_negatives=3, captions_per_step=8, max_epochs=2, rerank_top_k=5, views=2)
+    recipe = Recipe(pictures_per_step=4, group=2, neighbours=4, max_epochs=2, rerank_top_k=5, views=2)
     trainer = {**TRAINER, "max_epochs": 2}
     return RerankRun(trained, content, data, RERANKER, recipe, trainer, [], tmp_path / "run", {}, progress=False)
 
@@ -78,29 +79,36 @@ def test_every_parameter_learns(run: RerankRun) -> None:
     start = module_of_run.build_reranker(RERANKER, run.trained.model, run.trained.tokenizer.vocabulary)
     start.start_from(run.data.word_vectors(12))
     last = state(run.folder / "last.ckpt")
-    still = [name for name, value in start.named_parameters() if last[f"reranker.{name}"].equal(value)]
-    # A bias of the last layer adds the same to every candidate.
-    assert still in ([], ["judge.3.bias"])
+    still = [name for name, value in start.named_parameters() if last[f"trained.{name}"].equal(value)]
+    # The weights of words add up to 1, so a bias of all of them changes nothing.
+    assert still in ([], ["telling.bias"])
+    assert last["logit_scale"] != pytest.approx(-math.log(run.recipe.temperature))
 
 
-def test_negatives_never_share_a_text(run: RerankRun) -> None:
+def test_a_picture_that_a_caption_describes_is_never_wrong(run: RerankRun) -> None:
     gathered = module_of_run.embeddings_of(run.trained, run.data, "train", run.device)
-    dataset = module_of_run._dataset(run, gathered)
+    batches = module_of_run._batches(replace(run, recipe=replace(run.recipe, pictures_per_step=10)), gathered)
+    dataset, sampler = batches.dataset, batches.sampler
+    assert isinstance(dataset, RerankDataset)
+    assert isinstance(sampler, NeighbourSampler)
     texts = [set(run.data.captions[row]) for row in dataset.rows]
-    compared = 0
-    for caption, wrong in zip(dataset.captions, dataset.candidates, strict=True):
-        for picture in wrong[wrong >= 0]:
-            compared += 1
-            assert caption not in texts[picture]
-    assert compared > 100
-    assert len(dataset[BatchKey(0, (0, 1))]["picture"]) == 2
+    shared = 0
+    for key in sampler:
+        batch = dataset[key]
+        captions = [caption for picture in key.positions for caption in dataset.captions_of[picture]]
+        for caption, own, also in zip(captions, batch["own"].tolist(), batch["also"].tolist(), strict=True):
+            text = dataset.captions[caption]
+            right = [text in texts[picture] for picture in key.positions]
+            assert right == [place == own or other for place, other in enumerate(also)]
+            shared += sum(also)
+    assert shared > 0  # drawings repeat
 
 
 def test_resuming_equals_a_straight_run(run: RerankRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_reranker(run)
     straight = state(run.folder / "last.ckpt")
     stopped = replace(run, folder=tmp_path / "stopped")
-    monkeypatch.setattr(module_of_run.RerankModule, "training_step", _interrupted(3))
+    monkeypatch.setattr(module_of_run.RerankModule, "training_step", _interrupted(1))
     with pytest.raises(RuntimeError, match="interrupted"):
         train_reranker(stopped)
     monkeypatch.undo()
