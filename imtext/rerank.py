@@ -102,7 +102,9 @@ def prepare(config: DictConfig) -> RerankRun:
     )
 
 
-def finish(run: RerankRun, best: Path, started: float, trackers: list[MLflowTracker], bundle: bool) -> dict[str, float]:
+def finish(
+    run: RerankRun, best: Path, started: float, trackers: list[MLflowTracker], output_dir: Path, bundle: bool
+) -> dict[str, float]:
     """Measure the best epoch, write and record its metrics, print them, and export both models."""
     from imtext.evaluation.report import print_results, write_metrics
     from imtext.training.checkpoints import load_model, read_checkpoint

@@ -79,13 +79,13 @@ class RerankDataset(Dataset[RerankBatch]):
             input_ids=torch.from_numpy(ids),
             attention_mask=torch.from_numpy(mask),
             own=torch.tensor([place for place, _ in chosen]),
-            also=torch.tensor(
-                [
-                    [other != place and picture in self.same_text[caption] for other, picture in enumerate(key.positions)]
-                    for place, caption in chosen
-                ]
-            ),
+            also=torch.tensor([self._others(key.positions, place, caption) for place, caption in chosen]),
         )
+
+    def _others(self, pictures: Sequence[int], own: int, caption: int) -> list[bool]:
+        """Whether each picture, other than the caption's own, has a caption of the same text."""
+        same = self.same_text[caption]
+        return [place != own and picture in same for place, picture in enumerate(pictures)]
 
     def _draw(self, captions: Sequence[int], rng: np.random.Generator) -> list[int]:
         if self.captions_per_picture is None or len(captions) <= self.captions_per_picture:

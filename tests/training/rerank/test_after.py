@@ -27,7 +27,7 @@ def test_mistakes_are_found_early_and_nothing_is_drawn(untrained: Untrained) -> 
     state = torch.get_rng_state()
     check(untrained, target, RECIPE)
     assert torch.get_rng_state().equal(state)
-    with pytest.raises(ConfigError, match="reranker.dim must be"):
+    with pytest.raises(ConfigError, match=r"reranker\.dim must be"):
         check(untrained, {**target, "dim": 0}, RECIPE)
     with pytest.raises(ConfigError, match=r"rerank\.views=0"):
         check(untrained, target, {**RECIPE, "views": 0})

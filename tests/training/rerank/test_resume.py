@@ -62,5 +62,5 @@ def test_another_checkpoint_is_refused(compose: Compose, tmp_path: Path) -> None
     path = write(tmp_path / "last.ckpt", config, imtext={"format": FORMAT})
     with pytest.raises(CheckpointError, match="not the state of a re-ranker's training"):
         find_resume_point(config)
-    with pytest.raises(CheckpointError, match="another program: go on with `python -m imtext.train"):
+    with pytest.raises(CheckpointError, match=r"another program: go on with `python -m imtext\.train"):
         continue_run([f"resume={path}", f"paths.root={tmp_path}"], "rerank", "resume")
