@@ -44,16 +44,16 @@ class Recipe:
     pictures_per_step: int = 32
     group: int = 8
     neighbours: int = 50
-    captions_per_picture: int | None = None
-    max_epochs: int = 8
-    validate_every: int = 2
+    captions_per_picture: int | None = 3
+    max_epochs: int = 12
+    validate_every: int = 3
     rerank_top_k: int = TOP_K
     views: int = 4
     lr: float = 2e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
     temperature: float = 0.07
-    average: float = 0.99
+    average: float = 0.995
 
     def __post_init__(self) -> None:
         if self.pictures_per_step < 2:

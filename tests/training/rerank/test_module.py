@@ -48,7 +48,7 @@ def module(monkeypatch: pytest.MonkeyPatch, **recipe: float) -> tuple[RerankModu
     saved = Saved({"model.x": torch.ones(2)}, {"format": 2})
     made = RerankModule(Product(), Recipe(temperature=0.5, **recipe), None, saved)  # type: ignore[arg-type]
     logged: dict[str, float] = {}
-    monkeypatch.setattr(made, "log", lambda name, value, **_: logged.update({name: float(value)}))
+    monkeypatch.setattr(made, "log", lambda name, value, **_: logged.update({name: float(value.detach())}))
     return made, logged
 
 

@@ -80,8 +80,8 @@ def test_every_parameter_learns(run: RerankRun) -> None:
     start.start_from(run.data.word_vectors(12))
     last = state(run.folder / "last.ckpt")
     still = [name for name, value in start.named_parameters() if last[f"trained.{name}"].equal(value)]
-    # The weights of words add up to 1, so a bias of all of them changes nothing.
-    assert still in ([], ["telling.bias"])
+    # Pictures of 32 pixels are one place, to which every word attends; the weights of words add up to 1.
+    assert set(still) <= {"sharpness", "telling.bias"}
     assert last["logit_scale"] != pytest.approx(-math.log(run.recipe.temperature))
 
 
