@@ -1,7 +1,7 @@
 """Write docs/tricks.md, "Losses and training tricks": ``python -m scripts.tricks``.
 
 Rows are the runs of the MLflow experiment `flickr8k_tricks`, one row for each tag `row`. Differences to the row `base`
-are paired by seed.
+are paired by seed. The table of re-rankers has the runs of the experiment `flickr8k_rerank`, one row for each seed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ def main() -> None:
     parser.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI", here))
     parser.add_argument("--output", type=Path, default=PAGE)
     args = parser.parse_args()
-    runs = finished(MlflowClient(args.tracking_uri), "flickr8k_tricks")
+    client = MlflowClient(args.tracking_uri)
+    runs, second = finished(client, "flickr8k_tricks"), finished(client, "flickr8k_rerank")
     if not any(row_of(run) == BASE for run in runs):
         raise SystemExit(f"error: {args.tracking_uri} has no finished run of flickr8k_tricks with the tag row={BASE}")
-    args.output.write_text(TEXT.format(table=table(runs)))
-    print(f"{args.output}: {len(runs)} runs")
+    args.output.write_text(TEXT.format(table=table(runs), second=rerank_table(second)))
+    print(f"{args.output}: {len(runs)} runs of tricks, {len(second)} of re-rankers")
 
 
 def row_of(run: Run) -> str:
@@ -80,11 +81,33 @@ def difference(members: dict[str, Run], base: dict[str, Run]) -> str:
     return f"{statistics.mean(values):+.1f}{deviation}"
 
 
+def rerank_table(runs: Iterable[Run]) -> str:
+    """One row for each seed, and their mean: text → image recalls of the dual encoder, re-ranked, and the gain."""
+    found = {seed_of(run): {key: 100 * value for key, value in metrics_of(run).items()} for run in runs}
+    lines = ["| seed | dual encoder | re-ranked | gain in R@1 |", "|---|---|---|---|"]
+    lines += [rerank_row(seed, [values]) for seed, values in found.items()]
+    return "\n".join([*lines, rerank_row("mean", list(found.values()))] if len(found) > 1 else lines)
+
+
+def rerank_row(name: str, members: list[dict[str, float]]) -> str:
+    """Means over some runs."""
+
+    def of(prefix: str, k: int) -> float:
+        return statistics.mean(values[f"val/{prefix}t2i_r{k}"] for values in members)
+
+    recalls = [" / ".join(f"{of(prefix, k):.1f}" for k in (1, 5, 10)) for prefix in ("", "rerank_")]
+    return f"| {name} | {' | '.join(recalls)} | {of('rerank_', 1) - of('', 1):+.1f} |"
+
+
 TEXT = """# Losses and training tricks
 
 Written by `python -m scripts.tricks` from measured runs.
 
 {table}
+
+## A second look
+
+{second}
 """
 
 
