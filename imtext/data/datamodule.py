@@ -20,6 +20,7 @@ from imtext.data.batch import Batch
 from imtext.data.captions import CaptionedImages, Split
 from imtext.data.dataset import ImageSource, RetrievalDataset, TextSource
 from imtext.data.images import cached_images
+from imtext.data.order import Order
 from imtext.data.pictures import Pictures
 from imtext.data.sampler import BatchSampler
 from imtext.data.shared_texts import find_shared_texts
@@ -46,6 +47,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         split_seed: fixes the random split, independently of the run's seed.
         image_size, image_mean, image_std, interpolation, resize: see `Preprocess`; null takes the image tower's value.
         augment: random changes to training pictures; null for none.
+        order: how training batches are composed; null draws them at random.
         tokenizer: path of a `tokenizer.json`; null learns a vocabulary from the training captions.
         vocab_size, min_word_count: limits of a learnt vocabulary, see `learn_vocabulary`.
         max_text_length: maximum number of tokens of a caption.
@@ -70,6 +72,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         interpolation: Interpolation | None = None,
         resize: Resize | None = None,
         augment: Augment | None = None,
+        order: Order | None = None,
         tokenizer: str | None = None,
         vocab_size: int = 10_000,
         max_text_length: int = 64,
@@ -90,6 +93,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
             raise ConfigError(f"data.captions_per_image must be at least 1 or null, not {captions_per_image}")
         if split not in get_args(SplitRule):
             raise ConfigError(f"data.split must be one of {', '.join(get_args(SplitRule))}, not {split!r}")
+        if order is not None and not shuffle:
+            raise ConfigError("data.shuffle=false repeats the same batches, so data.order has no effect: leave out one")
         self.batch_size, self.captions_per_image, self.shuffle = batch_size, captions_per_image, shuffle
         self.split_rule, self.ratios, self.split_seed = split, list(ratios), split_seed
         self.picture_settings = {
@@ -97,12 +102,12 @@ class RetrievalDataModule(LightningDataModule, ABC):
             "interpolation": interpolation, "resize": resize,
         }  # fmt: skip
         self.preprocess = Preprocess().override(**self.picture_settings)
-        self.augment, self.tokenizer_path = augment, tokenizer
+        self.augment, self.order, self.tokenizer_path = augment, order, tokenizer
         self.vocab_size, self.max_text_length, self.min_word_count = vocab_size, max_text_length, min_word_count
         self.num_workers, self.skip_broken, self.seed = num_workers, skip_broken, seed
         self.cache_dir = Path(cache_dir).expanduser()
         self._tokenizer: Tokenizer | None = None
-        self._ready, self._first_epoch = False, 0
+        self._ready, self.first_epoch = False, 0  # the first epoch of a resumed run is a later one
         # Sources of training images and of text features by their first epoch; None means pictures or tokens.
         self.features: Mapping[int, ImageSource | None] = {}
         self.text_features: Mapping[int, TextSource | None] = {}
@@ -196,7 +201,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Called on resume, before any batch is fetched."""
-        self._first_epoch = state_dict["epoch"]
+        self.first_epoch = state_dict["epoch"]
 
     def pictures(self, augment: Augment | None = None) -> Pictures:
         """All images of the source as model input, by row."""
@@ -210,6 +215,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches with augmentation."""
+        if self.order is not None:
+            self.order.prepare([self.captions[row] for row in self.rows["train"]], self.tokenizer)
         pictures = self.pictures(self.augment)
         dataset = RetrievalDataset(
             [(0, pictures), *((epoch, features or pictures) for epoch, features in self.features.items())],
@@ -221,7 +228,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
             shared=self.shared_texts,
             seed=self.seed,
         )
-        return self._loader(dataset, self.batch_size, shuffle=self.shuffle)
+        return self._loader(dataset, self.batch_size, shuffle=self.shuffle, order=self.order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation images with all their captions."""
@@ -240,13 +247,15 @@ class RetrievalDataModule(LightningDataModule, ABC):
         self.require(split)
         return self._loader(self.dataset(split), min(max(self.batch_size, 32), 64), shuffle=False)
 
-    def _loader(self, dataset: RetrievalDataset, batch_size: int, shuffle: bool) -> DataLoader[Batch]:
+    def _loader(
+        self, dataset: RetrievalDataset, batch_size: int, shuffle: bool, order: Order | None = None
+    ) -> DataLoader[Batch]:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         # The sampler is told the first epoch because workers fetch batches before Lightning announces it.
-        epoch = self._first_epoch
         sampler = BatchSampler(
-            len(dataset), batch_size, shuffle=shuffle, seed=self.seed, epoch=epoch, rank=rank, world_size=world_size
-        )
+            len(dataset), batch_size, shuffle=shuffle, seed=self.seed, epoch=self.first_epoch,
+            rank=rank, world_size=world_size, order=order,
+        )  # fmt: skip
         on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
         automatic = 0 if on_cpu else min(4, os.cpu_count() or 1)
         workers = automatic if self.num_workers == "auto" else self.num_workers

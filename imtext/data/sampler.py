@@ -9,6 +9,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from imtext.data.batch import BatchKey
+from imtext.data.order import Order, Positions
 
 
 class BatchSampler(Sampler[BatchKey]):
@@ -30,6 +31,7 @@ class BatchSampler(Sampler[BatchKey]):
         epoch: the first epoch; Lightning announces later epochs through `set_epoch`.
         rank: number of this process.
         world_size: number of processes.
+        order: arranges the images when shuffling; None draws them at random.
     """
 
     def __init__(
@@ -42,11 +44,12 @@ class BatchSampler(Sampler[BatchKey]):
         epoch: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        order: Order | None = None,
     ) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank={rank} must be between 0 and world_size - 1 = {world_size - 1}")
         self.size, self.batch_size, self.shuffle, self.seed, self.epoch = size, batch_size, shuffle, seed, epoch
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.order = rank, world_size, order
         self.total = max(1, size // batch_size) if shuffle else math.ceil(size / batch_size)
         self.batches = max(1, self.total // world_size) if shuffle else math.ceil(self.total / world_size)
 
@@ -59,10 +62,17 @@ class BatchSampler(Sampler[BatchKey]):
         return self.batches
 
     def __iter__(self) -> Iterator[BatchKey]:
-        order = np.arange(self.size)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
+        order = self._arrange()
         for round_number in range(self.batches):
             batch = (round_number * self.world_size + self.rank) % self.total
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield BatchKey(self.epoch, tuple(int(position) for position in chosen))
+
+    def _arrange(self) -> Positions:
+        """All images in the order of this epoch."""
+        if not self.shuffle:
+            return np.arange(self.size)
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.order is None:
+            return rng.permutation(self.size)
+        return self.order.arrange(self.size, min(self.size, self.batch_size * self.world_size), self.epoch, rng)

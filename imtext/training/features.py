@@ -41,6 +41,10 @@ class FrozenFeatures:
         self.features, self.views, self.first_block = features, views, first_block
         self.position = {row: position for position, row in enumerate(rows)}
 
+    def first_view(self) -> FrozenFeatures:
+        """The same source, but always with the first view of a picture, which is not augmented."""
+        return FrozenFeatures(self.features, list(self.position), 1, self.first_block)
+
     def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator]) -> Tensor:
         """``[B, …]`` float32, one view of each picture."""
         views = [int(choice.integers(self.views)) for choice in choices]

@@ -13,8 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
+from imtext.data.order import Neighbours
 from imtext.models import TextEncoder
 from imtext.training.build import ModelBuilder
+from imtext.training.callbacks import MineNeighbours
 from imtext.training.module import RetrievalModule
 from imtext.training.optim import AdamW
 from imtext.training.rerank.after import check_reranker
@@ -77,6 +79,22 @@ def warn_about_rates(tower: TextEncoder, optim: AdamW, plan: Plan) -> None:
         )
 
 
+def settle_order(data: RetrievalDataModule, trainer: Trainer) -> None:
+    """Check that the order of batches fits the run, and let it mine if it needs neighbours.
+
+    Raises:
+        ConfigError: a setting of `data.order` does not fit.
+    """
+    if data.order is None:
+        return
+    assert trainer.max_epochs is not None
+    if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        captions = [data.captions[row] for row in data.rows["train"]]
+        data.order.check(captions, data.batch_size, trainer.max_epochs)
+    if isinstance(data.order, Neighbours):
+        trainer.callbacks.insert(0, MineNeighbours(data.order))  # type: ignore[attr-defined]
+
+
 def build_run(config: DictConfig) -> Run:
     """Build all objects of a run, in an order that finds mistakes in the settings before the data is read.
 
@@ -98,6 +116,7 @@ def build_run(config: DictConfig) -> Run:
     builder.check_size(data.preprocess)
     data.setup()
     data.require("train", "val")
+    settle_order(data, trainer)
     model = builder.finish(data.tokenizer.vocabulary)
     if (dim := model.text_encoder.wants_word_vectors) is not None:
         model.text_encoder.start_from(data.word_vectors(dim))

@@ -6,6 +6,7 @@ from imtext.training.callbacks.diagnosis import Diagnosis
 from imtext.training.callbacks.early_stopping import StopEarly
 from imtext.training.callbacks.examples import RetrievalExamples
 from imtext.training.callbacks.learning_rates import LearningRates
+from imtext.training.callbacks.mining import MineNeighbours
 from imtext.training.callbacks.progress import ProgressBar
 from imtext.training.callbacks.summary import EpochSummary
 
@@ -15,6 +16,7 @@ __all__ = [
     "EpochSummary",
     "LastCheckpoint",
     "LearningRates",
+    "MineNeighbours",
     "ProgressBar",
     "RetrievalExamples",
     "RunCheckpoint",
