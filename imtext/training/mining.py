@@ -20,7 +20,6 @@ from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.dataset import ImageSource
 from imtext.data.order import Neighbours, Positions
 from imtext.data.order.neighbours import NONE
-from imtext.data.shared_texts import find_shared_texts
 from imtext.training.features import FrozenFeatures
 from imtext.training.module import RetrievalModule
 
@@ -63,7 +62,7 @@ def mine(
     started = time.monotonic()
     images, texts = embed_training(trainer, module, data, epoch)
     rows = data.rows["train"]
-    found = find_neighbours(images, texts, find_shared_texts(data.captions, rows).of_images(rows), order)
+    found = find_neighbours(images, texts, data.shared_texts.of_images(rows), order)
     log.info(
         "Neighbours for epoch %d: %s pictures in %.1f s. Mean score of captions and their picture %.3f, its neighbours "
         "%.3f, any other %.3f", epoch + 1, f"{len(rows):,}", time.monotonic() - started,

@@ -66,6 +66,17 @@ def test_same_as_computed_without_a_cache(tmp_path: Path, name: str, blocks: int
     assert seen == {0, 1, 2}
 
 
+def test_the_first_view_is_the_picture_without_augmentation(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    data = shapes(tmp_path)
+    first, rows = cached(encoder, data).first_view(), data.rows["train"][2:9]
+    encoder.eval()
+    with torch.no_grad():
+        expected = encoder.lower(data.pictures().batch(rows, []), first.first_block)
+    for number in range(5):
+        found = first.batch(rows, [np.random.default_rng(number)] * len(rows))
+        torch.testing.assert_close(found, expected, atol=2e-3, rtol=2e-3)  # half precision on disk
+
+
 def test_training_batches_change_with_the_stage(encoder: MobileNetV3Small, tmp_path: Path) -> None:
     data = shapes(tmp_path)
     plan = Plan({"heads": Stage(0, "all", 2), "top": Stage(1, 9, 2), "whole": Stage(3)}, len(encoder.blocks), 2)

@@ -14,11 +14,11 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from imtext.data import RetrievalDataModule
 from imtext.data.augment import Augment
 from imtext.data.batch import BatchKey
 from imtext.data.order import Neighbours
 from imtext.data.shapes import Shapes
+from imtext.data.shared_texts import find_shared_texts
 from imtext.losses import InfoNCE
 from imtext.models import BagOfWords, DualEncoder, MobileNetV3Small
 from imtext.training import mining
@@ -29,7 +29,7 @@ from imtext.training.optim import AdamW
 from imtext.training.stages import Plan, Stage
 from imtext.training.text_features import cache_text_features
 
-# Scores of the captions of a picture (row) and another picture (column); with a unit matrix of pictures, texts are scores.
+# Scores of the captions of a picture (row) and a picture (column). With a unit matrix as pictures, texts are scores.
 SCORES = torch.tensor(
     [
         [0.80, 0.70, 0.10, 0.79, 0.30],
@@ -160,7 +160,7 @@ class TestEmbedding:
     def test_random_state_and_modes_stay(self, data: Shapes, module: RetrievalModule, trainer: Trainer) -> None:
         def state() -> list[Any]:
             modes = [part.training for part in module.modules()]
-            numbers = [torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()]  # noqa: NPY002
+            numbers = [torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())]
             return [modes, module.model.mirror, torch.is_grad_enabled(), numbers]
 
         before, weights = state(), {name: value.clone() for name, value in module.state_dict().items()}
@@ -176,6 +176,7 @@ def test_no_mined_neighbour_shares_a_text(data: Shapes, module: RetrievalModule,
     for number, row in enumerate(rows):  # every third picture has the same caption, told in different ways
         if number % 3 == 0:
             data.captions[row] = [*data.captions[row], ("A shape.", "a shape", "a  Shape!")[number % 9 // 3]]
+    data.shared_texts = find_shared_texts(data.captions, rows)
     mined = mine(trainer, module, data, Neighbours(num_neighbours=20, max_ratio=1.0), epoch=0)
     together = {(own, int(other)) for own, row in enumerate(mined) for other in row if other >= 0}
     assert len(together) > 100
@@ -185,9 +186,7 @@ def test_no_mined_neighbour_shares_a_text(data: Shapes, module: RetrievalModule,
     assert not [pair for pair in together if plain[pair[0]] & plain[pair[1]]]
 
 
-def test_the_report(
-    data: Shapes, module: RetrievalModule, trainer: Trainer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_report(data: Shapes, module: RetrievalModule, trainer: Trainer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         mined = mine(trainer, module, data, Neighbours(num_neighbours=3, max_ratio=1.0), epoch=4)
     scores, guards, example = caplog.messages
@@ -201,7 +200,8 @@ def test_the_report(
 
 def test_without_any_neighbour_there_is_no_example(caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
     monkeypatch.setattr(mining, "embed_training", lambda *_: (torch.eye(4), torch.ones(4, 4)))
-    data: RetrievalDataModule = SimpleNamespace(rows={"train": [0, 1, 2, 3]}, captions=[["a"]] * 4)  # type: ignore[assignment]
+    rows, captions = {"train": [0, 1, 2, 3]}, [["a"]] * 4
+    data: Any = SimpleNamespace(rows=rows, captions=captions, shared_texts=find_shared_texts(captions, rows["train"]))
     with caplog.at_level(logging.INFO):
         found = mine(None, None, data, Neighbours(group_size=2, num_neighbours=2), epoch=0)  # type: ignore[arg-type]
     assert (found == -1).all()

@@ -9,10 +9,12 @@ import torch
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
+from imtext.data.order import Neighbours
 from imtext.errors import ConfigError
 from imtext.losses import InfoNCE
 from imtext.models import LSTMEncoder, MobileNetV3Small
 from imtext.preprocess.tokenizer import Vocabulary
+from imtext.training.callbacks import MineNeighbours
 from imtext.training.optim import AdamW
 from imtext.training.run import Run, build_run, warn_about_rates
 from imtext.training.stages import Plan, Stage
@@ -77,3 +79,29 @@ def test_a_rate_that_destroys_pretrained_words_is_a_warning(
     plan = Plan({"only": Stage(frozen_text_blocks="all" if frozen else 0)}, 3, len(tower.blocks))
     warn_about_rates(tower, AdamW(lr=lr), plan)
     assert ("optim.text_encoder_lr_scale=1" in caplog.text) == warned
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["data/order=neighbours", "trainer.max_epochs=1"], r"data\.order\.after_epochs=1.*max_epochs=1"),
+        (["data/order=neighbours", "data.order.group_size=9"], r"group_size=9 is above data\.batch_size=8"),
+        (["data/order=curriculum", "data.order.epochs=10"], r"data\.order\.epochs=10"),
+        (["data/order=curriculum", "data.shuffle=false"], r"data\.shuffle=false.*data\.order"),
+    ],
+)
+def test_an_order_that_does_not_fit_the_run(compose: Compose, settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        built(compose(*QUICK, *settings))
+
+
+def test_an_order_of_neighbours_mines(compose: Compose) -> None:
+    def miners(*settings: str) -> list[object]:
+        run = built(compose(*QUICK, *settings))
+        return [each.order for each in run.trainer.callbacks if isinstance(each, MineNeighbours)]  # type: ignore[attr-defined]
+
+    (order,) = miners("data/order=neighbours", "data.order.num_neighbours=7")
+    assert isinstance(order, Neighbours)
+    assert order.num_neighbours == 7
+    assert miners() == miners("data/order=curriculum") == []
+    assert len(miners("data/order=neighbours", "debug=fdr", "trainer.max_epochs=1")) == 1  # one step of everything

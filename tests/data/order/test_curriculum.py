@@ -32,9 +32,7 @@ def ready(start: float = 0.3, epochs: int = 4) -> Curriculum:
 
 
 def batches(order: Curriculum | None, epoch: int, batch_size: int = 8) -> list[tuple[int, ...]]:
-    return [
-        key.positions for key in BatchSampler(SIZE, batch_size, shuffle=True, seed=1, epoch=epoch, order=order)
-    ]
+    return [key.positions for key in BatchSampler(SIZE, batch_size, shuffle=True, seed=1, epoch=epoch, order=order)]
 
 
 def test_the_share_grows_with_the_square_root() -> None:
@@ -85,7 +83,9 @@ def test_the_log_says_what_is_left_out(caplog: pytest.LogCaptureFixture) -> None
     with caplog.at_level(logging.INFO):
         ready(start=0.25, epochs=2)
     (line,) = caplog.messages
-    assert line.startswith("Curriculum by length: the hardest 75 %, 27 % of the pictures are left out in epochs 1 to 2.")
+    assert line.startswith(
+        "Curriculum by length: the hardest 75 %, 27 % of the pictures are left out in epochs 1 to 2."
+    )
     assert "Easiest (1.00): a." in line
     assert line.endswith(f"Hardest (100.00): {'a' * 100}")
 
@@ -122,6 +122,6 @@ def test_impossible_settings(settings: dict[str, int], message: str) -> None:
 def test_settings_that_do_not_fit_the_run() -> None:
     with pytest.raises(ConfigError, match=r"data\.order\.epochs=4.*max_epochs=4.*Lower"):
         Curriculum(epochs=4).check(CAPTIONS, batch_size=8, max_epochs=4)
-    with pytest.raises(ConfigError, match="agreement.*no training picture has two: take rarity or length"):
+    with pytest.raises(ConfigError, match=r"agreement.*no training picture has two: take rarity or length"):
         Curriculum("agreement").check(CAPTIONS, batch_size=8, max_epochs=4)
     Curriculum("agreement", epochs=3).check([["a"], ["b", "c"]], batch_size=8, max_epochs=4)

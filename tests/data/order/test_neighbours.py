@@ -125,7 +125,7 @@ def test_impossible_settings(settings: dict[str, float], message: str) -> None:
 )
 def test_settings_that_do_not_fit_the_run(settings: dict[str, int], pictures: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Neighbours(**settings).check([["a"]] * pictures, batch_size=8, max_epochs=4)  # type: ignore[arg-type]
+        Neighbours(**settings).check([["a"]] * pictures, batch_size=8, max_epochs=4)
 
 
 def test_settings_that_just_fit() -> None:
