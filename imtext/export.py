@@ -7,11 +7,13 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 import imtext
 from imtext.config.compose import compose_config
@@ -19,14 +21,22 @@ from imtext.data import RetrievalDataModule
 from imtext.data.scenes import describe as describe_scene
 from imtext.data.scenes import draw, random_scene
 from imtext.evaluation.calibration import fit_calibration
-from imtext.evaluation.embed import embed_captions, embed_pixels
-from imtext.evaluation.proof import check_embeddings, check_ranking
+from imtext.evaluation.embed import embed_captions, embed_pixels, embed_pixels_and_grids
+from imtext.evaluation.proof import check_embeddings, check_grids, check_ranking, check_reranked
 from imtext.preprocess import Pixels
-from imtext.search.bundle import IMAGE, TEXT, Bundle, write_bundle
+from imtext.search.bundle import IMAGE, RERANKER, TEXT, Bundle, write_bundle
+from imtext.search.calibration import Calibration
 from imtext.search.encoder import Encoder
 from imtext.training.build import TOWERS, is_in_towers
 from imtext.training.checkpoints import TrainedModel, find_checkpoint, load_model
-from imtext.training.graphs import ImageGraph, trace_image_graph, trace_text_graph
+from imtext.training.graphs import (
+    GridGraph,
+    ImageGraph,
+    RerankerGraph,
+    trace_image_graph,
+    trace_reranker_graph,
+    trace_text_graph,
+)
 from imtext.training.pretrained import load_pretrained
 from imtext.training.tracking import source_tags
 from imtext.training.trained_data import build_data
@@ -35,6 +45,30 @@ log = logging.getLogger(__name__)
 
 MAX_PICTURES = 1_000  # validation pictures that are compared
 DRAWINGS = 32  # drawn pictures that are compared if there is no data
+RERANK_TOP_K = 50  # candidates that a re-ranker scores unless a search names another number
+MAX_RERANKED, MAX_RERANKED_TO_FIT = 100, 1_000  # captions whose candidates are scored again to compare and to calibrate
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a bundle made of pictures and captions, after it was compared with the model.
+
+    Attributes:
+        encoder: of the bundle.
+        captions: N captions.
+        scores: ``[N, B]``, of captions and pictures.
+        grids: ``[B, P, grid_dim]``; None without a re-ranker.
+    """
+
+    encoder: Encoder
+    captions: Sequence[str]
+    scores: npt.NDArray[np.float32]
+    grids: npt.NDArray[np.float16] | None
+
+    def rerank(self, caption: int, pictures: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+        """New scores of some pictures for one caption."""
+        assert self.grids is not None
+        return self.encoder.rerank(self.captions[caption], self.grids[pictures], self.scores[caption, pictures])
 
 
 def export(
@@ -60,19 +94,25 @@ def export(
     for tower in (trained.model.image_encoder, trained.model.text_encoder):
         tower.merge_adapters()  # graphs have no adapters
     graphs = {
-        IMAGE: trace_image_graph(trained.model, trained.preprocess),
+        IMAGE: trace_image_graph(trained.model, trained.preprocess, trained.reranker),
         TEXT: trace_text_graph(trained.model),
     }
     facts = describe(trained, metrics, tags)
+    if trained.reranker is not None:
+        places = _places(trained)
+        graphs[RERANKER] = trace_reranker_graph(trained.reranker, places)
+        facts[RERANKER] = {"top_k": RERANK_TOP_K, "grid": [places, trained.reranker.grid_dim], "calibration": None}
     trial = folder.with_name(f".{folder.name}.trial")
     bundle = write_bundle(trial, graphs, trained.tokenizer, facts)
     try:
         if data is None:
             verify_on_drawings(bundle, trained)
         else:
-            scores, answers = verify(bundle, trained, data)
+            compared, answers = verify(bundle, trained, data)
             try:
-                facts["calibration"] = fit_calibration(scores, answers).to_dict()
+                facts["calibration"] = fit_calibration(compared.scores, answers).to_dict()
+                if trained.reranker is not None:
+                    facts[RERANKER]["calibration"] = _fit_reranker(compared, answers).to_dict()
             except ValueError as error:
                 log.warning("Results will have scores but no relevance: %s", error)
         return write_bundle(folder, graphs, trained.tokenizer, facts)
@@ -108,13 +148,11 @@ def name_of(model: Mapping[str, Any]) -> str:
     return "-".join(name.rsplit(".", 1)[-1] for name in names)
 
 
-def verify(
-    bundle: Bundle, trained: TrainedModel, data: RetrievalDataModule
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def verify(bundle: Bundle, trained: TrainedModel, data: RetrievalDataModule) -> tuple[Compared, npt.NDArray[np.int64]]:
     """Compare a bundle with the model that it was exported from, on pictures and captions of the validation split.
 
     Returns:
-        The bundle's scores ``[N, B]`` of captions and pictures, and the picture of each caption ``[N]``.
+        What the bundle made of them, and the picture of each caption ``[N]``.
 
     Raises:
         BundleError: the embeddings differ, or the ranking does.
@@ -137,18 +175,55 @@ def verify_on_drawings(bundle: Bundle, trained: TrainedModel) -> None:
     _compare(bundle, trained, [trained.preprocess.pixels(draw(scene, rng)) for scene in scenes], captions)
 
 
-def _compare(
-    bundle: Bundle, trained: TrainedModel, pixels: Sequence[Pixels], captions: Sequence[str]
-) -> npt.NDArray[np.float32]:
-    encoder = Encoder(bundle)
-    images, texts = encoder.encode_images(pixels), encoder.encode_texts(captions)
-    trained_images = embed_pixels(ImageGraph(trained.model, trained.preprocess), pixels)
+def _compare(bundle: Bundle, trained: TrainedModel, pixels: Sequence[Pixels], captions: Sequence[str]) -> Compared:
+    encoder, grids = Encoder(bundle), None
+    if trained.reranker is None:
+        images = encoder.encode_images(pixels)
+        trained_images = embed_pixels(ImageGraph(trained.model, trained.preprocess), pixels)
+    else:
+        images, grids = encoder.encode_images_and_grids(pixels)
+        graph = GridGraph(trained.model, trained.preprocess, trained.reranker)
+        trained_images, trained_grids = embed_pixels_and_grids(graph, pixels)
+        check_grids(grids, trained_grids)
+    texts = encoder.encode_texts(captions)
     trained_texts = embed_captions(trained.model, trained.tokenizer, captions)
     check_embeddings("image", images, trained_images)
     check_embeddings("text", texts, trained_texts)
     scores: npt.NDArray[np.float32] = texts @ images.T
     check_ranking(scores, trained_texts @ trained_images.T)
-    return scores
+    compared = Compared(encoder, captions, scores, grids)
+    if trained.reranker is not None:
+        _compare_reranked(compared, trained)
+    return compared
+
+
+@torch.inference_mode()
+def _compare_reranked(compared: Compared, trained: TrainedModel) -> None:
+    """Compare the scores of both re-rankers for the candidates of some captions, with the same grids."""
+    assert trained.reranker is not None
+    assert compared.grids is not None
+    graph, ours, theirs = RerankerGraph(trained.reranker), [], []
+    for row in range(0, len(compared.captions), -(-len(compared.captions) // MAX_RERANKED)):
+        places = np.argsort(-compared.scores[row], kind="stable")[:RERANK_TOP_K]
+        ours.append(compared.rerank(row, places))
+        ids, mask = map(torch.from_numpy, trained.tokenizer([compared.captions[row]]))
+        grids, similarity = (torch.from_numpy(values[places]) for values in (compared.grids, compared.scores[row]))
+        theirs.append(graph(grids, ids, mask, similarity).numpy())
+    check_reranked(np.stack(ours), np.stack(theirs))
+
+
+def _fit_reranker(compared: Compared, answers: npt.NDArray[np.int64]) -> Calibration:
+    """The calibration of the re-ranker's scores, fitted on some of the captions."""
+    every = -(-len(answers) // MAX_RERANKED_TO_FIT)
+    some = Compared(compared.encoder, compared.captions[::every], compared.scores[::every], compared.grids)
+    return fit_calibration(some.scores, answers[::every], rerank=some.rerank, depth=RERANK_TOP_K)
+
+
+def _places(trained: TrainedModel) -> int:
+    """Number of places that the image tower sees in a picture."""
+    size = trained.preprocess.image_size
+    with torch.inference_mode():
+        return trained.model.image_encoder.tokens(torch.zeros(1, 3, size, size)).shape[1]
 
 
 def export_run(wanted: str, output: Path | None, overrides: Sequence[str] = ()) -> Bundle:

@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
 from imtext.data.scenes import describe, draw, random_scene
 from imtext.export import export
+from imtext.models.cross_attention import CrossAttention
 from imtext.search import Bundle, Encoder
 from imtext.search.bundle import write_bundle
 from imtext.training.build import ModelBuilder
@@ -129,6 +131,24 @@ def bundle(untrained: tuple[TrainedModel, RetrievalDataModule], tmp_path_factory
     """The bundle of the tiny model; tests that damage it make a copy."""
     trained, data = untrained
     return export(trained, data, tmp_path_factory.mktemp("bundle") / "bundle", {"val/t2i_r@10": 0.5}, {"note": "tiny"})
+
+
+@pytest.fixture(scope="session")
+def reranked(
+    untrained: tuple[TrainedModel, RetrievalDataModule], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TrainedModel, Bundle]:
+    """The tiny model with a re-ranker of random weights, which changes every order, and their bundle."""
+    trained, data = untrained
+    torch.manual_seed(0)
+    width = trained.model.image_encoder.num_token_features
+    reranker = CrossAttention(
+        dim=16, num_heads=2, word_dim=8, num_token_features=width, vocabulary=data.tokenizer.vocabulary
+    )
+    with torch.no_grad():
+        for weights in reranker.parameters():
+            weights.normal_(std=0.4)
+    both = replace(trained, reranker=reranker.eval())
+    return both, export(both, data, tmp_path_factory.mktemp("reranked") / "bundle", {}, {})
 
 
 def changed_bundle(bundle: Bundle, folder: Path, graphs: Mapping[str, bytes] | None = None, **facts: Any) -> Bundle:

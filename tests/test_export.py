@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from imtext.data import RetrievalDataModule, Shapes
 from imtext.errors import BundleError
 from imtext.export import export, export_pretrained, name_of, verify
+from imtext.models.cross_attention import CrossAttention
 from imtext.search import Bundle, Encoder
 from imtext.training.checkpoints import TrainedModel
 from imtext.training.pretrained import load_pretrained
@@ -53,6 +55,47 @@ def test_manifest(bundle: Bundle) -> None:
         "manifest.json",
     }
     assert not list(Path(bundle.path).parent.glob(".*")), "the trial bundle is removed"
+
+
+def test_a_reranker_is_exported_with_its_grids(reranked: tuple[TrainedModel, Bundle], untrained: Untrained) -> None:
+    (trained, made), (_, data) = reranked, untrained
+    assert trained.reranker is not None
+    assert made.reranker is not None
+    places = trained.model.image_encoder.tokens(data.pictures().batch([0], [])).shape[1]
+    assert (made.reranker.top_k, made.reranker.grid) == (50, (places, 16))
+    assert made.reranker.calibration is not None
+    assert made.reranker.calibration != made.calibration
+    assert set(made.graphs) == {"image", "text", "reranker"}
+    encoder, caption = Encoder(made, threads=1), "a red circle to the left of a big blue star"
+    images, grids = encoder.encode_images_and_grids(data.pixels[row] for row in range(20))
+    np.testing.assert_array_equal(encoder.encode_images(data.pixels[row] for row in range(20)), images)
+    assert (grids.dtype, grids.shape) == (np.float16, (20, places, 16))
+    with torch.inference_mode():
+        pictures = data.pictures().batch(range(20), [])
+        exact = trained.reranker.project(trained.model.image_encoder.tokens(pictures))
+        ids, mask = map(torch.from_numpy, trained.tokenizer([caption]))
+        similarity = trained.model.encode_text(ids, mask) @ trained.model.encode_image(pictures).T
+        expected = trained.reranker(exact[None], ids, mask, similarity)[0]
+    np.testing.assert_allclose(grids, exact.numpy(), atol=1e-2, rtol=1e-3)
+    scores = encoder.rerank(caption, grids, similarity[0].numpy())
+    np.testing.assert_allclose(scores, expected.numpy(), atol=5e-3)
+    assert np.argsort(-scores).tolist() != np.argsort(-similarity[0].numpy()).tolist(), "random weights change the order"
+    assert encoder.rerank(caption, grids[:1], similarity[0, :1].numpy()) == pytest.approx(scores[:1], abs=1e-5)
+
+
+def test_another_reranker_is_noticed(reranked: tuple[TrainedModel, Bundle], untrained: Untrained) -> None:
+    (trained, made), (_, data) = reranked, untrained
+    other = copy.deepcopy(trained)
+    assert isinstance(other.reranker, CrossAttention)
+    with torch.no_grad():
+        other.reranker.word_embedding.weight.mul_(-1)
+    with pytest.raises(BundleError, match="The exported re-ranker differs from the trained one: scores by up to"):
+        verify(made, other, data)
+    with torch.no_grad():
+        for weights in other.reranker.parameters():
+            weights.mul_(-0.5)
+    with pytest.raises(BundleError, match="The grids of the exported image graph differ from the trained model"):
+        verify(made, other, data)
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -7,6 +7,7 @@ was written for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +20,26 @@ GALLERY, SHOWN, LEVELS = 100, 10, 10
 KEPT = 0.9  # share of queries with an answer whose best result must not be hidden
 MIN_PICTURES = 20
 
+# The number of a text and the columns of its candidates, best first → their new scores.
+Rerank = Callable[[int, npt.NDArray[np.int64]], Floats]
 
-def fit_calibration(scores: Floats, answers: npt.NDArray[np.integer[Any]], seed: int = 0) -> Calibration:
+
+def fit_calibration(
+    scores: Floats,
+    answers: npt.NDArray[np.integer[Any]],
+    seed: int = 0,
+    rerank: Rerank | None = None,
+    depth: int = 0,
+) -> Calibration:
     """Fit a calibration.
 
     Args:
         scores: ``[N, B]``, similarity of N texts and B pictures of the validation set.
         answers: ``[N]``, the column of the picture that each text was written for.
         seed: seed of the galleries.
+        rerank: fit the scores of a re-ranker instead, which scores the best pictures of each gallery again. The usual
+            score of a query remains that of the dual encoder, which is known for the whole gallery.
+        depth: number of pictures that the re-ranker scores.
 
     Raises:
         ValueError: there are fewer than 20 pictures.
@@ -37,7 +50,7 @@ def fit_calibration(scores: Floats, answers: npt.NDArray[np.integer[Any]], seed:
     rng = np.random.default_rng(seed)
     matching = scores[np.arange(len(answers)), answers]
     usual = float((scores.sum() - matching.sum()) / (scores.size - len(answers)))
-    shown = _search_galleries(scores, answers, usual, rng)
+    shown = _search_galleries(scores, answers, usual, rng, rerank, depth)
     half = np.isin(answers, rng.permutation(pictures)[: pictures // 2])[shown.query]
     # The error is measured on pictures that these weights have not seen; the final weights are fitted to all.
     weights = _fit_logistic(shown.features[half], shown.correct[half])
@@ -71,7 +84,12 @@ class _Shown:
 
 
 def _search_galleries(
-    scores: Floats, answers: npt.NDArray[np.integer[Any]], usual: float, rng: np.random.Generator
+    scores: Floats,
+    answers: npt.NDArray[np.integer[Any]],
+    usual: float,
+    rng: np.random.Generator,
+    rerank: Rerank | None,
+    depth: int,
 ) -> _Shown:
     """Search one random gallery for each text."""
     texts, pictures = scores.shape
@@ -84,8 +102,14 @@ def _search_galleries(
         if present:
             gallery[0] = answers[text]
         row = scores[text, gallery]
-        best = np.argsort(-row, kind="stable")[:SHOWN]
+        best = np.argsort(-row, kind="stable")
         typical = (row.sum() + usual * PRIOR_PICTURES) / (size + PRIOR_PICTURES)
+        if rerank is not None:
+            best = best[:depth]
+            row = row.copy()
+            row[best] = rerank(text, gallery[best])
+            best = best[np.argsort(-row[best], kind="stable")]
+        best = best[:SHOWN]
         rows += [
             (row[column], row[column] - typical, gallery[column] == answers[text], text, present, place == 0)
             for place, column in enumerate(best)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -46,9 +46,20 @@ def embed_split(model: DualEncoder, batches: Iterable[Batch], device: torch.devi
 @torch.inference_mode()
 def embed_pixels(image_graph: torch.nn.Module, pixels: Sequence[Pixels]) -> Embeddings:
     """B pictures ``[S, S, 3]`` uint8 → ``[B, embed_dim]``, with the module that an image graph is traced from."""
-    starts = range(0, len(pixels), BATCH)
-    parts = [image_graph(torch.from_numpy(np.stack(pixels[at : at + BATCH]))) for at in starts]
-    return np.asarray(torch.cat(parts).numpy())
+    return np.asarray(torch.cat([image_graph(batch) for batch in _batches(pixels)]).numpy())
+
+
+@torch.inference_mode()
+def embed_pixels_and_grids(
+    grid_graph: torch.nn.Module, pixels: Sequence[Pixels]
+) -> tuple[Embeddings, npt.NDArray[np.float16]]:
+    """Like `embed_pixels`, with the module of a re-ranker; also the grids ``[B, P, grid_dim]``."""
+    embeddings, grids = zip(*(grid_graph(batch) for batch in _batches(pixels)), strict=True)
+    return np.asarray(torch.cat(embeddings).numpy()), np.asarray(torch.cat(grids).numpy())
+
+
+def _batches(pixels: Sequence[Pixels]) -> Iterator[torch.Tensor]:
+    return (torch.from_numpy(np.stack(pixels[at : at + BATCH])) for at in range(0, len(pixels), BATCH))
 
 
 @torch.inference_mode()

@@ -87,9 +87,33 @@ class DualEncoder(nn.Module):
             )
         embeddings: Tensor = self.image_projection(self.image_encoder(image, first_block))
         if mirrored:
-            flipped = self.image_projection(self.image_encoder(image.flip(-1)))
-            embeddings = F.normalize(embeddings, dim=-1) + F.normalize(flipped, dim=-1)
+            embeddings = self._add_mirror_image(embeddings, image)
         return F.normalize(embeddings, dim=-1) if normalize else embeddings
+
+    def encode_image_and_tokens(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed pictures for a search with a re-ranker; the image tower runs once for both results.
+
+        Args:
+            image: ``[B, 3, H, W]`` float32, preprocessed.
+
+        Returns:
+            ``[B, embed_dim]`` of unit length, as of `encode_image`, and ``[B, P, num_token_features]``, as of
+            `ImageEncoder.tokens` for the pictures themselves, not for their mirror images.
+
+        Raises:
+            ConfigError: the image tower is a single block, or takes pictures of another size.
+        """
+        last = len(self.image_encoder.blocks) - 1
+        lower = self.image_encoder.lower(image, last)
+        tokens = self.image_encoder.tokens(lower, last)
+        embeddings: Tensor = self.image_projection(self.image_encoder(lower, last))
+        if self.mirror and not self.training:
+            embeddings = self._add_mirror_image(embeddings, image)
+        return F.normalize(embeddings, dim=-1), tokens
+
+    def _add_mirror_image(self, embeddings: Tensor, image: Tensor) -> Tensor:
+        flipped = self.image_projection(self.image_encoder(image.flip(-1)))
+        return F.normalize(embeddings, dim=-1) + F.normalize(flipped, dim=-1)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, normalize: bool = True) -> Tensor:
         """Embed captions: ``[N, L]`` int64 and bool → ``[N, embed_dim]``, of unit length if `normalize`."""

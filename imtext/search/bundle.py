@@ -30,6 +30,27 @@ from imtext.search.manifest import (
 )
 
 IMAGE, TEXT = "image", "text"  # graphs that every bundle has
+RERANKER = "reranker"  # a graph that some bundles have, and its entry in the manifest
+
+
+@dataclass(frozen=True)
+class RerankerFacts:
+    """The re-ranker of a bundle.
+
+    Attributes:
+        top_k: number of candidates of the dual encoder that it scores again, unless a search names another number.
+        grid: number of places in a picture, and numbers for each place.
+        calibration: converts its scores to a relevance; None if there was too little data to fit it.
+    """
+
+    top_k: int
+    grid: tuple[int, int]
+    calibration: Calibration | None
+
+    @property
+    def grid_bytes(self) -> int:
+        """Size of the stored grid of a picture: float16."""
+        return 2 * self.grid[0] * self.grid[1]
 
 
 @dataclass(frozen=True)
@@ -45,6 +66,7 @@ class Bundle:
         calibration: converts a score to a relevance; None if there was too little data to fit it.
         fingerprint: identifies the embedding space; a hash of graphs, tokenizer and preprocessing.
         manifest: the whole manifest.
+        reranker: facts about its re-ranker; None: it has none.
     """
 
     path: Path
@@ -55,6 +77,7 @@ class Bundle:
     calibration: Calibration | None
     fingerprint: str
     manifest: Mapping[str, Any]
+    reranker: RerankerFacts | None = None
 
     def read(self, name: str) -> bytes:
         """The content of one file.
@@ -99,8 +122,13 @@ def copy_bundle(bundle: Bundle, folder: Path) -> Bundle:
     return _write(folder, {name: bundle.read(name) for name in manifest["files"]}, manifest)
 
 
-def calibrate_bundle(bundle: Bundle, calibration: Calibration) -> Bundle:
+def calibrate_bundle(bundle: Bundle, calibration: Calibration, reranked: Calibration | None = None) -> Bundle:
     """Replace the calibration of a bundle on disk; the embedding space, and so its fingerprint, stays.
+
+    Args:
+        bundle: the bundle.
+        calibration: of the scores of the dual encoder.
+        reranked: of the scores of the re-ranker, if the bundle has one.
 
     Raises:
         BundleError: the bundle changed since it was opened.
@@ -108,7 +136,10 @@ def calibrate_bundle(bundle: Bundle, calibration: Calibration) -> Bundle:
     manifest = read_manifest(bundle.path)
     if manifest["sha256"] != bundle.manifest["sha256"]:
         raise BundleError(f"{bundle.path} was replaced by another bundle while it was calibrated. Try again")
-    changed = seal({**manifest, "calibration": calibration.to_dict()})
+    changes: dict[str, Any] = {"calibration": calibration.to_dict()}
+    if bundle.reranker is not None:
+        changes[RERANKER] = {**manifest[RERANKER], "calibration": reranked.to_dict() if reranked else None}
+    changed = seal({**manifest, **changes})
     unfinished = bundle.path.with_name(f".{bundle.path.name}.unfinished.{os.getpid()}")
     try:
         unfinished.write_text(json.dumps(changed, indent=2) + "\n")
@@ -160,7 +191,7 @@ def is_replaceable(folder: Path) -> bool:
 
 
 def _parse(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
-    calibration = manifest.get("calibration")
+    calibration, reranker = manifest.get("calibration"), manifest.get(RERANKER)
     return Bundle(
         folder,
         int(manifest["embed_dim"]),
@@ -170,7 +201,16 @@ def _parse(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         Calibration(**calibration) if calibration else None,
         manifest["fingerprint"],
         manifest,
+        _parse_reranker(reranker, manifest["graphs"]) if reranker else None,
     )
+
+
+def _parse_reranker(facts: Mapping[str, Any], graphs: Mapping[str, str]) -> RerankerFacts:
+    if RERANKER not in graphs:
+        raise ValueError("it describes a re-ranker and has no graph of it")
+    places, dim = facts["grid"]
+    calibration = facts["calibration"]
+    return RerankerFacts(int(facts["top_k"]), (places, dim), Calibration(**calibration) if calibration else None)
 
 
 def _write(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Bundle:

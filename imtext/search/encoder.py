@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +13,12 @@ import numpy.typing as npt
 from imtext.errors import BundleError, ConfigError
 from imtext.preprocess import Pixels
 from imtext.preprocess.tokenizer import Tokenizer, load_tokenizer
-from imtext.search.bundle import IMAGE, TEXT, Bundle
+from imtext.search.bundle import IMAGE, RERANKER, TEXT, Bundle
 from imtext.search.graph import Graph, image_graph, image_inputs, open_session, text_graph, text_inputs
 from imtext.search.manifest import EXPORT_AGAIN, TOKENIZER
 
 Embeddings = npt.NDArray[np.float32]
+Grids = npt.NDArray[np.float16]
 
 BATCH = 32
 
@@ -68,20 +69,49 @@ class Encoder:
             rows = order[start : start + BATCH]
             longest = lengths[rows[-1]]
             graph = self._graph(TEXT)
-            embeddings[rows] = self._embed(TEXT, text_inputs(graph, ids[rows, :longest], mask[rows, :longest]))
+            embeddings[rows], _ = self._embed(TEXT, text_inputs(graph, ids[rows, :longest], mask[rows, :longest]))
         return embeddings
 
     def encode_images(self, pixels: Iterable[Pixels]) -> Embeddings:
         """Pictures as `Preprocess.pixels` makes them → ``[N, embed_dim]`` of unit length."""
-        batches, batch = [np.zeros((0, self.bundle.embed_dim), dtype=np.float32)], []
-        for picture in pixels:
-            batch.append(picture)
-            if len(batch) == BATCH:
-                batches.append(self._embed_pixels(batch))
-                batch = []
-        if batch:
-            batches.append(self._embed_pixels(batch))
-        return np.concatenate(batches)
+        batches = [self._embed(IMAGE, self._image_inputs(batch))[0] for batch in _batches(pixels)]
+        return np.concatenate([np.zeros((0, self.bundle.embed_dim), dtype=np.float32), *batches])
+
+    def encode_images_and_grids(self, pixels: Iterable[Pixels]) -> tuple[Embeddings, Grids]:
+        """Like `encode_images`, with the grids of the re-ranker ``[N, P, grid_dim]`` from the same run of the graph.
+
+        Raises:
+            BundleError: the bundle has no re-ranker.
+        """
+        if self.bundle.reranker is None:
+            raise BundleError(f"{self.bundle.path} has no re-ranker")
+        embeddings, grids = [np.zeros((0, self.bundle.embed_dim), dtype=np.float32)], []
+        for batch in _batches(pixels):
+            vectors, (grid,) = self._embed(IMAGE, self._image_inputs(batch), "grid")
+            embeddings.append(vectors)
+            grids.append(grid)
+        return np.concatenate(embeddings), np.concatenate(
+            [np.zeros((0, *self.bundle.reranker.grid), dtype=np.float16), *grids]
+        )
+
+    def rerank(self, text: str, grids: Grids, similarity: Embeddings) -> Embeddings:
+        """Score the candidates of one text again.
+
+        Args:
+            text: the text.
+            grids: ``[K, P, grid_dim]``.
+            similarity: ``[K]``, of the dual encoder.
+
+        Returns:
+            ``[K]`` new scores on the scale of the similarity.
+
+        Raises:
+            BundleError: the bundle has no re-ranker.
+        """
+        ids, mask = self.tokenizer([text])
+        inputs = {"grid": grids, "input_ids": ids, "attention_mask": mask, "similarity": similarity}
+        scores: Embeddings = self.run(RERANKER, inputs)[0]
+        return scores
 
     def run(self, graph: str, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """All outputs of one of the bundle's graphs.
@@ -96,17 +126,19 @@ class Encoder:
         outputs: list[npt.NDArray[Any]] = self._session(graph).run(None, dict(inputs))
         return outputs
 
-    def _embed_pixels(self, batch: Sequence[Pixels]) -> Embeddings:
-        return self._embed(IMAGE, image_inputs(self._graph(IMAGE), batch, self.bundle.preprocess))
+    def _image_inputs(self, batch: Sequence[Pixels]) -> dict[str, npt.NDArray[Any]]:
+        return image_inputs(self._graph(IMAGE), batch, self.bundle.preprocess)
 
-    def _embed(self, graph: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Embeddings:
-        output = self._graph(graph).embed(inputs)
+    def _embed(
+        self, graph: str, inputs: Mapping[str, npt.NDArray[Any]], *more: str
+    ) -> tuple[Embeddings, list[npt.NDArray[Any]]]:
+        output, others = self._graph(graph).embed_and(inputs, *more)
         if output.shape[1:] != (self.bundle.embed_dim,):
             raise BundleError(
                 f"{self.bundle.path / self.bundle.graphs[graph]} gives embeddings of {output.shape[-1]} numbers, but "
                 f"the manifest says {self.bundle.embed_dim}. {EXPORT_AGAIN}"
             )
-        return output
+        return output, others
 
     def _graph(self, graph: str) -> Graph:
         session = self._session(graph)
@@ -132,3 +164,14 @@ class Encoder:
             return open_session(content, self.threads)
         except BundleError as error:
             raise BundleError(f"{self.bundle.path / graphs[graph]} {error}") from error
+
+
+def _batches(pixels: Iterable[Pixels]) -> Iterator[list[Pixels]]:
+    batch = []
+    for picture in pixels:
+        batch.append(picture)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

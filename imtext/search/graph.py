@@ -76,15 +76,20 @@ class Graph:
 
     def embed(self, inputs: Mapping[str, Array]) -> Floats:
         """N rows of each input → ``[N, embed_dim]`` of unit length."""
+        return self.embed_and(inputs)[0]
+
+    def embed_and(self, inputs: Mapping[str, Array], *more: str) -> tuple[Floats, list[Array]]:
+        """Like `embed`, with more outputs of the same run; those only of graphs that take any number of rows."""
+        others: list[Array] = []
         if self.single:
             rows = len(next(iter(inputs.values())))
             single = ({name: array[row : row + 1] for name, array in inputs.items()} for row in range(rows))
             output = np.concatenate([self.session.run([self.output], row)[0] for row in single])
         else:
-            output = self.session.run([self.output], inputs)[0]
+            output, *others = self.session.run([self.output, *more], inputs)
         embeddings = np.asarray(output, dtype=np.float32)
         lengths = np.linalg.norm(embeddings, axis=-1, keepdims=True)
-        return np.asarray(embeddings / np.maximum(lengths, 1e-12), dtype=np.float32)
+        return np.asarray(embeddings / np.maximum(lengths, 1e-12), dtype=np.float32), others
 
 
 def open_session(content: bytes, threads: int | None = None) -> Any:
