@@ -142,7 +142,7 @@ def reranked(
     torch.manual_seed(0)
     width = trained.model.image_encoder.num_token_features
     reranker = CrossAttention(
-        dim=16, num_heads=2, word_dim=8, num_token_features=width, vocabulary=data.tokenizer.vocabulary
+        dim=16, word_dim=8, num_token_features=width, vocabulary=data.tokenizer.vocabulary
     )
     with torch.no_grad():
         for weights in reranker.parameters():

@@ -69,7 +69,8 @@ def test_a_reranker_is_exported_with_its_grids(reranked: tuple[TrainedModel, Bun
     encoder, caption = Encoder(made, threads=1), "a red circle to the left of a big blue star"
     images, grids = encoder.encode_images_and_grids(data.pixels[row] for row in range(20))
     np.testing.assert_array_equal(encoder.encode_images(data.pixels[row] for row in range(20)), images)
-    assert (grids.dtype, grids.shape) == (np.float16, (20, places, 16))
+    assert grids.dtype == np.float16
+    assert grids.shape == (20, places, 16)
     with torch.inference_mode():
         pictures = data.pictures().batch(range(20), [])
         exact = trained.reranker.project(trained.model.image_encoder.tokens(pictures))
@@ -79,7 +80,9 @@ def test_a_reranker_is_exported_with_its_grids(reranked: tuple[TrainedModel, Bun
     np.testing.assert_allclose(grids, exact.numpy(), atol=1e-2, rtol=1e-3)
     scores = encoder.rerank(caption, grids, similarity[0].numpy())
     np.testing.assert_allclose(scores, expected.numpy(), atol=5e-3)
-    assert np.argsort(-scores).tolist() != np.argsort(-similarity[0].numpy()).tolist(), "random weights change the order"
+    assert np.argsort(-scores).tolist() != np.argsort(-similarity[0].numpy()).tolist(), (
+        "random weights change the order"
+    )
     assert encoder.rerank(caption, grids[:1], similarity[0, :1].numpy()) == pytest.approx(scores[:1], abs=1e-5)
 
 

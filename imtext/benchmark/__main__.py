@@ -46,9 +46,14 @@ def main() -> None:
         "--peer", action="append", default=[], metavar="LIBRARY=MODEL",
         help="also measure a library's own loop: open_clip=local-dir:<folder>, transformers=<folder>",
     )  # fmt: skip
-    for command in (search, index):
+    rerank = commands.add_parser("rerank", help="a query without a re-ranker, with stored grids, with grids from files")
+    rerank.add_argument("--pictures", type=Path, help="folder of photos (default: generate some)")
+    rerank.add_argument(
+        "--count", type=int, default=1_000, help="number of pictures to generate (default: %(default)s)"
+    )
+    for command in (search, index, rerank):
         command.add_argument("--bundle", type=Path, help="the model (default: the newest bundle in runs/)")
-    for command in (train, search, index, models):
+    for command in (train, search, index, models, rerank):
         command.add_argument("--json", type=Path, help="write all results to this file")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -87,6 +92,10 @@ def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any]
         from imtext.benchmark.searching import benchmark_search, print_search
 
         return lambda: benchmark_search(bundle, args.sizes, args.queries), print_search
+    if args.command == "rerank":
+        from imtext.benchmark.reranking import benchmark_rerank, print_rerank
+
+        return lambda: benchmark_rerank(bundle, args.pictures, args.count), print_rerank
     from imtext.benchmark.indexing import benchmark_index, print_index
 
     return lambda: benchmark_index(bundle, args.pictures, args.count), print_index

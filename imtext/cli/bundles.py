@@ -42,6 +42,8 @@ def info(
     print(f"index        {path.absolute()}")
     print(f"pictures     {len(opened):,}")
     print(f"sources      {', '.join(map(one_line, opened.store.sources()))}")
+    if opened.bundle.reranker:
+        print(f"grids        {'stored' if opened.has_grids else 'not stored: a search computes them from files'}")
     _print_bundle(opened.bundle)
 
 
@@ -61,7 +63,13 @@ def _print_bundle(bundle: Bundle) -> None:
                 f"{split:<12} R@10 text→image {100 * metrics[f'{split}/t2i_r@10']:.1f} %, image→text "
                 f"{100 * metrics[f'{split}/i2t_r@10']:.1f} % of {metrics[f'{split}/num_images']:.0f} images"
             )
-    if calibration := bundle.calibration:
+    if reranker := bundle.reranker:
+        places, dim = reranker.grid
+        print(
+            f"re-ranker    scores the best {reranker.top_k} again, by {places} places × {dim} numbers in a picture "
+            f"({reranker.grid_bytes / 1000:.1f} kB)"
+        )
+    if calibration := (reranker or bundle).calibration:
         print(
             f"relevance    shown from {100 * calibration.min_relevance:.0f} % on, calibration error "
             f"{100 * calibration.error:.1f} points; {100 * calibration.refused:.0f} % of queries without a match "
@@ -110,7 +118,10 @@ def _check_folder(path: Path) -> None:
     encoder = opened.encoder if opened else Encoder(load_bundle(path))
     size = encoder.bundle.preprocess.image_size
     encoder.encode_texts(["a"])
-    encoder.encode_images([np.zeros((size, size, 3), dtype=np.uint8)])
+    black = [np.zeros((size, size, 3), dtype=np.uint8)]
+    encoder.encode_images(black)
+    if encoder.bundle.reranker:
+        encoder.rerank("a", encoder.encode_images_and_grids(black)[1], np.zeros(1, dtype=np.float32))
     if opened:
         print(f"ok: index {path.absolute()}, {opened.store.check():,} pictures")
     else:

@@ -47,8 +47,8 @@ def calibrate(
         folder = own_bundle(target) if is_index else None
         opened = load_bundle(folder or named_bundle(target))
         measured = measure(Encoder(opened), pairs)
-        calibrate_bundle(opened, measured.calibration)
-    calibration = measured.calibration
+        calibrate_bundle(opened, measured.calibration, measured.reranked)
+    calibration = measured.reranked or measured.calibration
     print(f"Calibrated: {opened.path}")
     print(
         f"{measured.pictures:,} pictures, {measured.captions:,} captions; R@10 text→image {100 * measured.recall:.1f} %"

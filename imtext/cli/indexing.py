@@ -38,6 +38,14 @@ def index(
     allow_empty: Annotated[
         bool, typer.Option(help="Remove the pictures of a folder that is missing or has become empty.")
     ] = False,
+    grids: Annotated[
+        bool | None,
+        typer.Option(
+            "--grids/--no-grids",
+            help="Of a model with a re-ranker: store the places of each picture, or compute them from files in each "
+            "search. Default: store them, or as it was done before.",
+        ),
+    ] = None,
 ) -> None:
     """Add, update, rename and remove pictures, so that the index matches its folders.
 
@@ -54,12 +62,27 @@ def index(
     opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild)
     try:
         with _progress() as count:
-            report = opened.update(sources or [], count, allow_empty)
+            report = opened.update(sources or [], count, allow_empty, grids=grids)
     except KeyboardInterrupt:
         print("Stopped. Committed pictures are kept.", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     _print_details(report, opened.store.sources())
     print(f"{_summary(report)}. {len(opened):,} pictures in {folder}")
+    if opened.bundle.reranker and report.added:
+        print(_about_grids(opened))
+
+
+def _about_grids(opened: Index) -> str:
+    """The cost of a second look: space for stored grids, or time to compute them."""
+    reranker = opened.bundle.reranker
+    assert reranker is not None
+    if opened.has_grids:
+        size = reranker.grid_bytes
+        return (
+            f"Stored for the re-ranker: {size / 1000:.1f} kB a picture, {len(opened) * size / 1e6:,.1f} MB in all. "
+            "To save the space and compute it from files in each search: --rebuild --no-grids"
+        )
+    return f"Nothing is stored for the re-ranker: each search reads up to {reranker.top_k} files. To store: --rebuild"
 
 
 @contextmanager

@@ -35,6 +35,17 @@ MinRelevanceOption = Annotated[
     ),
 ]
 
+RerankOption = Annotated[
+    int | None,
+    typer.Option(
+        "--rerank-top-k",
+        min=0,
+        max=1000,
+        help="Candidates that the model's re-ranker scores again; 0: none. Default: the model's own number, if it has "
+        "a re-ranker.",
+    ),
+]
+
 
 def find_bundle(named: Path | None, fallback: Path | None = None) -> Path:
     """The bundle to use: the named one, else the newest below `runs/`, else `fallback`.

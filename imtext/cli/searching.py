@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from imtext.cli.options import BundleOption, IndexOption, JsonOption, MinRelevanceOption, TopKOption, find_bundle
+from imtext.cli.options import (
+    BundleOption,
+    IndexOption,
+    JsonOption,
+    MinRelevanceOption,
+    RerankOption,
+    TopKOption,
+    find_bundle,
+)
 from imtext.cli.printing import CALIBRATE, exit_on_closed_pipe, json_row, print_results, print_rows, write_page
 from imtext.errors import SearchError
 
@@ -38,6 +46,7 @@ def search(
     index: IndexOption = None,
     top_k: TopKOption = 10,
     min_relevance: MinRelevanceOption = None,
+    rerank_top_k: RerankOption = None,
     as_json: JsonOption = False,
     paths_only: Annotated[bool, typer.Option("--paths-only", "-p", help="Print one path per line, for pipes.")] = False,
     null: Annotated[
@@ -55,10 +64,8 @@ def search(
 
     texts = _read_queries(query, queries)
     opened = Index(index or default_index())
-    calibration = opened.bundle.calibration
-    threshold = min_relevance if min_relevance is not None else calibration.min_relevance if calibration else 0.0
     parsed = [parse_query(text) for text in texts]
-    found = list(zip(texts, opened.search_batch(parsed, top_k, threshold), strict=True))
+    found = list(zip(texts, opened.search_batch(parsed, top_k, min_relevance, rerank_top_k), strict=True))
     for terms in parsed:
         _print_notes(query_notes(terms, opened.encoder.tokenizer))
     if as_json:
@@ -70,7 +77,7 @@ def search(
             if len(found) > 1:
                 print(f"# {text}")
             print_results(results, len(opened), show)
-        if calibration is None:
+        if opened.bundle.calibration is None:
             _print_notes([f"this model gives scores, but no per cents; to add them: {CALIBRATE}"])
     if sheet is not None or open_sheet:
         write_page(sheet, found, open_sheet)
@@ -121,6 +128,7 @@ def rank(
     bundle: BundleOption = None,
     top_k: Annotated[int | None, typer.Option("--top-k", "-k", min=1, help="Maximum number of results.")] = None,
     texts: Annotated[bool, typer.Option("--texts", help="Rank texts by how well they describe one picture.")] = False,
+    rerank_top_k: RerankOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rank a few pictures by a text, or texts by a picture; no index needed."""
@@ -131,12 +139,14 @@ def rank(
 
     if texts and not picture_file(query) and (picture := next(filter(picture_file, candidates), None)):
         raise SearchError(f'With --texts the picture comes first: imtext rank --texts {picture} "{query}"')
+    if texts and rerank_top_k:
+        raise SearchError("--rerank-top-k orders pictures by a text; it does not go with --texts")
     predictor = create_predictor(find_bundle(bundle, fallback=own_bundle(default_index())))
     if texts:
         ranked = predictor.rank_texts(query, candidates, top_k)
         rows = [(text.text, text.score, text.relevance) for text in ranked]
     else:
-        pictures = predictor.rank_images(query, candidates, top_k)
+        pictures = predictor.rank_images(query, candidates, top_k, rerank_top_k)
         _print_notes(predictor.query_notes(query))
         rows = [(picture.path, picture.score, picture.relevance) for picture in pictures]
     if as_json:

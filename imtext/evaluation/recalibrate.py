@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from imtext.data.reading.columns import CAPTION_NAMES, captions_of
@@ -28,15 +29,17 @@ class Measured:
 
     Attributes:
         calibration: the calibration.
-        recall: share of captions whose picture is among the ten best, of all these pictures.
+        recall: share of captions whose picture is among the ten best of the dual encoder, of all these pictures.
         pictures: number of pictures.
         captions: number of captions.
+        reranked: the calibration of the re-ranker's scores; None: the bundle has no re-ranker.
     """
 
     calibration: Calibration
     recall: float
     pictures: int
     captions: int
+    reranked: Calibration | None = None
 
 
 def read_pairs(table: Path, image_root: Path | None = None) -> dict[Path, list[str]]:
@@ -97,14 +100,25 @@ def calibrate(encoder: Encoder, pairs: Mapping[Path, Sequence[str]], seed: int =
     paths = [paths[row] for row in _draw(len(paths), MAX_PICTURES, rng)]
     described = [(row, caption) for row, path in enumerate(paths) for caption in pairs[path]]
     described = [described[row] for row in _draw(len(described), MAX_CAPTIONS, rng)]
-    preprocess = encoder.bundle.preprocess
-    images = encoder.encode_images(preprocess.pixels(_open(path, preprocess.image_size)) for path in paths)
+    preprocess, reranker, grids = encoder.bundle.preprocess, encoder.bundle.reranker, None
+    pixels = (preprocess.pixels(_open(path, preprocess.image_size)) for path in paths)
+    if reranker is None:
+        images = encoder.encode_images(pixels)
+    else:
+        images, grids = encoder.encode_images_and_grids(pixels)
     texts = encoder.encode_texts([caption for _, caption in described])
     answers = np.array([row for row, _ in described])
     scores = texts @ images.T
     own = scores[np.arange(len(answers)), answers]
     recall = float(((scores >= own[:, None]).sum(axis=1) <= SHOWN).mean())  # ties count against the model
-    return Measured(fit_calibration(scores, answers, seed), recall, len(paths), len(answers))
+    reranked = None
+    if reranker is not None and grids is not None:
+
+        def rerank(text: int, pictures: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+            return encoder.rerank(described[text][1], grids[pictures], scores[text, pictures])
+
+        reranked = fit_calibration(scores, answers, seed, rerank, reranker.top_k)
+    return Measured(fit_calibration(scores, answers, seed), recall, len(paths), len(answers), reranked)
 
 
 def _draw(number: int, limit: int, rng: np.random.Generator) -> list[int]:

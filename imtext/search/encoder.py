@@ -109,9 +109,8 @@ class Encoder:
             BundleError: the bundle has no re-ranker.
         """
         ids, mask = self.tokenizer([text])
-        inputs = {"grid": grids, "input_ids": ids, "attention_mask": mask, "similarity": similarity}
-        scores: Embeddings = self.run(RERANKER, inputs)[0]
-        return scores
+        inputs: dict[str, npt.NDArray[Any]] = {"grid": grids, "input_ids": ids, "attention_mask": mask}
+        return np.asarray(self.run(RERANKER, {**inputs, "similarity": similarity})[0], dtype=np.float32)
 
     def run(self, graph: str, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """All outputs of one of the bundle's graphs.

@@ -17,26 +17,33 @@ from imtext.search.index import Index
 from imtext.search.pretrained import named_bundle
 from imtext.search.query import embed_queries, parse_query, picture_query, query_notes
 from imtext.search.ranking import Reranker, rank_vectors
+from imtext.search.reranker import BundleReranker, bundle_reranker, candidates_to_rerank
 from imtext.search.results import RankedText, SearchResult
 from imtext.search.runs import newest_bundle, runs_dir
+from imtext.search.store import Grid
 from imtext.search.tagging import TEMPLATES, Tagger
 
 Source = str | os.PathLike[str] | bytes | Image.Image
 
 
-def create_predictor(bundle: str | Path | None = None, index: str | Path | None = None) -> Predictor:
+def create_predictor(
+    bundle: str | Path | None = None, index: str | Path | None = None, rerank_top_k: int | None = None
+) -> Predictor:
     """Open a trained model for searching. This needs neither torch nor a GPU.
 
     Args:
         bundle: folder of a bundle or of a run, or the short name of a recommended model (`imtext bundle --list`),
             which is downloaded once; None: the newest below `runs/` (see `IMTEXT_ROOT`).
         index: folder of an index to search and to extend; None: a temporary one that is deleted with the predictor.
+        rerank_top_k: number of candidates that the bundle's re-ranker scores again; 0: none; None: as many as the
+            bundle says, if it has a re-ranker. Each search can name another number.
 
     Raises:
         BundleError: there is no bundle, or it was altered.
+        SearchError: `rerank_top_k` is above 0 and the bundle has no re-ranker.
     """
     path = named_bundle(Path(bundle)) if bundle is not None else newest_bundle(runs_dir())
-    return Predictor(Encoder(load_bundle(path)), Path(index) if index is not None else None)
+    return Predictor(Encoder(load_bundle(path)), Path(index) if index is not None else None, None, rerank_top_k)
 
 
 class Predictor:
@@ -45,11 +52,22 @@ class Predictor:
     Args:
         encoder: encoder of a bundle.
         index: folder of an index; None: a temporary one.
-        reranker: scores the best candidates of every ranking and search again.
+        reranker: scores the best candidates of every ranking and search again, instead of the bundle's own re-ranker.
+        rerank_top_k: number of candidates that the bundle's re-ranker scores again; see `create_predictor`.
+
+    Raises:
+        SearchError: `rerank_top_k` is above 0 and the bundle has no re-ranker.
     """
 
-    def __init__(self, encoder: Encoder, index: Path | None = None, reranker: Reranker | None = None) -> None:
-        self.encoder, self.reranker = encoder, reranker
+    def __init__(
+        self,
+        encoder: Encoder,
+        index: Path | None = None,
+        reranker: Reranker | None = None,
+        rerank_top_k: int | None = None,
+    ) -> None:
+        self.encoder, self.reranker, self.rerank_top_k = encoder, reranker, rerank_top_k
+        candidates_to_rerank(encoder.bundle, rerank_top_k)
         if index is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="imtext-")  # removed with this object
             index = Path(self._temporary.name) / "index"
@@ -91,7 +109,11 @@ class Predictor:
     # ---- ranking given pictures or texts
 
     def rank_images(
-        self, text_query: str, image_paths: Sequence[str | os.PathLike[str]], top_k: int | None = None
+        self,
+        text_query: str,
+        image_paths: Sequence[str | os.PathLike[str]],
+        top_k: int | None = None,
+        rerank_top_k: int | None = None,
     ) -> list[SearchResult]:
         """Order pictures by how well they fit a text, best first.
 
@@ -99,14 +121,24 @@ class Predictor:
             text_query: words, or query arithmetic such as ``dog + beach - person``.
             image_paths: paths of pictures; a picture that cannot be read is an error.
             top_k: maximum number of results; None: all.
+            rerank_top_k: number of pictures that the bundle's re-ranker scores again; None: the predictor's own.
 
         Raises:
-            SearchError: a picture cannot be read, or the query is empty.
+            SearchError: a picture cannot be read, the query is empty, or the bundle has no re-ranker.
         """
         paths = [os.fspath(path) for path in image_paths]
         query = embed_queries([parse_query(text_query)], self.encoder)[0]
-        calibration, vectors = self.encoder.bundle.calibration, self.encode_images(paths)
-        matches = rank_vectors(query, vectors, calibration, top_k, names=paths, reranker=self.reranker)
+        grids: dict[str, Grid] = {}
+        reranker = self.reranker or bundle_reranker(
+            self.encoder, query, self._again(rerank_top_k), lambda names: [grids[name] for name in names]
+        )
+        if isinstance(reranker, BundleReranker):
+            vectors, found = self.encoder.encode_images_and_grids(self._pixels(path) for path in paths)
+            grids.update(zip(paths, found, strict=True))
+        else:
+            vectors = self.encode_images(paths)
+        calibration = self.encoder.bundle.calibration
+        matches = rank_vectors(query, vectors, calibration, top_k, names=paths, reranker=reranker)
         return [SearchResult(paths[match.place], match.score, match.relevance) for match in matches]
 
     def rank_texts(self, image: Source, texts: Sequence[str], top_k: int | None = None) -> list[RankedText]:
@@ -156,19 +188,39 @@ class Predictor:
             raise SearchError("image_paths is empty: give a folder, or files")
         return self._open_index().update(progress=progress, files=[os.fspath(path) for path in image_paths]).refused
 
-    def search_database(self, text_query: str, top_k: int = 10, min_relevance: float = 0.0) -> list[SearchResult]:
-        """The best pictures of the database for a text or query arithmetic, best first."""
-        return self.index.search(parse_query(text_query), top_k, min_relevance)
+    def search_database(
+        self, text_query: str, top_k: int = 10, min_relevance: float | None = 0.0, rerank_top_k: int | None = None
+    ) -> list[SearchResult]:
+        """The best pictures of the database for a text or query arithmetic, best first.
+
+        Args:
+            text_query: words, or query arithmetic.
+            top_k: maximum number of results.
+            min_relevance: leave out results below this relevance; None: below the bundle's own threshold.
+            rerank_top_k: number of candidates that the bundle's re-ranker scores again; None: the predictor's own.
+
+        Raises:
+            SearchError: the query cannot be used, a number is out of bounds, or the bundle has no re-ranker.
+        """
+        return self.search_database_batch([text_query], top_k, min_relevance, rerank_top_k)[0]
 
     def search_database_batch(
-        self, text_queries: Sequence[str], top_k: int = 10, min_relevance: float = 0.0
+        self,
+        text_queries: Sequence[str],
+        top_k: int = 10,
+        min_relevance: float | None = 0.0,
+        rerank_top_k: int | None = None,
     ) -> list[list[SearchResult]]:
         """`search_database` for many queries at once, which is faster than one after the other."""
-        return self.index.search_batch([parse_query(query) for query in text_queries], top_k, min_relevance)
+        queries = [parse_query(query) for query in text_queries]
+        return self.index.search_batch(queries, top_k, min_relevance, self._again(rerank_top_k))
 
     def search_similar(self, image: Source, top_k: int = 10) -> list[SearchResult]:
         """The pictures of the database that are most similar to a picture."""
         return self.index.search_queries([picture_query(self.encode_image(image))], top_k)[0]
+
+    def _again(self, rerank_top_k: int | None) -> int | None:
+        return self.rerank_top_k if rerank_top_k is None else rerank_top_k
 
     def _open_index(self) -> Index:
         if self._index is None:

@@ -7,8 +7,8 @@ An index gets the nearest vectors from its store and calls `rank`. Pictures or t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -57,24 +57,37 @@ class Reranker(Protocol):
     """A second, slower model that scores the best candidates again.
 
     Attributes:
-        depth: minimum number of candidates that it scores; the best `top_k` of them become results.
+        depth: number of candidates that it scores. They come first; the others follow in their old order.
     """
 
     @property
     def depth(self) -> int:
-        """Minimum number of candidates that it scores."""
+        """Number of candidates that it scores."""
 
     def __call__(self, query: Query, names: Sequence[str], scores: Scores) -> Scores:
         """Score K candidates.
 
         Args:
             query: the query with its `terms`.
-            names: paths of pictures, or texts if a picture is the query.
+            names: paths of pictures, or texts if a picture is the query; the best first.
             scores: ``[K]``, scores of the dual encoder.
 
         Returns:
             ``[K]`` new scores, larger is better.
         """
+
+
+@runtime_checkable
+class CalibratedReranker(Reranker, Protocol):
+    """A re-ranker whose scores have a calibration of their own.
+
+    Attributes:
+        calibration: converts its scores to a relevance; None: its results have no relevance.
+    """
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Calibration of its scores."""
 
 
 def retrieval_depth(top_k: int, reranker: Reranker | None) -> int:
@@ -91,15 +104,16 @@ def rank(
 ) -> list[Match]:
     """Order candidates, best first; candidates with equal scores keep their order.
 
-    Also with a re-ranker, the relevance is computed from the dual encoder's score, because the calibration was fitted
-    to it.
+    A re-ranker scores the best `depth` candidates again. They come first, and the others follow. Unless it has a
+    calibration of its own, the relevance is computed from the dual encoder's score, because the calibration was fitted
+    to that.
 
     Args:
         query: result of `embed_queries`.
         candidates: the best `retrieval_depth` items of the gallery, or all if there are fewer.
         calibration: calibration of the bundle; without it no result has a relevance.
         top_k: maximum number of results.
-        reranker: gives the candidates new scores.
+        reranker: gives the best candidates new scores.
 
     Raises:
         SearchError: `top_k` is below 1.
@@ -108,14 +122,28 @@ def rank(
         raise SearchError(f"top_k must be at least 1, not {top_k}")
     if not len(candidates.scores):
         return []
-    relevance = _relevance(query, candidates, calibration)
-    scores = candidates.scores
+    order = np.argsort(-candidates.scores, kind="stable")
+    relevance, scores = _relevance(query, candidates, calibration), candidates.scores
     if reranker is not None:
-        scores = np.asarray(reranker(query, candidates.names, scores), dtype=np.float32)
-        if scores.shape != candidates.scores.shape:
-            raise ValueError(f"The re-ranker returned scores of shape {scores.shape}, not {candidates.scores.shape}")
-    order = np.argsort(-scores, kind="stable")[:top_k]
-    return [Match(int(place), float(scores[place]), relevance[place]) for place in order]
+        best = order[: reranker.depth]
+        scores = scores.copy()
+        scores[best] = _score_again(query, candidates, best, reranker)
+        order[: len(best)] = best[np.argsort(-scores[best], kind="stable")]
+        if isinstance(reranker, CalibratedReranker):
+            again = _relevance(query, replace(candidates, scores=scores), reranker.calibration)
+            for place in best:
+                relevance[place] = again[place]
+    return [Match(int(place), float(scores[place]), relevance[place]) for place in order[:top_k]]
+
+
+def _score_again(
+    query: Query, candidates: Candidates, places: npt.NDArray[np.int64], reranker: Reranker
+) -> npt.NDArray[np.float32]:
+    names = [candidates.names[place] for place in places]
+    scores = np.asarray(reranker(query, names, candidates.scores[places]), dtype=np.float32)
+    if scores.shape != places.shape:
+        raise ValueError(f"The re-ranker returned scores of shape {scores.shape}, not {places.shape}")
+    return scores
 
 
 def rank_vectors(

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from imtext.search import Bundle, load_bundle
+from imtext.training.checkpoints import TrainedModel
 from tests.cli.conftest import imtext
 from tests.exported import Exported
 
@@ -36,3 +37,16 @@ def test_errors(bundle: Bundle, captions: Path, tmp_path: Path) -> None:
     done = imtext("calibrate", "--data", captions, IMTEXT_INDEX=str(tmp_path / "none"))
     assert "Name the bundle: imtext calibrate <bundle> --data" in done.stderr
     assert "Traceback" not in imtext("calibrate", own, "--data", few).stderr
+
+
+def test_both_looks_are_calibrated(reranked: tuple[TrainedModel, Bundle], captions: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(reranked[1].path, tmp_path / "bundle")
+    done = imtext("calibrate", own, "--data", captions)
+    assert done.returncode == 0, done.stderr
+    before, after = reranked[1], load_bundle(own)
+    assert before.reranker is not None
+    assert after.reranker is not None
+    assert after.reranker.calibration is not None
+    assert after.calibration not in (None, before.calibration, after.reranker.calibration)
+    assert after.reranker.calibration != before.reranker.calibration
+    assert f"shown from {100 * after.reranker.calibration.min_relevance:.0f} % on" in done.stdout

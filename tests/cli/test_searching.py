@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from imtext.search import Bundle
+from imtext.training.checkpoints import TrainedModel
 from tests.cli.conftest import imtext
 
 
@@ -99,3 +100,31 @@ def test_rank(index: Path, bundle: Bundle) -> None:
     assert [sorted(row) for row in json.loads(done.stdout)] == [["relevance", "score", "text"]]
     done = imtext("rank", "a red zebra", *pictures, "--bundle", bundle.path)
     assert done.stderr == "note: Words not in the model's vocabulary: zebra\n"
+
+
+def test_a_second_look(reranked: tuple[TrainedModel, Bundle], index: Path, tmp_path: Path) -> None:
+    own, words = tmp_path / "index", "a red circle to the left of a big blue star"
+    done = imtext("index", index.parent / "*.png", "--index", own, "--bundle", reranked[1].path)
+    assert "Stored for the re-ranker: " in done.stdout
+    assert "--rebuild --no-grids" in done.stdout
+    search = ("search", words, "--index", own, "--paths-only", "--min-relevance", "0", "-k", "12")
+    again, off = (imtext(*search, *more).stdout.splitlines() for more in ((), ("--rerank-top-k", "0")))
+    assert sorted(again) == sorted(off)
+    assert again != off
+    assert imtext(*search, "--rerank-top-k", "12").stdout.splitlines() == again
+    done = imtext("index", "--index", own, "--rebuild", "--no-grids")
+    assert "Nothing is stored for the re-ranker: each search reads up to 50 files" in done.stdout
+    assert imtext(*search).stdout.splitlines() == again
+    assert "grids        not stored" in imtext("info", own).stdout
+    assert imtext("check", own).returncode == 0
+    info = imtext("info", reranked[1].path).stdout
+    assert "re-ranker    scores the best 50 again, by " in info
+
+
+def test_a_second_look_that_is_not_possible(index: Path) -> None:
+    done = imtext("search", "red", "--index", index, "--rerank-top-k", "5")
+    assert done.returncode == 2
+    assert "has no re-ranker, so rerank_top_k must be 0. To train one: python -m imtext.rerank" in done.stderr
+    assert imtext("search", "red", "--index", index, "--rerank-top-k", "0", "--min-relevance", "0").returncode == 0
+    done = imtext("rank", "--texts", index.parent / "00.png", "red", "--bundle", index / "bundle", "--rerank-top-k", "5")
+    assert "it does not go with --texts" in done.stderr

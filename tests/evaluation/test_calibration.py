@@ -49,3 +49,20 @@ def test_same_seed_same_result() -> None:
 def test_too_few_pictures() -> None:
     with pytest.raises(ValueError, match=r"5 validation pictures are too few.*20 are needed"):
         fit_calibration(np.zeros((5, 5)), np.arange(5))
+
+
+def test_the_scores_of_a_reranker_are_fitted_instead() -> None:
+    scores, answers = made_up(1)
+    seen: list[int] = []
+
+    def knows(text: int, pictures: np.ndarray) -> np.ndarray:
+        seen.append(len(pictures))
+        assert scores[text, pictures].tolist() == sorted(scores[text, pictures], reverse=True), "the best first"
+        return np.asarray(scores[text, pictures] + (pictures == answers[text]))
+
+    plain, again = fit_calibration(scores, answers), fit_calibration(scores, answers, rerank=knows, depth=50)
+    assert set(seen) == {50}
+    assert again.usual_score == plain.usual_score
+    assert again.refused > 0.95 > 0.5 > plain.refused
+    unchanged = fit_calibration(scores, answers, rerank=lambda text, pictures: scores[text, pictures], depth=50)
+    assert unchanged == plain

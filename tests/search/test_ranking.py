@@ -23,7 +23,7 @@ VECTORS = np.array([[0.6, 0.8], [1, 0], [0.6, -0.8], [0, 1]], dtype=np.float32)
 class ByName:
     """A re-ranker that prefers names late in the alphabet."""
 
-    def __init__(self, depth: int = 0) -> None:
+    def __init__(self, depth: int = 100) -> None:
         self.depth = depth
         self.calls: list[tuple[Query, list[str]]] = []
 
@@ -77,6 +77,26 @@ def test_reranker_decides_the_order_and_not_the_relevance() -> None:
     assert [match.relevance for match in matches] == [plain[3], plain[2]]
     with pytest.raises(ValueError, match=r"shape \(2,\), not \(4,\)"):
         rank_vectors(TEXT, VECTORS, None, names=names, reranker=lambda *_: VECTORS[0])  # type: ignore[arg-type]
+
+
+class Halved(ByName):
+    """A re-ranker with a calibration of its own."""
+
+    calibration = replace(CALIBRATION, bias=1.0)
+
+
+def test_the_best_are_ranked_again_and_the_others_follow() -> None:
+    # Similarities 0.6, 1, 0.6, 0: the best two are b and a.
+    matches = rank_vectors(TEXT, VECTORS, CALIBRATION, names=["x", "b", "c", "d"], reranker=ByName(2))
+    assert [(match.place, round(match.score, 3)) for match in matches] == [(0, 1), (1, 0), (2, 0.6), (3, 0)]
+    again = rank_vectors(TEXT, VECTORS, CALIBRATION, names=["x", "b", "c", "d"], reranker=Halved(2))
+    assert [match[:2] for match in again] == [match[:2] for match in matches]
+    mean = float(VECTORS[:, 0].mean())
+    expected = Halved.calibration.relevance(np.array([1.0, 0.0]), mean, 4)
+    assert [match.relevance for match in again[:2]] == pytest.approx(expected.tolist())
+    assert [match.relevance for match in again[2:]] == [match.relevance for match in matches[2:]]
+    assert {match.relevance for match in rank_vectors(replace(TEXT, known=False), VECTORS, CALIBRATION,
+                                                      names=list("xbcd"), reranker=Halved(2))} == {0.0}  # fmt: skip
 
 
 def test_reranker_reads_more_candidates_than_are_shown() -> None:

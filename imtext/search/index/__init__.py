@@ -1,7 +1,7 @@
 """The index: a searchable collection of pictures, updated when files on disk change."""
 
 from imtext.search.index.folder import default_index, is_index, own_bundle
-from imtext.search.index.index import MAX_TOP_K, Index
+from imtext.search.index.index import MAX_TOP_K, Index, SearchOptions
 from imtext.search.results import SearchResult
 
-__all__ = ["MAX_TOP_K", "Index", "SearchResult", "default_index", "is_index", "own_bundle"]
+__all__ = ["MAX_TOP_K", "Index", "SearchOptions", "SearchResult", "default_index", "is_index", "own_bundle"]

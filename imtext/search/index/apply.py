@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import repeat
 
 from imtext.preprocess import Pixels
 from imtext.search.encoder import BATCH, Encoder
 from imtext.search.index.changes import Changes
 from imtext.search.index.preparation import Preparer
-from imtext.search.store.protocol import UNREAD, File, Picture, Store
+from imtext.search.store.protocol import UNREAD, File, Grid, Picture, Store
 
 COMMIT_SECONDS = 2.0  # a killed update loses at most this much work
 
@@ -50,7 +51,9 @@ def no_progress(done: int, total: int, path: str) -> None:
     """Report nothing."""
 
 
-def apply_changes(store: Store, encoder: Encoder, changes: Changes, progress: Progress = no_progress) -> Report:
+def apply_changes(
+    store: Store, encoder: Encoder, changes: Changes, progress: Progress = no_progress, grids: bool = False
+) -> Report:
     """Update a store, in commits of a few seconds' work.
 
     Memory use does not grow with the number of files. A file that cannot be read is reported and remembered, and the
@@ -61,15 +64,16 @@ def apply_changes(store: Store, encoder: Encoder, changes: Changes, progress: Pr
         encoder: encoder of the index's own bundle.
         changes: result of `compare`.
         progress: called with the number of files done, the number to do, and the path of the last one done.
+        grids: store the grids of new pictures for the bundle's re-ranker.
     """
-    return _Update(store, encoder, changes).run(progress)
+    return _Update(store, encoder, changes, grids).run(progress)
 
 
 class _Update:
     """The state of one update: the pictures that wait to be embedded and the files that wait to be committed."""
 
-    def __init__(self, store: Store, encoder: Encoder, changes: Changes) -> None:
-        self.store, self.encoder, self.changes = store, encoder, changes
+    def __init__(self, store: Store, encoder: Encoder, changes: Changes, grids: bool) -> None:
+        self.store, self.encoder, self.changes, self.grids = store, encoder, changes, grids
         self.report = Report(
             unchanged=changes.unchanged - changes.refused_before,
             refused=dict(changes.refused),
@@ -132,9 +136,14 @@ class _Update:
 
     def _embed(self) -> None:
         if self._to_embed:
-            vectors = self.encoder.encode_images([pixels for _, pixels in self._to_embed])
-            for (file, _), vector in zip(self._to_embed, vectors, strict=True):
-                self._pictures.append(Picture(file.content, vector))
+            pixels = [pixels for _, pixels in self._to_embed]
+            grids: Iterable[Grid | None] = repeat(None, len(pixels))
+            if self.grids:
+                vectors, grids = self.encoder.encode_images_and_grids(pixels)
+            else:
+                vectors = self.encoder.encode_images(pixels)
+            for (file, _), vector, grid in zip(self._to_embed, vectors, grids, strict=True):
+                self._pictures.append(Picture(file.content, vector, grid))
                 self._files.append(file)
             self._to_embed.clear()
 

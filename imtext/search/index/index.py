@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,37 @@ from imtext.search.index.changes import Changes, compare
 from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
 from imtext.search.query import Query, Term, embed_queries
 from imtext.search.ranking import Candidates, Reranker, rank, relevant, retrieval_depth
+from imtext.search.reranker import (
+    BundleReranker,
+    bundle_reranker,
+    can_rerank,
+    candidates_to_rerank,
+    grids_of,
+    has_grids,
+    keeps_grids,
+)
 from imtext.search.results import SearchResult
 from imtext.search.store.location import open_store
-from imtext.search.store.protocol import Neighbors
+from imtext.search.store.protocol import File, Grid, Neighbors
 
 MAX_TOP_K = 1_000
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What is wanted of one search.
+
+    Attributes:
+        top_k: maximum number of results.
+        min_relevance: leave out results below this relevance; results without a relevance stay. None: the bundle's own
+            threshold, after re-ranking that of the re-ranker.
+        rerank_top_k: number of candidates that the bundle's re-ranker scores again; 0: none; None: as many as the
+            bundle says, if it has a re-ranker. Only queries of a single text are ranked again.
+    """
+
+    top_k: int = 10
+    min_relevance: float | None = 0.0
+    rerank_top_k: int | None = None
 
 
 class Index:
@@ -32,7 +59,7 @@ class Index:
         folder: folder of an index created by `Index.create`.
         threads: number of threads for embedding; None: the number of cores.
         follow: look for new commits before every search. A server passes False and calls `refresh` in the background.
-        reranker: scores the best candidates of every search again.
+        reranker: scores the best candidates of every search again, instead of the bundle's own re-ranker.
 
     Raises:
         SearchError: there is no index, or it is damaged.
@@ -81,6 +108,7 @@ class Index:
         progress: Progress = no_progress,
         allow_empty: bool = False,
         files: Sequence[str] = (),
+        grids: bool | None = None,
     ) -> Report:
         """Update the index from its sources: add, update, rename and remove pictures.
 
@@ -89,16 +117,19 @@ class Index:
             progress: called with the number of files done, the number to do, and the path of the last one done.
             allow_empty: remove the pictures of a folder that no longer has any, and of a source that no longer exists.
             files: paths, as in a list; a missing file is refused.
+            grids: store what the bundle's re-ranker reads of every new picture; without it, each search reads files.
+                None: as for the pictures that are there, and of the first pictures yes.
 
         Raises:
-            SearchError: another process is writing, a source is missing, a named folder is suddenly empty, or the
-                index was rebuilt since it was opened.
+            SearchError: another process is writing, a source is missing, a named folder is suddenly empty, the index
+                was rebuilt since it was opened, or `grids` differs from the pictures that are there.
             StoreError: the store cannot be written; earlier commits are kept.
         """
         with only_writer(self.folder):
             self._require(is_index(self.folder) and bundle_stamp(self.folder) is not None and not self.replaced())
             tidy(self.folder)
             self.store.tidy()
+            keep = keeps_grids(self.store, self.bundle, grids)
             found = looking.look(self.store, sources, files)
             if allow_empty:
                 found.believe_missing()
@@ -106,7 +137,7 @@ class Index:
                 looking.require_pictures(self.store, found)
             changes = compare(self.store, found)
             without_pictures = looking.remember(self.store, sources, found, forget_missing=allow_empty)
-            report = apply_changes(self.store, self.encoder, changes, progress)
+            report = apply_changes(self.store, self.encoder, changes, progress, keep)
             report.without_pictures = without_pictures
             self._follow()  # so that the first search does not have to load the changes
         return report
@@ -115,6 +146,11 @@ class Index:
 
     def __len__(self) -> int:
         return self.store.count()
+
+    @property
+    def has_grids(self) -> bool:
+        """Are the grids of its pictures stored?"""
+        return bool(has_grids(self.store))
 
     def replaced(self) -> bool:
         """Was the index rebuilt since it was opened, or can it no longer see new commits? Costs two `stat` calls."""
@@ -134,53 +170,109 @@ class Index:
         if not same:
             raise SearchError(f"The index in {self.folder} was rebuilt since it was opened; open it again")
 
-    def search(self, terms: Sequence[Term], top_k: int = 10, min_relevance: float = 0.0) -> list[SearchResult]:
+    def search(
+        self,
+        terms: Sequence[Term],
+        top_k: int = 10,
+        min_relevance: float | None = 0.0,
+        rerank_top_k: int | None = None,
+    ) -> list[SearchResult]:
         """The best pictures for one query, best first.
 
         Args:
             terms: result of `parse_query`.
             top_k: maximum number of results.
-            min_relevance: leave out results below this relevance; results without a relevance stay.
+            min_relevance: leave out results below this relevance; see `SearchOptions`.
+            rerank_top_k: number of candidates to score again; see `SearchOptions`.
 
         Raises:
-            SearchError: `top_k` out of bounds, or a query that cannot be embedded.
+            SearchError: a number out of bounds, a query that cannot be embedded, or no re-ranker in the bundle.
         """
-        return self.search_batch([terms], top_k, min_relevance)[0]
+        return self.search_batch([terms], top_k, min_relevance, rerank_top_k)[0]
 
     def search_batch(
-        self, queries: Sequence[Sequence[Term]], top_k: int = 10, min_relevance: float = 0.0
+        self,
+        queries: Sequence[Sequence[Term]],
+        top_k: int = 10,
+        min_relevance: float | None = 0.0,
+        rerank_top_k: int | None = None,
     ) -> list[list[SearchResult]]:
         """Like `search`, for many queries in one pass over all vectors."""
-        return self.search_queries(embed_queries(queries, self.encoder), top_k, min_relevance)
+        return self.search_queries(embed_queries(queries, self.encoder), top_k, min_relevance, rerank_top_k)
 
     def search_queries(
-        self, queries: Sequence[Query], top_k: int = 10, min_relevance: float = 0.0
+        self,
+        queries: Sequence[Query],
+        top_k: int = 10,
+        min_relevance: float | None = 0.0,
+        rerank_top_k: int | None = None,
     ) -> list[list[SearchResult]]:
         """Like `search_batch`, for queries that are already embedded, such as pictures (`picture_query`).
 
         Raises:
-            SearchError: `top_k` out of bounds.
+            SearchError: a number out of bounds, or no re-ranker in the bundle.
         """
-        if not 1 <= top_k <= MAX_TOP_K:
-            raise SearchError(f"top_k must be between 1 and {MAX_TOP_K:,}, not {top_k}")
+        return self.search_each(queries, [SearchOptions(top_k, min_relevance, rerank_top_k)] * len(queries))
+
+    def search_each(self, queries: Sequence[Query], options: Sequence[SearchOptions]) -> list[list[SearchResult]]:
+        """Like `search_queries`, with options for each query; a query has the same results as alone.
+
+        Raises:
+            SearchError: a number out of bounds, or no re-ranker in the bundle.
+        """
+        for one in options:
+            if not 1 <= one.top_k <= MAX_TOP_K:
+                raise SearchError(f"top_k must be between 1 and {MAX_TOP_K:,}, not {one.top_k}")
+        depths = [self._depth(query, one) for query, one in zip(queries, options, strict=True)]
         self._follow()
         vectors = np.array([query.vector for query in queries], dtype=np.float32)
-        neighbors = self.store.nearest(vectors, retrieval_depth(top_k, self.reranker))
-        return [
-            relevant(self._ranked(query, neighbors, row, top_k), min_relevance) for row, query in enumerate(queries)
-        ]
+        neighbors = self.store.nearest(vectors, max(depths, default=1))
+        rows = zip(queries, options, depths, strict=True)
+        return [self._ranked(query, neighbors, row, depth, one) for row, (query, one, depth) in enumerate(rows)]
 
-    def _ranked(self, query: Query, neighbors: Neighbors, row: int, top_k: int) -> list[SearchResult]:
-        ids = neighbors.ids[row].tolist()
+    def _depth(self, query: Query, options: SearchOptions) -> int:
+        """The number of candidates that a search needs."""
+        if self.reranker is not None:
+            return retrieval_depth(options.top_k, self.reranker)
+        reranked = candidates_to_rerank(self.bundle, options.rerank_top_k)
+        return max(options.top_k, reranked if can_rerank(query) else 0)
+
+    def _ranked(
+        self, query: Query, neighbors: Neighbors, row: int, depth: int, options: SearchOptions
+    ) -> list[SearchResult]:
+        ids = neighbors.ids[row][:depth].tolist()
         held = self.store.held(ids)
         present = [place for place, id in enumerate(ids) if id in held]  # the others were removed a moment ago
         files = [held[ids[place]] for place in present]
         mean = float(neighbors.mean @ query.vector)
         paths = [first.path for first, *_ in files]
         candidates = Candidates(paths, neighbors.scores[row][present], mean, neighbors.size)
+        numbers = {path: ids[place] for path, place in zip(paths, present, strict=True)}
+
+        def find_grids(names: Sequence[str]) -> list[Grid | None]:
+            return self.grids([numbers[name] for name in names], held)
+
+        reranker = self.reranker or bundle_reranker(self.encoder, query, options.rerank_top_k, find_grids)
         results = []
-        for match in rank(query, candidates, self.bundle.calibration, top_k, self.reranker):
+        for match in rank(query, candidates, self.bundle.calibration, options.top_k, reranker):
             first, *copies = files[match.place]
             others = tuple(file.path for file in copies)
             results.append(SearchResult(first.path, match.score, match.relevance, first.content.hex(), others))
-        return results
+        least = options.min_relevance
+        if least is None:
+            calibration = reranker.calibration if isinstance(reranker, BundleReranker) else self.bundle.calibration
+            least = calibration.min_relevance if calibration else 0.0
+        return relevant(results, least)
+
+    def grids(self, ids: Sequence[int], held: Mapping[int, Sequence[File]]) -> list[Grid | None]:
+        """The grids of pictures for the bundle's re-ranker, stored ones or from files.
+
+        Args:
+            ids: ids of pictures.
+            held: the files of each of them, as of `Store.held`.
+
+        Returns:
+            A grid for each id; None for a picture without a file that is as it was when it was indexed.
+        """
+        found = grids_of(self.encoder, self.store.grids(ids), {id: held[id] for id in ids})
+        return [found.get(id) for id in ids]

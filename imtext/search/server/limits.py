@@ -17,6 +17,7 @@ class Limits:
         download_seconds: the same for downloads of pictures, which take long on a slow connection.
         batch: number of text queries that are embedded and searched together.
         waiting: number of text queries that may wait for the next batch.
+        rerank_top_k: number of candidates that one request may have scored again.
         workers: number of requests that read, decode or rank pictures at the same time.
         workers_waiting: number of requests that may wait for one of these workers.
         body_bytes: size of all request bodies together, by their Content-Length; they are held in memory.
@@ -29,6 +30,7 @@ class Limits:
     download_seconds: float = 120.0
     batch: int = 8
     waiting: int = 8
+    rerank_top_k: int = 200
     workers: int = 2
     workers_waiting: int = 256
     body_bytes: int = 200_000_000

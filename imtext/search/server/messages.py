@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imtext.search.index import MAX_TOP_K
 from imtext.search.query import MAX_LENGTH
+from imtext.search.reranker import MAX_CANDIDATES
 from imtext.search.server.refusals import problem
 
 # ---- responses
@@ -83,6 +84,9 @@ class Info(BaseModel):
     fingerprint: str
     min_relevance: float | None = Field(description="Results below this are rarely right, by validation.")
     version: str = Field(description="Version of imtext.")
+    rerank_top_k: int | None = Field(
+        description="Candidates that a search for words scores again by default; null: the model has no re-ranker."
+    )
 
 
 class State(BaseModel):
@@ -96,6 +100,15 @@ class State(BaseModel):
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="Maximum number of results.", examples=[10])]
 Relevance = Annotated[
     float, Field(ge=0, le=1, allow_inf_nan=False, description="Leave out results below this relevance.", examples=[0.3])
+]
+RerankTopK = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=MAX_CANDIDATES,
+        description="Candidates that the model's re-ranker scores again; 0: none. Default: see /info.",
+        examples=[50],
+    ),
 ]
 Words = Annotated[
     str,
@@ -116,6 +129,7 @@ class SearchRequest(BaseModel):
     query: Words
     top_k: TopK = 10
     min_relevance: Relevance = 0.0
+    rerank_top_k: RerankTopK = None
 
 
 class RankPictures(BaseModel):
@@ -124,6 +138,7 @@ class RankPictures(BaseModel):
     model_config = ConfigDict(extra="forbid")
     query: Words
     ids: Annotated[list[Id], Field(min_length=1, max_length=1_000)]
+    rerank_top_k: RerankTopK = None
 
 
 class RankTexts(BaseModel):

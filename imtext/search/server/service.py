@@ -18,14 +18,15 @@ from starlette.exceptions import HTTPException
 
 from imtext.errors import SearchError
 from imtext.search.encoder import Embeddings
-from imtext.search.index import Index, SearchResult
+from imtext.search.index import Index, SearchOptions, SearchResult
 from imtext.search.query import Query, Term, embed_picture, embed_queries, parse_query, picture_query
-from imtext.search.ranking import Match, rank_vectors, relevant
+from imtext.search.ranking import Match, rank_vectors
+from imtext.search.reranker import bundle_reranker
 from imtext.search.server.batching import Batcher, BusyError
 from imtext.search.server.limits import Limits
 from imtext.search.server.messages import Result, Results
 from imtext.search.server.thumbnails import Thumbnails
-from imtext.search.store import File
+from imtext.search.store import File, Grid
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,7 @@ class TextSearch:
     """A text query in the queue."""
 
     terms: Sequence[Term]
-    top_k: int
-    min_relevance: float
+    options: SearchOptions
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,21 @@ class Service:
         index = self.index
         try:
             queries = embed_queries([search.terms for search in batch], index.encoder)
-            results = index.search_queries(queries, max(search.top_k for search in batch))
+            results = index.search_each(queries, [search.options for search in batch])
         except SearchError as error:  # one query is wrong, so each is tried separately
             return [error] if len(batch) == 1 else [self._search([search])[0] for search in batch]
-        return [
-            Found(query, relevant(found, search.min_relevance)[: search.top_k])
-            for search, query, found in zip(batch, queries, results, strict=True)
-        ]
+        return [Found(query, found) for query, found in zip(queries, results, strict=True)]
+
+    def reranked(self, rerank_top_k: int | None) -> int | None:
+        """The number of candidates that a client may have scored again.
+
+        Raises:
+            SearchError: it is above the limit.
+        """
+        limit = self.limits.rerank_top_k
+        if rerank_top_k is not None and rerank_top_k > limit:
+            raise SearchError(f"rerank_top_k={rerank_top_k} is above the limit of this server, {limit}")
+        return rerank_top_k
 
     async def run(self, work: Callable[..., Output], *args: Any) -> Output:
         """Do slow work in one of a few worker threads.
@@ -151,15 +159,22 @@ class Service:
         index = self.index
         return index.search_queries([picture_query(self._vector(index, id))], top_k)[0]
 
-    def rank_pictures(self, words: str, ids: Sequence[str]) -> list[Match]:
+    def rank_pictures(self, words: str, ids: Sequence[str], rerank_top_k: int | None = None) -> list[Match]:
         """Order pictures of the index by words, best first.
 
         Raises:
             HTTPException: 404, there is no such picture.
+            SearchError: the query cannot be used, or the bundle has no re-ranker.
         """
         index = self.index
         (query,) = embed_queries([parse_query(words, pictures=False)], index.encoder)
-        return rank_vectors(query, np.stack([self._vector(index, id) for id in ids]), index.bundle.calibration)
+        vectors = np.stack([self._vector(index, id) for id in ids])
+        reranker = bundle_reranker(index.encoder, query, rerank_top_k, lambda names: self._grids(index, names))
+        return rank_vectors(query, vectors, index.bundle.calibration, names=ids, reranker=reranker)
+
+    def _grids(self, index: Index, ids: Sequence[str]) -> list[Grid | None]:
+        found = [self._find(index, id) for id in ids]
+        return index.grids([number for number, _ in found], dict(found))
 
     def rank_texts(self, id: str, texts: Sequence[str]) -> list[Match]:
         """Order texts by how well they describe a picture of the index, best first.

@@ -8,10 +8,11 @@ from imtext.search.store.location import (
     register_store,
     store_exists,
 )
-from imtext.search.store.protocol import File, Neighbors, Picture, Store
+from imtext.search.store.protocol import File, Grid, Neighbors, Picture, Store
 
 __all__ = [
     "File",
+    "Grid",
     "Neighbors",
     "Picture",
     "Store",

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+Grid = npt.NDArray[np.float16]
 
 UNREAD = -1  # the recorded size of a file that was not read; it matches no file, so the file counts as changed
 
@@ -55,10 +56,12 @@ class Picture:
     Attributes:
         content: hash of the file's bytes.
         vector: ``[embed_dim]`` of unit length.
+        grid: ``[P, grid_dim]``, the places of the picture for a re-ranker; None: not kept.
     """
 
     content: bytes
     vector: Vectors
+    grid: Grid | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,9 @@ class Store(Protocol):
 
     def find(self, content: bytes) -> tuple[int, list[File]] | None:
         """The id of the picture with this content, and the files that have it; None if there is none."""
+
+    def grids(self, ids: Sequence[int]) -> dict[int, Grid]:
+        """Id → the grid of this picture; ids without a grid are left out."""
 
     def sources(self) -> list[str]:
         """Folders, patterns and lists that were indexed, in order of name."""

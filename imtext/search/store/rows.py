@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from imtext.errors import SearchError, StoreError
-from imtext.search.store.protocol import File, Ids, Picture, Vectors
+from imtext.search.store.protocol import File, Grid, Ids, Picture, Vectors
 
 SCHEMA = 1
 BLOCK = 4096  # vectors read at once
@@ -145,10 +145,8 @@ class Rows:
         """
         with self._transaction():
             before = self._db.total_changes
-            self._db.executemany(
-                "INSERT OR IGNORE INTO pictures (content, vector) VALUES (?, ?)",
-                ((picture.content, np.ascontiguousarray(picture.vector, "<f4").tobytes()) for picture in pictures),
-            )
+            for picture in pictures:
+                self._add(picture)
             self._db.executemany(
                 "INSERT INTO files (path, size, mtime_ns, picture, reason) "
                 "VALUES (?, ?, ?, (SELECT id FROM pictures WHERE content = ?), ?) ON CONFLICT (path) DO UPDATE SET "
@@ -164,6 +162,16 @@ class Rows:
             if self._db.total_changes != before:
                 # Not a counter: after a backup is restored, a counter would give different rows a version already used.
                 self._db.execute("UPDATE facts SET value = random() WHERE name = 'version'")
+
+    def _add(self, picture: Picture) -> None:
+        vector = np.ascontiguousarray(picture.vector, "<f4").tobytes()
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO pictures (content, vector) VALUES (?, ?)", (picture.content, vector)
+        )
+        if picture.grid is not None and added.rowcount:
+            self._db.execute(_GRIDS)  # only indexes with a re-ranker have this table
+            grid = np.ascontiguousarray(picture.grid, "<f2").tobytes()
+            self._db.execute("INSERT INTO grids VALUES (?, ?, ?)", (added.lastrowid, len(picture.grid), grid))
 
     def vectors(self) -> tuple[int, Ids, Iterator[Vectors]]:
         """The version, the ids of pictures that a file has, ascending, and their vectors in that order, in blocks.
@@ -188,18 +196,27 @@ class Rows:
     def held(self, ids: Sequence[int]) -> dict[int, list[File]]:
         """Id → the files that have this picture, in alphabetical order; ids without files are left out."""
         found: dict[int, list[File]] = {}
+        select = (
+            "SELECT picture, path, size, mtime_ns, content, reason FROM files "
+            "JOIN pictures ON pictures.id = files.picture WHERE picture IN ({}) ORDER BY path"
+        )
+        for number, path, *rest in self._of_pictures(select, ids):
+            found.setdefault(number, []).append(File(os.fsdecode(path), *rest))
+        return found
+
+    def grids(self, ids: Sequence[int]) -> dict[int, Grid]:
+        """Id → the grid of this picture; ids without a grid are left out."""
+        if not self._query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'grids'"):
+            return {}
+        rows = self._of_pictures("SELECT picture, places, grid FROM grids WHERE picture IN ({})", ids)
+        return {number: np.frombuffer(grid, "<f2").reshape(places, -1) for number, places, grid in rows}
+
+    def _of_pictures(self, select: str, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        """The rows of a statement with ``{}`` in place of a list of ids."""
         wanted = list(dict.fromkeys(ids))
         for start in range(0, len(wanted), 1_000):
-            some = wanted[start : start + 1_000]
-            rows = self._query(
-                "SELECT picture, path, size, mtime_ns, content, reason FROM files "
-                f"JOIN pictures ON pictures.id = files.picture WHERE picture IN ({','.join('?' * len(some))}) "
-                "ORDER BY path",
-                tuple(some),
-            )
-            for number, path, *rest in rows:
-                found.setdefault(number, []).append(File(os.fsdecode(path), *rest))
-        return found
+            some = tuple(wanted[start : start + 1_000])
+            yield from self._query(select.format(",".join("?" * len(some))), some)
 
     def find(self, content: bytes) -> tuple[int, list[File]] | None:
         """The id of the picture with this content, and the files that have it; None if there is none."""
@@ -251,4 +268,8 @@ _TABLES = (
     "WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS sources (path BLOB PRIMARY KEY) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS files_by_picture ON files (picture)",
+)
+_GRIDS = (
+    "CREATE TABLE IF NOT EXISTS grids (picture INTEGER PRIMARY KEY REFERENCES pictures (id) ON DELETE CASCADE, "
+    "places INTEGER NOT NULL, grid BLOB NOT NULL)"
 )

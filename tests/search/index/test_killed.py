@@ -17,6 +17,7 @@ from PIL import Image
 
 from imtext.search import Bundle, Encoder, Index
 from imtext.search.store.sqlite import ROWS
+from imtext.training.checkpoints import TrainedModel
 from tests.conftest import picture
 
 KILLS = int(os.environ.get("IMTEXT_KILLS", "6"))
@@ -36,7 +37,12 @@ index.update([sys.argv[2]], allow_empty=True)
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(bundle: Bundle, encoder: Encoder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("second_look", [False, True], ids=["towers", "reranker"])
+def test_killed_at_any_moment(
+    bundle: Bundle, reranked: tuple[TrainedModel, Bundle], second_look: bool, tmp_path: Path
+) -> None:
+    bundle = reranked[1] if second_look else bundle
+    encoder = Encoder(bundle, threads=1)
     chance, gallery, folder = random.Random(0), tmp_path / "gallery", tmp_path / "index"
     gallery.mkdir()
     Index.create(folder, bundle)
@@ -94,6 +100,7 @@ def sound(
     held = index.store.held(ids)
     assert len(set(ids)) == len(ids) == index.store.check()
     committed = {}
+    assert sorted(index.store.grids(ids)) == (ids if index.bundle.reranker else []), "no vector without a grid"
     for number in ids:
         vector = index.store.vector_of(number)
         assert vector is not None

@@ -46,13 +46,13 @@ def start(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Start servers over 30 drawings; all must exit without an error."""
     running: list[subprocess.Popen[str]] = []
 
-    def run(*options: str) -> Server:
+    def run(*options: str, model: Bundle | None = None) -> Server:
         folder = tmp_path_factory.mktemp("served")
         pictures = folder / "pictures"
         pictures.mkdir()
         for number in range(30):
             picture(pictures / f"{number:02}.png", number)
-        index = Index.create(folder / "index", bundle)
+        index = Index.create(folder / "index", model or bundle)
         index.update([str(pictures)])
         command = [sys.executable, "-m", "imtext", "serve", str(folder / "index"), "--port", "0", *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr, text=True)

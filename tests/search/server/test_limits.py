@@ -12,3 +12,4 @@ def test_the_documentation_names_the_limits() -> None:
     limits = Limits()
     assert f"{limits.image_bytes // 10**6} MB and {limits.image_pixels // 10**6} million pixels each" in text
     assert f"to {limits.body_bytes // 10**6} MB together" in text
+    assert f"rerank_top_k, which is at most {limits.rerank_top_k}" in text.replace("`", "")

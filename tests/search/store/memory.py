@@ -14,7 +14,7 @@ import numpy as np
 
 from imtext.errors import SearchError
 from imtext.search.store import exact
-from imtext.search.store.protocol import File, Ids, Neighbors, Picture, Vectors, unread
+from imtext.search.store.protocol import File, Grid, Ids, Neighbors, Picture, Vectors, unread
 
 SCHEME = "memory"
 
@@ -25,6 +25,7 @@ class Content:
 
     embed_dim: int
     pictures: dict[bytes, tuple[int, Vectors]] = field(default_factory=dict)
+    grids: dict[int, Grid] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
     sources: set[str] = field(default_factory=set)
     version: int = 0
@@ -155,6 +156,9 @@ class MemoryStore:
         files = self.held([number]).get(number)
         return (number, files) if files else None
 
+    def grids(self, ids: Sequence[int]) -> dict[int, Grid]:
+        return {id: self._content.grids[id] for id in ids if id in self._content.grids}
+
     def sources(self) -> list[str]:
         return sorted(self._content.sources)
 
@@ -170,9 +174,13 @@ class MemoryStore:
         with self._content.lock:
             content = self._content
             new_pictures, new_files = dict(content.pictures), dict(content.files)
+            new_grids = dict(content.grids)
             for picture in pictures:
                 if picture.content not in new_pictures:
-                    new_pictures[picture.content] = next(content.numbers), np.array(picture.vector, np.float32)
+                    number = next(content.numbers)
+                    new_pictures[picture.content] = number, np.array(picture.vector, np.float32)
+                    if picture.grid is not None:
+                        new_grids[number] = np.array(picture.grid, np.float16)
             for file in files:
                 if not file.reason and file.content not in new_pictures:
                     raise ValueError(f"{file.path} has no picture")
@@ -184,6 +192,8 @@ class MemoryStore:
                 new_pictures = {name: picture for name, picture in new_pictures.items() if name in kept}
             if (new_pictures.keys(), new_files) != (content.pictures.keys(), content.files):
                 content.version = random.getrandbits(62)
+            numbers = {number for number, _ in new_pictures.values()}
+            content.grids = {number: grid for number, grid in new_grids.items() if number in numbers}
             content.pictures, content.files = new_pictures, new_files
 
     def remember(self, sources: Iterable[str], forget: Iterable[str] = ()) -> None:

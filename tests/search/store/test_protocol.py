@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -131,6 +131,36 @@ def test_a_picture_without_files_is_forgotten(store: Store) -> None:
     store.commit([Picture(b"a", vector(0))], [File("/a", 1, 1, b"a")])
     store.refresh()
     assert store.ids() != [id], "an id is never used twice"
+
+
+def test_grids_stay_and_go_with_their_pictures(store: Store, location: str, add: Add) -> None:
+    add(store, 2)
+    plain = store.ids()
+    assert store.grids(plain) == {}
+    grids = np.random.default_rng(0).normal(size=(1_100, 3, 4)).astype(np.float16)
+    names = [b"grid %d" % number for number in range(len(grids))]
+    pictures = [Picture(name, vector(9), grid) for name, grid in zip(names, grids, strict=True)]
+    store.commit(pictures, [File(f"/{name.decode()}", 1, 1, name) for name in names])
+    store.commit([Picture(names[0], vector(9), grids[1]), Picture(b"0", vector(0), grids[1])])
+    store.refresh()
+    ids = store.ids()
+    for reader in (store, open_store(location)):
+        found = reader.grids([*reversed(ids), ids[0]])
+        assert sorted(found) == ids[2:], "known contents are not changed"
+        assert all(grid.dtype == np.float16 for grid in found.values())
+        np.testing.assert_array_equal(np.stack([found[id] for id in ids[2:]]), grids)
+    store.commit(gone=["/grid 0"])
+    assert sorted(store.grids(ids)) == ids[3:]
+    with pytest.raises(RuntimeError):
+        store.commit(_one_and_an_error(Picture(b"x", vector(0), grids[0])), [File("/x", 1, 1, b"x")])
+    assert len(store.grids(list(range(10_000)))) == len(grids) - 1
+    rebuild_store(location, DIM)
+    assert open_store(location).grids(ids) == {}
+
+
+def _one_and_an_error(picture: Picture) -> Iterator[Picture]:
+    yield picture
+    raise RuntimeError
 
 
 def test_commits_are_all_or_nothing(store: Store) -> None:

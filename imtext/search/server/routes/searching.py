@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query, Request
 
 from imtext.errors import SearchError
+from imtext.search.index import SearchOptions
 from imtext.search.query import parse_query
 from imtext.search.server.messages import (
     IMAGE_BODY,
@@ -18,6 +19,7 @@ from imtext.search.server.messages import (
     RankPictures,
     RankTexts,
     Relevance,
+    RerankTopK,
     Results,
     SearchRequest,
     TopK,
@@ -36,9 +38,10 @@ def search_routes(service: Service) -> APIRouter:
     """`/search`, `/search/image` and `/rank`."""
     router = APIRouter(tags=["search"])
 
-    async def search_words(query: str, top_k: int, min_relevance: float) -> Results:
+    async def search_words(query: str, top_k: int, min_relevance: float, rerank_top_k: int | None) -> Results:
         started = time.perf_counter()
-        found = await service.searches.submit(TextSearch(parse_query(query, pictures=False), top_k, min_relevance))
+        options = SearchOptions(top_k, min_relevance, service.reranked(rerank_top_k))
+        found = await service.searches.submit(TextSearch(parse_query(query, pictures=False), options))
         return service.results(found.results, started, found.query)
 
     @router.get("/search", summary="Search by words, or for pictures similar to one", responses=responses(MISSING))
@@ -47,17 +50,18 @@ def search_routes(service: Service) -> APIRouter:
         like: Annotated[Id | None, Query()] = None,
         top_k: Annotated[TopK, Query()] = 10,
         min_relevance: Annotated[Relevance, Query()] = 0.0,
+        rerank_top_k: Annotated[RerankTopK, Query()] = None,
     ) -> Results:
         if (q is None) == (like is None):
             raise SearchError("Give one of two parameters: either q=<words> or like=<id of a picture>")
         if q is not None:
-            return await search_words(q, top_k, min_relevance)
+            return await search_words(q, top_k, min_relevance, rerank_top_k)
         started = time.perf_counter()
         return service.results(await service.run(service.search_like, like, top_k), started)
 
     @router.post("/search", summary="Search by words")
     async def search_post(request: SearchRequest) -> Results:
-        return await search_words(request.query, request.top_k, request.min_relevance)
+        return await search_words(request.query, request.top_k, request.min_relevance, request.rerank_top_k)
 
     @router.post("/search/image", summary="Search by an uploaded picture", openapi_extra=IMAGE_BODY)
     async def search_image(request: Request, top_k: Annotated[TopK, Query()] = 10) -> Results:
@@ -69,7 +73,8 @@ def search_routes(service: Service) -> APIRouter:
         request: Annotated[RankPictures | RankTexts, Body(openapi_examples=RANK_EXAMPLES)],
     ) -> Ranking:
         if isinstance(request, RankPictures):
-            matches = await service.run(service.rank_pictures, request.query, request.ids)
+            rerank_top_k = service.reranked(request.rerank_top_k)
+            matches = await service.run(service.rank_pictures, request.query, request.ids, rerank_top_k)
             items = [{"id": request.ids[match.place]} for match in matches]
         else:
             matches = await service.run(service.rank_texts, request.id, request.texts)

@@ -32,7 +32,8 @@ def state_routes(service: Service, registry: CollectorRegistry) -> APIRouter:
     @router.get("/info", summary="Facts about the index and its model")
     async def info() -> Info:
         index = service.index
-        calibration = index.bundle.calibration
+        reranker = index.bundle.reranker
+        calibration = (reranker or index.bundle).calibration
         return Info(
             pictures=service.total(),
             model=index.bundle.manifest["name"],
@@ -40,6 +41,7 @@ def state_routes(service: Service, registry: CollectorRegistry) -> APIRouter:
             fingerprint=index.bundle.fingerprint,
             min_relevance=calibration.min_relevance if calibration else None,
             version=imtext.__version__,
+            rerank_top_k=reranker.top_k if reranker else None,
         )
 
     @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response, responses=METRICS_RESPONSES)

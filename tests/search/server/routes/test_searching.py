@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imtext.search import parse_query
-from tests.search.server.conftest import Server, bomb, raw
+from imtext.search import Bundle, parse_query
+from imtext.training.checkpoints import TrainedModel
+from tests.search.server.conftest import Server, Start, bomb, raw
 
 pytestmark = pytest.mark.slow
 
@@ -94,3 +95,34 @@ def test_bad_uploads(server: Server) -> None:
         assert "cannot be read" in answer.json()["detail"]
     assert "limit" in server.post("/embed/image", data=bomb()).json()["detail"]
     assert raw(server, "POST /search/image", "Content-Length: 20000001").startswith(b"HTTP/1.1 413")
+
+
+def test_a_second_look(start: Start, reranked: tuple[TrainedModel, Bundle]) -> None:
+    server, words = start(model=reranked[1]), "a red circle to the left of a big blue star"
+    assert server.get("/info").json()["rerank_top_k"] == 50
+    facts = reranked[1].reranker
+    assert facts is not None
+    assert facts.calibration is not None
+    assert server.get("/info").json()["min_relevance"] == facts.calibration.min_relevance
+    for rerank in (None, 0, 8):
+        expected = server.index.search(parse_query(words), 30, rerank_top_k=rerank)
+        more = {} if rerank is None else {"rerank_top_k": rerank}
+        ids = [one.id for one in expected]
+        for answer in (
+            server.get("/search", params={"q": words, "top_k": 30, **more}),
+            server.post("/search", json={"query": words, "top_k": 30, **more}),
+            server.post("/rank", json={"query": words, "ids": sorted(ids), **more}),
+        ):
+            assert answer.status_code == 200, answer.text
+            assert [one["id"] for one in answer.json()["results"]] == ids
+    assert "is above the limit of this server, 200" in server.get("/search?q=red&rerank_top_k=201").text
+    assert server.get("/search?q=red&rerank_top_k=1001").status_code == 422
+
+
+def test_a_second_look_needs_a_reranker(server: Server) -> None:
+    assert server.get("/info").json()["rerank_top_k"] is None
+    answer = server.get("/search?q=red&rerank_top_k=5")
+    assert (answer.status_code, "has no re-ranker" in answer.json()["detail"]) == (422, True)
+    ids = server.ids()[:2]
+    answer = server.post("/rank", json={"query": "red", "ids": ids, "rerank_top_k": 5})
+    assert (answer.status_code, "has no re-ranker" in answer.json()["detail"]) == (422, True)
