@@ -125,7 +125,7 @@ def rank(
     order = np.argsort(-candidates.scores, kind="stable")
     relevance, scores = _relevance(query, candidates, calibration), candidates.scores
     if reranker is not None:
-        best = order[: reranker.depth]
+        best = order[: reranker.depth].copy()
         scores = scores.copy()
         scores[best] = _score_again(query, candidates, best, reranker)
         order[: len(best)] = best[np.argsort(-scores[best], kind="stable")]

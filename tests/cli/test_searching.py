@@ -126,5 +126,6 @@ def test_a_second_look_that_is_not_possible(index: Path) -> None:
     assert done.returncode == 2
     assert "has no re-ranker, so rerank_top_k must be 0. To train one: python -m imtext.rerank" in done.stderr
     assert imtext("search", "red", "--index", index, "--rerank-top-k", "0", "--min-relevance", "0").returncode == 0
-    done = imtext("rank", "--texts", index.parent / "00.png", "red", "--bundle", index / "bundle", "--rerank-top-k", "5")
+    first, own = index.parent / "00.png", index / "bundle"
+    done = imtext("rank", "--texts", first, "red", "--bundle", own, "--rerank-top-k", "5")
     assert "it does not go with --texts" in done.stderr

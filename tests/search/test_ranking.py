@@ -76,10 +76,17 @@ def test_reranker_decides_the_order_and_not_the_relevance() -> None:
     assert [(match.place, match.score) for match in matches] == [(3, 3.0), (2, 2.0)]
     assert [match.relevance for match in matches] == [plain[3], plain[2]]
     with pytest.raises(ValueError, match=r"shape \(2,\), not \(4,\)"):
-        rank_vectors(TEXT, VECTORS, None, names=names, reranker=lambda *_: VECTORS[0])  # type: ignore[arg-type]
+        rank_vectors(TEXT, VECTORS, None, names=names, reranker=TwoScores())
 
 
-class Halved(ByName):
+class TwoScores(ByName):
+    """A re-ranker that is wrong."""
+
+    def __call__(self, query: Query, names: Sequence[str], scores: Scores) -> Scores:
+        return VECTORS[0]
+
+
+class Calibrated(ByName):
     """A re-ranker with a calibration of its own."""
 
     calibration = replace(CALIBRATION, bias=1.0)
@@ -89,14 +96,14 @@ def test_the_best_are_ranked_again_and_the_others_follow() -> None:
     # Similarities 0.6, 1, 0.6, 0: the best two are b and a.
     matches = rank_vectors(TEXT, VECTORS, CALIBRATION, names=["x", "b", "c", "d"], reranker=ByName(2))
     assert [(match.place, round(match.score, 3)) for match in matches] == [(0, 1), (1, 0), (2, 0.6), (3, 0)]
-    again = rank_vectors(TEXT, VECTORS, CALIBRATION, names=["x", "b", "c", "d"], reranker=Halved(2))
+    again = rank_vectors(TEXT, VECTORS, CALIBRATION, names=["x", "b", "c", "d"], reranker=Calibrated(2))
     assert [match[:2] for match in again] == [match[:2] for match in matches]
     mean = float(VECTORS[:, 0].mean())
-    expected = Halved.calibration.relevance(np.array([1.0, 0.0]), mean, 4)
+    expected = Calibrated.calibration.relevance(np.array([1.0, 0.0]), mean, 4)
     assert [match.relevance for match in again[:2]] == pytest.approx(expected.tolist())
     assert [match.relevance for match in again[2:]] == [match.relevance for match in matches[2:]]
     assert {match.relevance for match in rank_vectors(replace(TEXT, known=False), VECTORS, CALIBRATION,
-                                                      names=list("xbcd"), reranker=Halved(2))} == {0.0}  # fmt: skip
+                                                      names=list("xbcd"), reranker=Calibrated(2))} == {0.0}  # fmt: skip
 
 
 def test_reranker_reads_more_candidates_than_are_shown() -> None:

@@ -252,7 +252,9 @@ def test_an_index_of_another_bundle_has_no_table_of_grids(bundle: Bundle, galler
         assert rows.execute("SELECT count(*) FROM sqlite_master WHERE name = 'grids'").fetchone() == (0,)
 
 
-def test_without_stored_grids_the_files_are_read(index: Index, reranked: Reranked, gallery: Path, tmp_path: Path) -> None:
+def test_without_stored_grids_the_files_are_read(
+    index: Index, reranked: Reranked, gallery: Path, tmp_path: Path
+) -> None:
     lean = Index.create(tmp_path / "lean", reranked[1])
     lean.update([str(gallery)], grids=False)
     assert (index.has_grids, lean.has_grids) == (True, False)
