@@ -10,6 +10,7 @@ from torch import Tensor
 
 DIRECTIONS = ("t2i", "i2t")
 RECALL_AT = (1, 5, 10)
+EQUAL = "_equal"  # ends the names of metrics that count equal captions as right
 
 
 def recall_at(ranks: Tensor, k: int) -> float:
@@ -53,15 +54,32 @@ def retrieval_metrics(
         image_id: ``[I]``, ascending.
         caption_image_id: ``[T]``, each also in `image_id`.
     """
+    metrics = _of_ranks(ranks)
+    metrics |= similarity_metrics(images, texts, image_id, caption_image_id)
+    metrics |= {"num_images": float(len(images)), "num_captions": float(len(texts))}
+    return {name: metrics[name] for name in metric_names()}
+
+
+def equal_text_metrics(ranks: dict[str, Tensor]) -> dict[str, float]:
+    """The metrics of ranks again, counting equal captions as right, as `t2i_r@1_equal` and the like.
+
+    They are only measured if different images have captions of equal text.
+
+    Args:
+        ranks: result of `equal_text_ranks`.
+    """
+    return {f"{name}{EQUAL}": value for name, value in _of_ranks(ranks).items()}
+
+
+def _of_ranks(ranks: dict[str, Tensor]) -> dict[str, float]:
+    """The metrics of both directions, and the sum of their recalls."""
     metrics = {
         f"{direction}_{name}": metric(ranks[direction])
         for direction in DIRECTIONS
         for name, metric in RANK_METRICS.items()
     }
     metrics["rsum"] = sum(metrics[f"{direction}_r@{k}"] for direction in DIRECTIONS for k in RECALL_AT)
-    metrics |= similarity_metrics(images, texts, image_id, caption_image_id)
-    metrics |= {"num_images": float(len(images)), "num_captions": float(len(texts))}
-    return {name: metrics[name] for name in metric_names()}
+    return metrics
 
 
 def similarity_metrics(images: Tensor, texts: Tensor, image_id: Tensor, caption_image_id: Tensor) -> dict[str, float]:

@@ -39,6 +39,7 @@ def embed_split(model: DualEncoder, batches: Iterable[Batch], device: torch.devi
             model.encode_text(batch["input_ids"].to(device), batch["attention_mask"].to(device)),
             batch["image_id"].to(device),
             batch["caption_image_id"].to(device),
+            batch["caption_text_id"].to(device),
         )
     return metrics
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from imtext.evaluation.definitions import EQUAL
 from imtext.evaluation.metrics import RetrievalMetrics
-from imtext.evaluation.ranks import retrieval_ranks
 
 TITLES = {"t2i": "text→image", "rerank_t2i": "… re-ranked", "i2t": "image→text"}
 
@@ -21,14 +21,24 @@ TITLES = {"t2i": "text→image", "rerank_t2i": "… re-ranked", "i2t": "image→
 def print_results(metrics: Mapping[str, float], title: str) -> None:
     """Print a table of both directions of every split that was measured, with recalls in per cent.
 
+    If images share captions, a second table counts equal captions as right.
+
     Args:
         metrics: by name, such as `test/t2i_r@10`, as fractions.
         title: what was measured.
     """
+    Console().print(_table(metrics, title))
+    if any(name.endswith(f"rsum{EQUAL}") for name in metrics):
+        Console().print(_table(metrics, "Counting equal captions as right", EQUAL))
+
+
+def _table(metrics: Mapping[str, float], title: str, ending: str = "") -> Table:
+    """The table of metrics whose names have this ending."""
     caption = "R@K in per cent; median rank, 1 is best"
     if any(name.endswith("_low") for name in metrics):
         caption += "; ± is half of a 95 % interval over images"
-    if depth := max((round(value) for name, value in metrics.items() if name.endswith("/rerank_top_k")), default=0):
+    depth = max((round(value) for name, value in metrics.items() if name.endswith("/rerank_top_k")), default=0)
+    if depth and not ending:
         caption += f"; re-ranked: text→image, top {depth} pictures scored again"
     table = Table(
         title=title,
@@ -42,14 +52,14 @@ def print_results(metrics: Mapping[str, float], title: str) -> None:
         table.add_column(column, justify="left" if column in ("split", "direction") else "right", no_wrap=True)
     for split in ("train", "val", "test"):
         for direction, name in TITLES.items():
-            if f"{split}/{direction}_r@1" not in metrics:
+            if f"{split}/{direction}_r@1{ending}" not in metrics:
                 continue
             images, captions = (round(metrics[f"{split}/num_{items}"]) for items in ("images", "captions"))
-            recalls = [_recall(metrics, f"{split}/{direction}_r@{k}") for k in (1, 5, 10)]
+            recalls = [_recall(metrics, f"{split}/{direction}_r@{k}{ending}") for k in (1, 5, 10)]
             gallery = f"{images if direction.endswith('t2i') else captions:,}"
-            mrr, median = metrics[f"{split}/{direction}_mrr"], metrics[f"{split}/{direction}_median_rank"]
+            mrr, median = (metrics[f"{split}/{direction}_{each}{ending}"] for each in ("mrr", "median_rank"))
             table.add_row(split, name, gallery, *recalls, f"{mrr:.3f}", f"{median:.0f}")
-    Console().print(table)
+    return table
 
 
 def _recall(metrics: Mapping[str, float], name: str) -> str:
@@ -80,6 +90,8 @@ def write_ranks(
 ) -> None:
     """Write one line of JSON per query: its direction, its image and the rank of its first correct result.
 
+    If images share captions, each line also has the rank that counts equal captions as right.
+
     Args:
         path: path of the file.
         metrics: holds the embeddings of a split.
@@ -87,14 +99,17 @@ def write_ranks(
         names: name of every image of the data set, indexed by `image_id`.
         reranked: ``[T]``, ranks of text→image search with a re-ranker; they become the direction `rerank_t2i`.
     """
-    images, texts, image_id, caption_image_id = metrics.gathered()
-    ranks = {name: rank.tolist() for name, rank in retrieval_ranks(images, texts, image_id, caption_image_id).items()}
+    _, _, image_id, caption_image_id = metrics.gathered()
+    plain, equal = metrics.ranks()
     queries = [text for row in image_id.tolist() for text in captions[row]]
-    by_text = {"t2i": ranks["t2i"]} | ({} if reranked is None else {"rerank_t2i": reranked.tolist()})
+    found = plain if reranked is None else {"t2i": plain["t2i"], "rerank_t2i": reranked, "i2t": plain["i2t"]}
     with path.open("w") as file:
-        for direction, found in by_text.items():
-            for query, row, rank in zip(queries, caption_image_id.tolist(), found, strict=True):
-                line = {"direction": direction, "image": names[row], "query": query, "rank": rank}
-                file.write(json.dumps(line) + "\n")
-        for row, rank in zip(image_id.tolist(), ranks["i2t"], strict=True):
-            file.write(json.dumps({"direction": "i2t", "image": names[row], "rank": rank}) + "\n")
+        for direction, ranks in found.items():
+            columns = {"rank": ranks.tolist()}
+            if equal is not None and direction in equal:
+                columns[f"rank{EQUAL}"] = equal[direction].tolist()
+            rows = image_id if direction == "i2t" else caption_image_id
+            for number, row in enumerate(rows.tolist()):
+                line = {"direction": direction, "image": names[row]}
+                query = {} if direction == "i2t" else {"query": queries[number]}
+                file.write(json.dumps(line | query | {name: each[number] for name, each in columns.items()}) + "\n")

@@ -139,7 +139,7 @@ class RetrievalModule(LightningModule):
 
     def _collect(self, metrics: RetrievalMetrics, batch: Batch) -> tuple[Tensor, Tensor]:
         images, texts = self.embed(batch)
-        metrics.update(images, texts, batch["image_id"], batch["caption_image_id"])
+        metrics.update(images, texts, batch["image_id"], batch["caption_image_id"], batch["caption_text_id"])
         return images, texts
 
     def on_validation_epoch_end(self) -> None:

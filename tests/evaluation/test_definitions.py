@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from imtext.evaluation.definitions import metric_names, recall_at, retrieval_metrics, spread
+from imtext.evaluation.definitions import equal_text_metrics, metric_names, recall_at, retrieval_metrics, spread
 from imtext.evaluation.ranks import retrieval_ranks
 from tests.evaluation.galleries import SCORES, hand_written
 
@@ -44,3 +44,11 @@ def test_equal_embeddings_have_no_spread_and_opposite_ones_the_most() -> None:
     assert spread(torch.tensor([[1.0, 0.0], [1.0, 0.0]])).item() == 0
     assert spread(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).item() == 1
     assert spread(torch.eye(4)).item() == pytest.approx(0.75)
+
+
+def test_metrics_of_ranks_have_a_second_name() -> None:
+    metrics = equal_text_metrics({"t2i": torch.tensor([1, 1, 2, 9]), "i2t": torch.tensor([1, 7])})
+    assert metrics["t2i_r@1_equal"] == 0.5
+    assert metrics["i2t_median_rank_equal"] == 1
+    assert metrics["rsum_equal"] == pytest.approx(0.5 + 0.75 + 1 + 0.5 + 0.5 + 1)
+    assert not any("similarity" in name for name in metrics)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from imtext.evaluation.ranks import retrieval_ranks
+from imtext.evaluation.ranks import equal_text_ranks, retrieval_ranks
 from tests.evaluation.galleries import hand_written, random_gallery
 
 
@@ -50,11 +50,54 @@ def test_equal_or_undefined_scores_are_no_success(value: float) -> None:
     assert ranks["i2t"].eq(19).all()  # the 18 others go first
 
 
+def test_equal_captions_are_right() -> None:
+    """Captions 0 and 2 have the same text, and so have 5 and 6: images 0 and 1, and images 2 and 3."""
+    gallery = hand_written()
+    ranks = retrieval_ranks(*gallery)
+    equal = equal_text_ranks(ranks, *gallery, torch.tensor([4, -1, 4, -1, -1, 0, 0, -1]))
+    assert equal is not None
+    # Caption 0 now finds 0.9 or 0.8, caption 2 still 0.7; caption 5 (0.5 0.3 0.1 0.4) finds image 3 behind image 0.
+    assert equal["t2i"].tolist() == [1, 4, 1, 4, 4, 2, 1, 4]
+    # Image 1 has caption 0, too: 0.8 behind 0.9. Image 2 has caption 6: 0.5 behind 0.6. The others are as they were.
+    assert equal["i2t"].tolist() == [1, 2, 2, 1]
+    assert ranks["i2t"].tolist() == [1, 3, 7, 1]
+
+
+def test_without_equal_captions_there_are_no_such_ranks() -> None:
+    gallery = hand_written()
+    ranks = retrieval_ranks(*gallery)
+    assert equal_text_ranks(ranks, *gallery, torch.full((8,), -1)) is None
+    # Text 3 is that of two captions of one image, text 5 that of an image which is not measured here.
+    assert equal_text_ranks(ranks, *gallery, torch.tensor([3, 3, -1, -1, 5, -1, -1, -1])) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("block", [1, 300, 1_000_000])
+def test_equal_captions_agree_with_an_oracle(seed: int, block: int) -> None:
+    images, texts, image_id, owner = random_gallery(seed)
+    order = image_id.argsort()
+    images, image_id = images[order], image_id[order]
+    text_id = torch.randint(-3, 6, (len(texts),), generator=torch.Generator().manual_seed(seed)).clamp(min=-1)
+    scores, has = images @ texts.T, image_id[:, None] == owner[None, :]
+    same = (text_id[:, None] == text_id[None, :]) & (text_id[:, None] >= 0)
+    right = (has.float() @ (same | torch.eye(len(texts)).bool()).float()) > 0  # [I, T]
+
+    def first(score: Tensor, correct: Tensor) -> int:
+        best = score[correct].max()
+        return 1 + int((score[~correct] >= best).sum())
+
+    gallery = images, texts, image_id, owner
+    found = equal_text_ranks(retrieval_ranks(*gallery), *gallery, text_id, block=block)
+    assert found is not None
+    assert found["t2i"].tolist() == [first(scores[:, t], right[:, t]) for t in range(len(texts))]
+    assert found["i2t"].tolist() == [first(scores[i], right[i]) for i in range(len(images))]
+
+
 def test_no_matrix_of_all_pairs() -> None:
     """30,000 captions × 6,000 images would be 720 MB of scores, and more in copies."""
     program = """
 import resource, sys, torch
-from imtext.evaluation.ranks import retrieval_ranks
+from imtext.evaluation.ranks import equal_text_ranks, retrieval_ranks
 images, texts = torch.randn(6_000, 8), torch.randn(30_000, 8)
 retrieval_ranks(images[:10], texts[:10], torch.arange(10), torch.arange(10))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

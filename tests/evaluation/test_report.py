@@ -63,3 +63,19 @@ def test_the_re_ranked_order_has_a_row_and_lines_of_its_own(tmp_path: Path, caps
     lines = [json.loads(line) for line in (tmp_path / "ranks.jsonl").read_text().splitlines()]
     assert lines[2] == {"direction": "rerank_t2i", "image": "0", "query": "a dog", "rank": 2}
     assert [line["direction"] for line in lines] == ["t2i", "t2i", "rerank_t2i", "rerank_t2i", "i2t", "i2t"]
+
+
+def test_equal_captions_have_a_table_and_ranks_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two images with the same caption, and the model prefers the wrong one of them."""
+    metrics = RetrievalMetrics()
+    images, texts = torch.eye(3), torch.tensor([[0.6, 0.8, 0], [0.6, 0.8, 0], [0, 0, 1.0]])
+    metrics.update(images, texts, torch.arange(3), torch.arange(3), torch.tensor([0, 0, -1]))
+    values = {f"test/{name}": value for name, value in metrics.compute().items()}
+    print_results(values, "a model")
+    first, second = capsys.readouterr().out.split("Counting equal captions as right")
+    assert " 66.7 " in next(line for line in first.splitlines() if "text→image" in line)
+    assert " 100.0 " in next(line for line in second.splitlines() if "text→image" in line)
+    write_ranks(tmp_path / "ranks.jsonl", metrics, [["a dog"], ["A dog."], ["a cat"]], ["0.jpg", "1.jpg", "2.jpg"])
+    lines = [json.loads(line) for line in (tmp_path / "ranks.jsonl").read_text().splitlines()]
+    assert lines[0] == {"direction": "t2i", "image": "0.jpg", "query": "a dog", "rank": 2, "rank_equal": 1}
+    assert [line["rank_equal"] for line in lines] == [1] * 6

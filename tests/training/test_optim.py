@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from imtext.errors import ConfigError
-from imtext.losses import InfoNCE
+from imtext.losses import InfoNCE, SigLIP
 from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
 from imtext.preprocess.tokenizer import Vocabulary
 from imtext.training.optim import AdamW
-from tests.losses.sigmoid import SigmoidLoss
 
 
 def tiny_model() -> DualEncoder:
@@ -80,7 +79,7 @@ def test_names_and_order_of_the_groups() -> None:
 
 
 def test_parameters_of_the_loss_are_the_last_group() -> None:
-    loss = SigmoidLoss()
+    loss = SigLIP(8)
     loss.mixing = torch.nn.Parameter(torch.eye(2))
     optimizer, _ = AdamW(lr=1e-3, projection_lr_scale=3, weight_decay=0.1, warmup=0).build(tiny_model(), loss, 10)
     bias, mixing = optimizer.param_groups[-2:]

@@ -12,11 +12,11 @@ import torch
 
 from imtext.config.compose import compose_config
 from imtext.errors import CheckpointError
+from imtext.losses import SigLIP
 from imtext.train import train
 from imtext.training.checkpoints import FORMAT, read_checkpoint, strip
 from imtext.training.resume import ResumePoint, check_resume, continue_run, epochs_done
 from tests.conftest import Compose
-from tests.losses.sigmoid import SigmoidLoss
 from tests.runs import INTERRUPT, QUICK, interrupt_at, same, weights, without_time
 
 LONG = (
@@ -88,7 +88,7 @@ def test_restoring_takes_the_weights_that_learn_and_the_ids_of_the_run() -> None
 
 def test_a_loss_with_other_parameters_is_refused() -> None:
     module = torch.nn.Module()
-    module.loss = SigmoidLoss()
+    module.loss = SigLIP(8)
     module.on_load_checkpoint = lambda _: None  # type: ignore[assignment]
     content: dict[str, Any] = {"imtext": {"run_ids": {}}, "state_dict": {}}
     with pytest.raises(CheckpointError, match=r"loss\.bias.*without ckpt_path"):
