@@ -99,6 +99,27 @@ class EvaluateSettings(Settings):
     """Folders."""
 
 
+class EmbedSettings(Settings):
+    """Top level of `conf/embed.yaml`."""
+
+    ckpt_path: Name | list[Name] = None
+    """Checkpoint of the teacher: `last`, `best`, a file or the folder of a run. Several make an ensemble."""
+    output: str
+    """File to write."""
+    splits: Annotated[list[Literal["train", "val", "test"]], Field(min_length=1)]
+    """Splits to embed; training with the file needs train and val."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """Seed for data settings that refer to it; nothing is random."""
+    data: dict[str, Any] | None = None
+    """Changes to the data settings of the run, or another data set."""
+    model: Node | None = None
+    """A pretrained dual encoder as the teacher, instead of a checkpoint."""
+    trainer: Node | None = None
+    """Device."""
+    paths: PathSettings | None = None
+    """Folders."""
+
+
 class InterpolateSettings(Settings):
     """Top level of `conf/interpolate.yaml`."""
 
@@ -163,6 +184,7 @@ PROGRAMS: dict[str, type[Settings]] = {
     "evaluate": EvaluateSettings,
     "interpolate": InterpolateSettings,
     "rerank": RerankSettings,
+    "embed": EmbedSettings,
 }
 
 
@@ -182,23 +204,23 @@ def check_config(config: DictConfig, program: str = "train") -> None:
             raise ConfigError(f"{key} is needed: give {key}=…")
     for problem in problems(PROGRAMS[program], raw, "", raw):
         raise ConfigError(problem)
-    if program == "evaluate" and "ckpt_path" in raw:
-        _check_what_is_measured(raw["ckpt_path"], raw.get("model"))
+    if program in ("evaluate", "embed") and "ckpt_path" in raw:
+        _check_one_model(raw["ckpt_path"], raw.get("model"))
     for path, node in target_nodes(raw):
         model = settings_of(locate(str(node["_target_"]), f"{path}._target_"))
         for problem in problems(model, node, path, raw):
             raise ConfigError(problem)
 
 
-def _check_what_is_measured(ckpt_path: Any, model: Any) -> None:
+def _check_one_model(ckpt_path: Any, model: Any) -> None:
     """A checkpoint or a pretrained model: one of them."""
-    if ckpt_path is None and model is None:
+    if ckpt_path in (None, []) and model is None:
         raise ConfigError(
             "ckpt_path is needed: give ckpt_path=…, or a pretrained model: model=clip model.name=<folder> data=…"
         )
     if ckpt_path is not None and model is not None:
         raise ConfigError(
-            f"ckpt_path={ckpt_path} and model exclude each other: a checkpoint holds its model, and model measures a "
+            f"ckpt_path={ckpt_path} and model exclude each other: a checkpoint holds its model, and model takes a "
             "pretrained one as it is"
         )
 

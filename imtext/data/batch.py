@@ -19,6 +19,8 @@ class Batch(TypedDict):
     caption_image_id: Tensor  # [N] int64, the image of each caption
     caption_text_id: Tensor  # [N] int64, equal for captions of equal text; -1 if no other picture has this text
     image_text_ids: Tensor  # [B, S] int64, the text ids of all captions of an image, not only those here; padded by -2
+    teacher_image: NotRequired[Tensor]  # [B, Dt] float32 of unit length, a teacher's embeddings of the images
+    teacher_text: NotRequired[Tensor]  # [N, Dt] float32 of unit length, and of the captions
 
 
 class BatchKey(NamedTuple):

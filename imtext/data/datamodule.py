@@ -25,6 +25,7 @@ from imtext.data.pictures import Pictures
 from imtext.data.sampler import BatchSampler
 from imtext.data.shared_texts import find_shared_texts
 from imtext.data.splits import SplitRule, split_rows, usable_rows
+from imtext.data.teacher import Teacher, read_teacher
 from imtext.data.vocabulary import learn_vocabulary, read_tokenizer
 from imtext.data.word_vectors import latent_semantics
 from imtext.errors import ConfigError, DataError
@@ -48,6 +49,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
         image_size, image_mean, image_std, interpolation, resize: see `Preprocess`; null takes the image tower's value.
         augment: random changes to training pictures; null for none.
         order: how training batches are composed; null draws them at random.
+        teacher: file of a teacher's embeddings, written by `python -m imtext.embed`, for a loss that learns from them;
+            null for none.
         tokenizer: path of a `tokenizer.json`; null learns a vocabulary from the training captions.
         vocab_size, min_word_count: limits of a learnt vocabulary, see `learn_vocabulary`.
         max_text_length: maximum number of tokens of a caption.
@@ -73,6 +76,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         resize: Resize | None = None,
         augment: Augment | None = None,
         order: Order | None = None,
+        teacher: str | None = None,
         tokenizer: str | None = None,
         vocab_size: int = 10_000,
         max_text_length: int = 64,
@@ -102,11 +106,12 @@ class RetrievalDataModule(LightningDataModule, ABC):
             "interpolation": interpolation, "resize": resize,
         }  # fmt: skip
         self.preprocess = Preprocess().override(**self.picture_settings)
-        self.augment, self.order, self.tokenizer_path = augment, order, tokenizer
+        self.augment, self.order, self.teacher_path, self.tokenizer_path = augment, order, teacher, tokenizer
         self.vocab_size, self.max_text_length, self.min_word_count = vocab_size, max_text_length, min_word_count
         self.num_workers, self.skip_broken, self.seed = num_workers, skip_broken, seed
         self.cache_dir = Path(cache_dir).expanduser()
         self._tokenizer: Tokenizer | None = None
+        self._teacher: Teacher | None = None
         self._ready, self.first_epoch = False, 0  # the first epoch of a resumed run is a later one
         # Sources of training images and of text features by their first epoch; None means pictures or tokens.
         self.features: Mapping[int, ImageSource | None] = {}
@@ -145,6 +150,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
             return
         if self._tokenizer is None and self.tokenizer_path is not None:  # before the slow part
             self._tokenizer = read_tokenizer(self.tokenizer_path, self.max_text_length)
+        if self.teacher_path is not None:
+            self._teacher = read_teacher(self.teacher_path)
         source = self.load_source()
         if not self.skip_broken:
             source.check()
@@ -153,6 +160,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
         self.pixels = cached_images(source, self.preprocess, self.cache_dir)
         usable = usable_rows(source, self.captions, self.pixels.broken, self.skip_broken)
         self.rows = split_rows(source, usable, self.split_rule, self.ratios, self.split_seed)
+        if self._teacher is not None:  # training and validation measure the loss
+            self._teacher.check(source, self.captions, {split: self.rows[split] for split in ("train", "val")})
         if self._tokenizer is None:
             texts = (text for row in self.rows["train"] for text in self.captions[row])
             self._tokenizer = learn_vocabulary(texts, self.vocab_size, self.max_text_length, self.min_word_count)
@@ -210,7 +219,12 @@ class RetrievalDataModule(LightningDataModule, ABC):
     def dataset(self, split: Split) -> RetrievalDataset:
         """The images of a split with all their captions, without augmentation."""
         return RetrievalDataset(
-            [(0, self.pictures())], self.captions, self.rows[split], self.tokenizer, shared=self.shared_texts
+            [(0, self.pictures())],
+            self.captions,
+            self.rows[split],
+            self.tokenizer,
+            shared=self.shared_texts,
+            teacher=self._teacher if split == "val" else None,
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -226,6 +240,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
             text_features=list(self.text_features.items()),
             captions_per_image=self.captions_per_image,
             shared=self.shared_texts,
+            teacher=self._teacher,
             seed=self.seed,
         )
         return self._loader(dataset, self.batch_size, shuffle=self.shuffle, order=self.order)

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from imtext.data.batch import Batch, BatchKey
 from imtext.data.shared_texts import SharedTexts
+from imtext.data.teacher import Teacher
 from imtext.preprocess.tokenizer import Tokenizer
 
 Source = TypeVar("Source")
@@ -44,6 +45,7 @@ class RetrievalDataset(Dataset[Batch]):
         text_features: pairs (first epoch, source of text features) in ascending order; None for no features.
         captions_per_image: maximum number of captions of an image in a batch, drawn again each epoch; None takes all.
         shared: the texts that several pictures have; None if there are none.
+        teacher: a teacher's embeddings of these images and their captions; None for none.
         seed: seed of the run.
     """
 
@@ -57,11 +59,13 @@ class RetrievalDataset(Dataset[Batch]):
         text_features: Sequence[tuple[int, TextSource | None]] = (),
         captions_per_image: int | None = None,
         shared: SharedTexts | None = None,
+        teacher: Teacher | None = None,
         seed: int = 0,
     ) -> None:
         self.images, self.captions, self.rows = list(images), captions, list(rows)
         self.tokenizer, self.text_features = tokenizer, [(0, None), *text_features]
         self.captions_per_image, self.shared, self.seed = captions_per_image, shared or SharedTexts(), seed
+        self.teacher = teacher
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -87,6 +91,9 @@ class RetrievalDataset(Dataset[Batch]):
         )
         if text_features is not None:
             batch["text_features"] = text_features.batch(chosen)
+        if self.teacher is not None:
+            batch["teacher_image"] = self.teacher.image_batch(rows)
+            batch["teacher_text"] = self.teacher.text_batch(chosen)
         return batch
 
     def _draw(self, row: int, rng: np.random.Generator) -> list[int]:

@@ -151,7 +151,7 @@ class DualEncoder(nn.Module):
     @property
     def temperature(self) -> float:
         """The current value of ``1 / exp(logit_scale)``."""
-        return math.exp(-float(self.logit_scale))
+        return math.exp(-float(self.logit_scale.detach()))
 
 
 def _projection(encoder: Tower, embed_dim: int, dropout: float) -> nn.Module:

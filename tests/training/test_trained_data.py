@@ -20,6 +20,11 @@ def test_what_is_null_stays_as_it_was() -> None:
     assert changed == {"_target_": "imtext.data.Shapes", "num_images": 10, "batch_size": 8}
 
 
+def test_the_teacher_of_a_run_is_left_out() -> None:
+    run = {"data": {**CONFIG["data"], "teacher": "gone.safetensors"}}
+    assert data_settings(OmegaConf.create({"batch_size": None}), run)["teacher"] is None
+
+
 def test_another_data_set_takes_its_place() -> None:
     other = OmegaConf.create({"_target_": "imtext.data.Table", "path": "captions.csv"})
     assert data_settings(other, CONFIG) == other
