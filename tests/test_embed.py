@@ -12,12 +12,14 @@ import imtext
 from imtext.data.teacher import read_teacher
 from imtext.embed import embed
 from imtext.errors import CheckpointError, ConfigError, DataError
+from imtext.evaluate import evaluate
+from imtext.export import export_run
 from imtext.train import train
 from imtext.training.checkpoints import load_model
 from imtext.training.trained_data import build_data
 from tests.conftest import Compose
 from tests.models.clip.folders import write_clip
-from tests.runs import QUICK
+from tests.runs import INTERRUPT, QUICK, interrupt_at, same, weights, without_time
 
 SHAPES = ["data=shapes", "data.num_images=40", "data.ratios=[0.5,0.25,0.25]", "trainer=cpu"]
 
@@ -93,3 +95,32 @@ def test_an_ensemble_has_the_mean_similarity(compose: Compose, tmp_path: Path) -
         found.append((images @ trained.encode_texts([data.captions[row][2], data.captions[other][0]]).T).numpy())
     similarity = teacher.image_batch([row, other]) @ teacher.text_batch([(row, 2), (other, 0)]).T
     np.testing.assert_allclose(similarity, np.mean(found, axis=0), atol=2e-3)
+
+
+@pytest.mark.slow
+def test_a_student_learns_resumes_and_outlives_its_teacher(
+    compose: Compose, clip: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = embed(compose(*clip, name="embed"))
+    settings = [
+        *QUICK, "data.ratios=[0.5,0.25,0.25]", "loss=distillation", f"data.teacher={teacher}", "trainer.max_epochs=3",
+        "optim.lr=1e-3", "data.captions_per_image=2",
+    ]  # fmt: skip
+    straight, objects = train(compose(*settings, output="straight"))
+    logged = objects["trainer"].callback_metrics
+    assert logged["train/loss_epoch"] < logged["train/chance_loss"]
+    interrupt_at(monkeypatch, 1, 1)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        train(compose(*settings, INTERRUPT, output="resumed"))
+    checkpoint = tmp_path / "runs" / "resumed" / "checkpoints" / "last.ckpt"
+    resumed, _ = train(compose(*settings, f"ckpt_path={checkpoint}", output="resumed"))
+    assert same(weights(tmp_path / "runs" / "straight"), weights(tmp_path / "runs" / "resumed"))
+    assert without_time(resumed) == without_time(straight)
+
+    teacher.unlink()
+    best = checkpoint.with_name("best.ckpt")
+    again, _ = evaluate(compose(f"ckpt_path={best}", "split=val", "trainer=cpu", name="evaluate", output="again"))
+    assert again["val/rsum"] == pytest.approx(straight["val/rsum"], abs=1e-5)
+    assert export_run(str(best), tmp_path / "bundle").manifest["embed_dim"] == 32
+    with pytest.raises(DataError, match="no such file"):
+        train(compose(*settings, "trainer.max_epochs=4", f"ckpt_path={checkpoint}", output="resumed"))

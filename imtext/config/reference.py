@@ -32,8 +32,8 @@ from imtext.errors import ConfigError
 INTRODUCTION = """# Configuration reference
 
 Every setting of `python -m imtext.train`, `imtext.evaluate`, `imtext.interpolate`, `imtext.embed` and `imtext.rerank`.
-A setting is changed with `name=value`, a group of settings is chosen with `group=option`. A setting that is accepted but
-not listed in `--cfg job` is added with `+name=value`. `${…}` refers to another setting, `null` means no value.
+A setting is changed with `name=value`, a group of settings is chosen with `group=option`. A setting that is accepted
+but not listed in `--cfg job` is added with `+name=value`. `${…}` refers to another setting, `null` means no value.
 """
 TYPES = {bool: "true or false", int: "integer", float: "number", str: "text", Path: "path", type(None): "null", Any: ""}
 COLUMNS = ("Setting", "Type", "Default", "Description")

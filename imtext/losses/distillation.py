@@ -25,8 +25,8 @@ class Distillation(Loss):
     matching pairs alone, they say how similar the other pairs are.
 
     Soft targets: Hinton et al., "Distilling the knowledge in a neural network", 2015. Of similarities within a batch,
-    for which both models may have any number of dimensions: "affinity mimicking", Wu et al., "TinyCLIP", ICCV 2023; Yang
-    et al., "CLIP-KD", CVPR 2024.
+    for which both models may have any number of dimensions: "affinity mimicking", Wu et al., "TinyCLIP", ICCV 2023;
+    Yang et al., "CLIP-KD", CVPR 2024.
 
     The teacher sees each picture without augmentation.
 

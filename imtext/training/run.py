@@ -14,6 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
 from imtext.data.order import Neighbours
+from imtext.errors import ConfigError
+from imtext.losses import Distillation, Loss
+from imtext.losses.distillation import NO_TEACHER
 from imtext.models import TextEncoder
 from imtext.training.build import ModelBuilder
 from imtext.training.callbacks import MineNeighbours
@@ -95,6 +98,16 @@ def settle_order(data: RetrievalDataModule, trainer: Trainer) -> None:
         trainer.callbacks.insert(0, MineNeighbours(data.order))  # type: ignore[attr-defined]
 
 
+def check_teacher(loss: Loss, data: RetrievalDataModule) -> None:
+    """Refuse a loss that learns from a teacher if the data has none, before the data is read.
+
+    Raises:
+        ConfigError: the data has no teacher.
+    """
+    if data.teacher_path is None and any(isinstance(each, Distillation) for each in loss.modules()):
+        raise ConfigError(NO_TEACHER)
+
+
 def build_run(config: DictConfig) -> Run:
     """Build all objects of a run, in an order that finds mistakes in the settings before the data is read.
 
@@ -111,6 +124,7 @@ def build_run(config: DictConfig) -> Run:
     trainer = build_trainer(config)
     loss, optim, stages = instantiate(config.loss), instantiate(config.optim), build_each(config.get("stages"))
     data: RetrievalDataModule = instantiate(config.data)
+    check_teacher(loss, data)
     builder = ModelBuilder(config.model)
     data.use_model(builder.preprocess, builder.read_tokenizer(data.max_text_length))
     builder.check_size(data.preprocess)

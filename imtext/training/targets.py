@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
 from imtext.data.batch import Batch
 from imtext.losses import Targets
 from imtext.training.distributed import gather
 
 
 def targets_of(batch: Batch, everywhere: bool = True) -> Targets:
-    """Which captions describe which images.
+    """Which captions describe which images, and what a teacher thinks of that.
 
     A caption describes its own image, and every image that has a caption of the same text: equal texts cannot be told
     apart, so they must not be negatives. This also holds if the other image's caption is not part of the batch.
@@ -24,4 +29,13 @@ def targets_of(batch: Batch, everywhere: bool = True) -> Targets:
         texts, caption_text = collect(batch["image_text_ids"]), collect(batch["caption_text_id"])
         for text in texts.unbind(1):  # one column at a time: no array of three dimensions
             positive = positive | (text[:, None] == caption_text[None, :])
-    return Targets(positive)
+    return Targets(positive, _similarities(batch, collect))
+
+
+def _similarities(batch: Batch, collect: Callable[[Tensor], Tensor]) -> Tensor | None:
+    """Those of the stored teacher, ``[B, N]``; None without one."""
+    if "teacher_image" not in batch:
+        return None
+    images, texts = collect(batch["teacher_image"]), collect(batch["teacher_text"])
+    with torch.autocast(images.device.type, enabled=False):  # a low temperature magnifies rounding errors
+        return images.float() @ texts.float().T

@@ -67,6 +67,12 @@ def test_settings_are_checked_before_the_data_is_read(compose: Compose) -> None:
         built(config)
 
 
+def test_a_loss_with_a_teacher_asks_for_it_before_the_data_is_read(compose: Compose) -> None:
+    config = compose(*QUICK, "loss=distillation", "data.cache_dir=/dev/null/none")  # the data would fail
+    with pytest.raises(ConfigError, match=r"imtext\.embed.*data\.teacher="):
+        built(config)
+
+
 @pytest.mark.parametrize(
     ("pretrained", "frozen", "lr", "warned"),
     [(True, 0, 1e-4, True), (True, 0, 1e-6, False), (True, 1, 1e-4, False), (False, 0, 1e-4, False)],
