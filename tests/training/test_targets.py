@@ -44,13 +44,14 @@ TEACHER: Any = {
     "teacher_image": torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]),
     "teacher_text": torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.8, 0.6]]),
 }
+TAUGHT: Any = {**BATCH, **TEACHER}
 SIMILARITIES = torch.tensor([[1.0, 0.0, -1.0, 0.8], [0.6, 0.8, -0.6, 0.96], [0.0, 1.0, 0.0, 0.6]])
 
 
 def test_the_similarities_of_the_teacher() -> None:
     assert targets_of(BATCH).teacher is None
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = targets_of({**BATCH, **TEACHER}).teacher
+        found = targets_of(TAUGHT).teacher
     assert found is not None
     torch.testing.assert_close(found, SIMILARITIES)
 
@@ -59,9 +60,8 @@ def process(number: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=number, world_size=2)
     try:
         images, captions = (slice(0, 2), slice(0, 3)) if number == 0 else (slice(2, 3), slice(3, 4))
-        both = {**BATCH, **TEACHER}
         of_captions = {"caption_image_id", "caption_text_id", "teacher_text"}
-        mine: Any = {name: value[captions if name in of_captions else images] for name, value in both.items()}
+        mine: Any = {name: value[captions if name in of_captions else images] for name, value in TAUGHT.items()}
         assert targets_of(mine).positive.int().tolist() == EXPECTED
         teacher, alone = targets_of(mine).teacher, targets_of(mine, everywhere=False).teacher
         assert teacher is not None
