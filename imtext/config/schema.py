@@ -62,6 +62,8 @@ class TrainSettings(Settings):
     """Where metrics are logged."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seed of weights, data order, augmentation and dropout."""
+    grad_cache: Annotated[int, Field(ge=1)] | None = None
+    """Pictures (with their captions) per forward pass: the gradients of the whole batch, the memory of a small one."""
     ckpt_path: Name = None
     """Checkpoint to resume: `last`, `best` or a path; the settings of its run are restored."""
     experiment_name: str = "imtext"

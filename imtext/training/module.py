@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from imtext.preprocess.tokenizer import Tokenizer
 from imtext.training.build import settings_without_files
 from imtext.training.checkpoints import FORMAT, RERANKER
 from imtext.training.distributed import gather, world_size
+from imtext.training.grad_cache import in_chunks, number_of_chunks
 from imtext.training.optim import AdamW
 from imtext.training.stages import Plan
 from imtext.training.targets import targets_of
@@ -37,6 +39,7 @@ class RetrievalModule(LightningModule):
         config: the resolved configuration in plain values; saved in the checkpoint, so that nothing else is needed to
             rebuild the model.
         seed: seed of the run.
+        grad_cache: pictures, with their captions, per forward pass in training; None for the whole batch.
 
     Attributes:
         run_ids: tracker → id of the run, to continue the same run on resume; saved in the checkpoint.
@@ -55,11 +58,12 @@ class RetrievalModule(LightningModule):
         plan: Plan,
         config: dict[str, Any] | None = None,
         seed: int = 0,
+        grad_cache: int | None = None,
     ) -> None:
         super().__init__()
         self.model, self.loss, self.optim = model, loss, optim
         self.tokenizer, self.preprocess, self.plan = tokenizer, preprocess, plan
-        self.config, self.seed = config or {}, seed
+        self.config, self.seed, self.grad_cache = config or {}, seed, grad_cache
         self.run_ids: dict[str, str] = {}
         self.overrides: list[str] | None = None
         self.val_metrics, self.test_metrics = RetrievalMetrics(), RetrievalMetrics()
@@ -68,10 +72,12 @@ class RetrievalModule(LightningModule):
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Unit embeddings of a batch: images ``[B, D]``, captions ``[N, D]``."""
-        images = self.model.encode_image(batch["image"], first_block=batch["first_block"])
+        chunks = number_of_chunks(len(batch["image"]), self.grad_cache)
+        encode_image = partial(self.model.encode_image, first_block=batch["first_block"])
+        images = in_chunks(encode_image, chunks, batch["image"])
         if "text_features" in batch:
-            return images, self.model.encode_text_features(batch["text_features"])
-        return images, self.model.encode_text(batch["input_ids"], batch["attention_mask"])
+            return images, in_chunks(self.model.encode_text_features, chunks, batch["text_features"])
+        return images, in_chunks(self.model.encode_text, chunks, batch["input_ids"], batch["attention_mask"])
 
     # ---- training
 

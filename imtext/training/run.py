@@ -20,6 +20,7 @@ from imtext.losses.distillation import NO_TEACHER
 from imtext.models import TextEncoder
 from imtext.training.build import ModelBuilder
 from imtext.training.callbacks import MineNeighbours
+from imtext.training.grad_cache import check_grad_cache
 from imtext.training.module import RetrievalModule
 from imtext.training.optim import AdamW
 from imtext.training.rerank.after import check_reranker
@@ -135,10 +136,14 @@ def build_run(config: DictConfig) -> Run:
     if (dim := model.text_encoder.wants_word_vectors) is not None:
         model.text_encoder.start_from(data.word_vectors(dim))
     plan = Plan(stages, len(model.image_encoder.blocks), len(model.text_encoder.blocks))
+    check_grad_cache(config.grad_cache, model, plan)
     warn_about_rates(model.text_encoder, optim, plan)
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     check_reranker(plain, model, data.tokenizer.vocabulary)
-    module = RetrievalModule(model, loss, optim, data.tokenizer, data.preprocess, plan, config=plain, seed=config.seed)
+    module = RetrievalModule(
+        model, loss, optim, data.tokenizer, data.preprocess, plan,
+        config=plain, seed=config.seed, grad_cache=config.grad_cache,
+    )  # fmt: skip
     if HydraConfig.initialized():
         module.overrides = list(HydraConfig.get().overrides.task)
     if resumed is not None:
