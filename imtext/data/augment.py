@@ -27,18 +27,28 @@ class Augment:
         if not 0 < low <= high <= 1:
             raise ConfigError(f"data.augment.crop_scale takes two shares, 0 < low ≤ high ≤ 1, not {list(crop_scale)}")
         self.crop_scale, self.flip, self.color = (float(low), float(high)), flip, float(color)
-        self._transforms: dict[tuple[int, int], v2.Compose | None] = {}  # by height and width
+        self._transforms: dict[tuple[tuple[int, int], tuple[int, int]], v2.Compose | None] = {}  # by height and width
 
     def __repr__(self) -> str:
         """All settings; part of the key of cached features."""
         return f"Augment(crop_scale={self.crop_scale}, flip={self.flip}, color={self.color})"
 
-    def __call__(self, image: Tensor, rng: np.random.Generator) -> Tensor:
-        """``[3, H, W]`` uint8 → ``[3, H, W]`` uint8; random choices are drawn from `rng`."""
-        size = (image.shape[-2], image.shape[-1])
-        if size not in self._transforms:
-            self._transforms[size] = self._build(size)
-        transform = self._transforms[size]
+    def __call__(self, image: Tensor, rng: np.random.Generator, size: int | None = None) -> Tensor:
+        """Change a picture at random.
+
+        Args:
+            image: ``[3, H, W]`` uint8.
+            rng: random choices are drawn from it; they do not depend on `size`.
+            size: side of the result in pixels. The crop is resampled to it directly. None keeps the size.
+
+        Returns:
+            ``[3, H, W]`` or ``[3, size, size]`` uint8.
+        """
+        before = (image.shape[-2], image.shape[-1])
+        after = before if size is None else (size, size)
+        if (before, after) not in self._transforms:
+            self._transforms[before, after] = self._build(before, after)
+        transform = self._transforms[before, after]
         if transform is None:
             return image
         # torchvision draws from torch's global generator, so its state is replaced here and restored afterwards.
@@ -48,10 +58,12 @@ class Augment:
             changed: Tensor = transform(image)
         return changed
 
-    def _build(self, size: tuple[int, int]) -> v2.Compose | None:
+    def _build(self, before: tuple[int, int], after: tuple[int, int]) -> v2.Compose | None:
         steps: list[torch.nn.Module] = []
         if self.crop_scale[0] < 1:
-            steps.append(v2.RandomResizedCrop(size, scale=self.crop_scale, ratio=(3 / 4, 4 / 3), antialias=True))
+            steps.append(v2.RandomResizedCrop(after, scale=self.crop_scale, ratio=(3 / 4, 4 / 3), antialias=True))
+        elif after != before:
+            steps.append(v2.Resize(after, antialias=True))
         if self.flip:
             steps.append(v2.RandomHorizontalFlip())
         if self.color > 0:

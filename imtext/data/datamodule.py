@@ -23,6 +23,7 @@ from imtext.data.images import cached_images
 from imtext.data.order import Order
 from imtext.data.pictures import Pictures
 from imtext.data.sampler import BatchSampler
+from imtext.data.scales import Scales
 from imtext.data.shared_texts import find_shared_texts
 from imtext.data.splits import SplitRule, split_rows, usable_rows
 from imtext.data.teacher import Teacher, read_teacher
@@ -51,6 +52,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         order: how training batches are composed; null draws them at random.
         teacher: file of a teacher's embeddings, written by `python -m imtext.embed`, for a loss that learns from them;
             null for none.
+        scales: sizes of training pictures, batch by batch; null for `image_size` always.
         tokenizer: path of a `tokenizer.json`; null learns a vocabulary from the training captions.
         vocab_size, min_word_count: limits of a learnt vocabulary, see `learn_vocabulary`.
         max_text_length: maximum number of tokens of a caption.
@@ -77,6 +79,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         augment: Augment | None = None,
         order: Order | None = None,
         teacher: str | None = None,
+        scales: Scales | None = None,
         tokenizer: str | None = None,
         vocab_size: int = 10_000,
         max_text_length: int = 64,
@@ -106,7 +109,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
             "interpolation": interpolation, "resize": resize,
         }  # fmt: skip
         self.preprocess = Preprocess().override(**self.picture_settings)
-        self.augment, self.order, self.teacher_path, self.tokenizer_path = augment, order, teacher, tokenizer
+        self.augment, self.order, self.scales = augment, order, scales
+        self.teacher_path, self.tokenizer_path = teacher, tokenizer
         self.vocab_size, self.max_text_length, self.min_word_count = vocab_size, max_text_length, min_word_count
         self.num_workers, self.skip_broken, self.seed = num_workers, skip_broken, seed
         self.cache_dir = Path(cache_dir).expanduser()
@@ -145,9 +149,12 @@ class RetrievalDataModule(LightningDataModule, ABC):
 
         Raises:
             DataError: something is missing or broken; the message names it and the fix.
+            ConfigError: `scales` has sizes above the size of the pictures.
         """
         if self._ready:
             return
+        if self.scales is not None:
+            self.scales.check(self.preprocess.image_size)
         if self._tokenizer is None and self.tokenizer_path is not None:  # before the slow part
             self._tokenizer = read_tokenizer(self.tokenizer_path, self.max_text_length)
         if self.teacher_path is not None:
@@ -239,6 +246,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
             self.tokenizer,
             text_features=list(self.text_features.items()),
             captions_per_image=self.captions_per_image,
+            scales=self.scales,
             shared=self.shared_texts,
             teacher=self._teacher,
             seed=self.seed,

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from imtext.data.batch import Batch, BatchKey
+from imtext.data.scales import Scales
 from imtext.data.shared_texts import SharedTexts
 from imtext.data.teacher import Teacher
 from imtext.preprocess.tokenizer import Tokenizer
@@ -23,8 +24,14 @@ class ImageSource(Protocol):
 
     first_block: int
 
-    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator]) -> Tensor:
-        """``[B, …]`` float32 for rows of the whole source; each row has its own generator for random changes."""
+    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator], size: int | None = None) -> Tensor:
+        """``[B, …]`` float32 for rows of the whole source.
+
+        Args:
+            rows: of the whole source.
+            choices: for each row, the generator of its random changes.
+            size: side of the pictures in pixels; None for the full size.
+        """
 
 
 class TextSource(Protocol):
@@ -44,6 +51,7 @@ class RetrievalDataset(Dataset[Batch]):
         tokenizer: turns captions into token ids.
         text_features: pairs (first epoch, source of text features) in ascending order; None for no features.
         captions_per_image: maximum number of captions of an image in a batch, drawn again each epoch; None takes all.
+        scales: chooses the size of the pictures of each batch; None for the full size.
         shared: the texts that several pictures have; None if there are none.
         teacher: a teacher's embeddings of these images and their captions; None for none.
         seed: seed of the run.
@@ -58,14 +66,15 @@ class RetrievalDataset(Dataset[Batch]):
         *,
         text_features: Sequence[tuple[int, TextSource | None]] = (),
         captions_per_image: int | None = None,
+        scales: Scales | None = None,
         shared: SharedTexts | None = None,
         teacher: Teacher | None = None,
         seed: int = 0,
     ) -> None:
         self.images, self.captions, self.rows = list(images), captions, list(rows)
         self.tokenizer, self.text_features = tokenizer, [(0, None), *text_features]
-        self.captions_per_image, self.shared, self.seed = captions_per_image, shared or SharedTexts(), seed
-        self.teacher = teacher
+        self.captions_per_image, self.scales = captions_per_image, scales
+        self.shared, self.teacher, self.seed = shared or SharedTexts(), teacher, seed
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,7 +83,7 @@ class RetrievalDataset(Dataset[Batch]):
         images, text_features = _current(self.images, key.epoch), _current(self.text_features, key.epoch)
         rows = [self.rows[position] for position in key.positions]
         choices = [np.random.default_rng([self.seed, key.epoch, row]) for row in rows]
-        image = images.batch(rows, choices)
+        image = images.batch(rows, choices, self.scales.size(key, self.seed) if self.scales else None)
         chosen = [
             (row, number) for row, choice in zip(rows, choices, strict=True) for number in self._draw(row, choice)
         ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms.v2.functional import resize
 
 from imtext.data.augment import Augment
 from imtext.data.images import CachedImages
@@ -27,12 +28,15 @@ class Pictures:
     def __init__(self, pixels: CachedImages, preprocess: Preprocess, augment: Augment | None = None) -> None:
         self.pixels, self.preprocess, self.augment = pixels, preprocess, augment
 
-    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator]) -> Tensor:
-        """``[B, 3, H, W]`` float32."""
+    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator], size: int | None = None) -> Tensor:
+        """``[B, 3, H, W]`` float32, or with `size` ``[B, 3, size, size]``."""
         images = [torch.from_numpy(self.pixels[row]).permute(2, 0, 1) for row in rows]
         if self.augment is not None:
-            images = [self.augment(image, choice) for image, choice in zip(images, choices, strict=True)]
-        return normalize(torch.stack(images), self.preprocess)
+            images = [self.augment(image, choice, size) for image, choice in zip(images, choices, strict=True)]
+        stacked = torch.stack(images)
+        if size is not None and self.augment is None:
+            stacked = resize(stacked, [size, size], antialias=True)
+        return normalize(stacked, self.preprocess)
 
 
 def normalize(images: Tensor, preprocess: Preprocess) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -57,8 +57,12 @@ class ModelBuilder:
         tokenizer: Tokenizer | None = locate(str(settings["_target_"])).read_tokenizer(settings, max_length)
         return tokenizer
 
-    def check_size(self, preprocess: Preprocess) -> None:
+    def check_size(self, preprocess: Preprocess, sizes: Sequence[int] = ()) -> None:
         """Refuse pictures of a size that the image tower does not take, before all of them are decoded.
+
+        Args:
+            preprocess: of the data.
+            sizes: sizes of training pictures that replace the size of `preprocess`, see `imtext.data.scales`.
 
         Raises:
             ConfigError: the image tower takes another size.
@@ -68,6 +72,11 @@ class ModelBuilder:
             raise ConfigError(
                 f"data.image_size={preprocess.image_size}: the image tower takes pictures of {only} pixels only. Leave "
                 "data.image_size=null, or set model.image_encoder.image_size if the tower has this setting."
+            )
+        if only is not None and sizes:
+            raise ConfigError(
+                f"data.scales: the image tower takes pictures of {only} pixels only. Set data.scales=null, or take an "
+                "image tower for pictures of any size, such as MobileNetV3 or EfficientNet."
             )
 
     def finish(self, vocabulary: Vocabulary) -> DualEncoder:

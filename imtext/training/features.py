@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,10 @@ from torch import Tensor, nn
 
 from imtext.data.captions import Split, fingerprint
 from imtext.data.datamodule import RetrievalDataModule
-from imtext.data.pictures import Pictures
 from imtext.data.rows import CachedRows, only_writer, write_rows
-from imtext.errors import DataError
+from imtext.errors import ConfigError, DataError
 from imtext.models import ImageEncoder
-from imtext.training.stages import Plan
+from imtext.training.stages import Plan, Stage
 
 log = logging.getLogger(__name__)
 BATCH = 64  # pictures per forward pass
@@ -33,7 +32,7 @@ class FrozenFeatures:
     Args:
         features: row `v * len(rows) + n` is view v of the n-th picture in `rows`.
         rows: rows of these pictures in the source.
-        views: number of variants of each picture.
+        views: number of variants of each picture, all of one size.
         first_block: the first block of the image tower that is applied to the features.
     """
 
@@ -45,8 +44,8 @@ class FrozenFeatures:
         """The same source, but always with the first view of a picture, which is not augmented."""
         return FrozenFeatures(self.features, list(self.position), 1, self.first_block)
 
-    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator]) -> Tensor:
-        """``[B, …]`` float32, one view of each picture."""
+    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator], size: int | None = None) -> Tensor:
+        """``[B, …]`` float32, one view of each picture. They have a size already."""
         views = [int(choice.integers(self.views)) for choice in choices]
         found = [
             self.features[view * len(self.position) + self.position[row]] for row, view in zip(rows, views, strict=True)
@@ -54,14 +53,37 @@ class FrozenFeatures:
         return torch.from_numpy(np.stack(found)).float()
 
 
+class FeaturesBySize:
+    """Cached features of pictures of several sizes: a batch has the views of one size.
+
+    Args:
+        sizes: size of a picture in pixels → its views.
+        first_block: the first block of the image tower that is applied to the features.
+    """
+
+    def __init__(self, sizes: Mapping[int, FrozenFeatures], first_block: int) -> None:
+        self.sizes, self.first_block = sizes, first_block
+
+    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator], size: int | None = None) -> Tensor:
+        """``[B, …]`` float32, one view of each picture, of this size."""
+        assert size is not None
+        return self.sizes[size].batch(rows, choices)
+
+
+Features = FrozenFeatures | FeaturesBySize
+
+
 def cache_features(
     encoder: ImageEncoder, plan: Plan, data: RetrievalDataModule, device: torch.device, epochs: range
-) -> dict[int, FrozenFeatures | None]:
+) -> dict[int, Features | None]:
     """Compute the image features that the stages of a plan need and that are not on disk yet.
 
     Features depend on the data, the weights of the frozen blocks, the preprocessing and the augmentation. A fingerprint
     of all these is the name of the file. Features do not depend on the seed, so runs with different seeds share them.
     The first view is the picture without augmentation; the others are augmented.
+
+    With `data.scales`, the views take the sizes in turn, and each size has a file of its own. Sizes that no remaining
+    epoch needs are left out.
 
     Args:
         encoder: image tower with the weights of the frozen blocks.
@@ -75,13 +97,13 @@ def cache_features(
 
     Raises:
         DataError: there is too little disk space, or the folder cannot be written.
+        ConfigError: a stage has fewer views than `data.scales` has sizes.
     """
-    return {
-        stage.after_epochs: frozen_features(encoder, int(stage.frozen_blocks), stage.views, data, device)
-        if stage.views
-        else None
-        for stage in plan.stages_in(epochs)
-    }
+    found: dict[int, Features | None] = {}
+    for stage in plan.stages_in(epochs):
+        own = [epoch for epoch in epochs if plan.stages[plan.name_at(epoch)] is stage]
+        found[stage.after_epochs] = _cached(encoder, stage, data, device, own) if stage.views else None
+    return found
 
 
 def digest_weights(blocks: Sequence[nn.Module]) -> str:
@@ -131,23 +153,57 @@ def frozen_features(
     Raises:
         DataError: there is too little disk space, or the folder cannot be written.
     """
+    # Without augmentation all views would be the same.
+    return _cached_views(encoder, blocks, range(1 if data.augment is None else views), None, data, device, split)
+
+
+def _cached(
+    encoder: ImageEncoder, stage: Stage, data: RetrievalDataModule, device: torch.device, epochs: Sequence[int]
+) -> Features:
+    blocks, augmented = int(stage.frozen_blocks), data.augment is not None
+    if data.scales is None:
+        return frozen_features(encoder, blocks, stage.views, data, device)
+    sizes, used = data.scales.sizes, data.scales.sizes_in(epochs)
+    views = stage.views if augmented else len(sizes)  # all views of a size would be the same
+    if views < len(sizes):
+        raise ConfigError(
+            f"a stage has views={views}, but data.scales has {len(sizes)} sizes: each view has one size, so take "
+            f"views={len(sizes)} or more, or fewer sizes"
+        )
+    by_size = {
+        size: _cached_views(encoder, blocks, range(first, views, len(sizes)), size, data, device)
+        for first, size in enumerate(sizes)
+        if size in used
+    }
+    return FeaturesBySize(by_size, blocks)
+
+
+def _cached_views(
+    encoder: ImageEncoder,
+    blocks: int,
+    views: range,
+    size: int | None,
+    data: RetrievalDataModule,
+    device: torch.device,
+    split: Split = "train",
+) -> FrozenFeatures:
+    """The features of these views, all of one size."""
     rows = data.rows[split]
-    if data.augment is None:
-        views = 1  # all views would be the same
     parts = [
         data.fingerprint,
         str(rows),
         str(data.preprocess),
         str(data.augment),
         digest_weights(encoder.blocks[:blocks]),
-        f"{blocks} {views} {device.type}",
+        f"{blocks} {len(views)} {device.type}",
     ]
+    if size is not None:
+        parts.append(f"{size} {views}")
     path = data.cache_dir / f"features-{fingerprint(parts)}.npy"
     with only_writer(path) as missing:
         if missing:
-            sources = [data.pictures(), *[data.pictures(data.augment)] * (views - 1)]
-            _compute(encoder, blocks, rows, sources, device, path)
-    return FrozenFeatures(CachedRows(path), rows, views, blocks)
+            _compute(encoder, blocks, rows, views, size, data, device, path)
+    return FrozenFeatures(CachedRows(path), rows, len(views), blocks)
 
 
 @torch.no_grad()  # not inference_mode: parameters moved to another device in it cannot learn afterwards
@@ -155,16 +211,20 @@ def _compute(
     encoder: ImageEncoder,
     blocks: int,
     rows: Sequence[int],
-    sources: Sequence[Pictures],
+    views: range,
+    size: int | None,
+    data: RetrievalDataModule,
     device: torch.device,
     path: Path,
 ) -> None:
     training = encoder.training
     encoder.eval().to(device)
+    plain, augmented = data.pictures(), data.pictures(data.augment)
 
     def features(view: int, some: Sequence[int]) -> npt.NDArray[np.float16]:
         # The random choices of a view depend only on its number and the row, so every run has the same views.
-        images = sources[view].batch(some, [np.random.default_rng([view, row]) for row in some])
+        choices = [np.random.default_rng([view, row]) for row in some]
+        images = (augmented if view else plain).batch(some, choices, size)
         found: npt.NDArray[np.float16] = encoder.lower(images.to(device), blocks).half().cpu().numpy()
         if not np.isfinite(found).all():
             raise DataError(
@@ -174,14 +234,14 @@ def _compute(
         return found
 
     def batches() -> Iterator[npt.NDArray[np.float16]]:
-        starts = [(view, start) for view in range(len(sources)) for start in range(0, len(rows), BATCH)]
+        starts = [(view, start) for view in views for start in range(0, len(rows), BATCH)]
         for view, start in track(starts, description="Features", transient=True):
             yield features(view, rows[start : start + BATCH])
 
-    shape = (len(sources) * len(rows), *features(0, rows[:1]).shape[1:])
+    shape = (len(views) * len(rows), *features(views[0], rows[:1]).shape[1:])
     log.info(
         "Features of %s pictures after %d blocks, variants of each: %d; %.2f GB in %s",
-        f"{len(rows):,}", blocks, len(sources), math.prod(shape) * 2 / 1e9, path,
+        f"{len(rows):,}", blocks, len(views), math.prod(shape) * 2 / 1e9, path,
     )  # fmt: skip
     write_rows(path, shape, np.float16, batches())
     encoder.train(training)

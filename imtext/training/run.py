@@ -128,7 +128,7 @@ def build_run(config: DictConfig) -> Run:
     check_teacher(loss, data)
     builder = ModelBuilder(config.model)
     data.use_model(builder.preprocess, builder.read_tokenizer(data.max_text_length))
-    builder.check_size(data.preprocess)
+    builder.check_size(data.preprocess, data.scales.sizes if data.scales else ())
     data.setup()
     data.require("train", "val")
     settle_order(data, trainer)

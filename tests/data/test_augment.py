@@ -41,6 +41,30 @@ def test_same_draws_as_torchvision() -> None:
         assert changed(Augment(color=0.4), seed).equal(transform(IMAGE))
 
 
+def test_a_crop_is_resampled_straight_to_the_size_that_is_asked_for() -> None:
+    augment = Augment(color=0.4)
+    for size in (32, 40, 48, 64):
+        torch.manual_seed(int(np.random.default_rng(3).integers(2**63)))
+        expected = v2.Compose(
+            [
+                v2.RandomResizedCrop(size, scale=(0.6, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),
+                v2.RandomHorizontalFlip(),
+                v2.ColorJitter(0.4, 0.4, 0.4),
+            ]
+        )(IMAGE)
+        assert augment(IMAGE, np.random.default_rng(3), size).equal(expected)
+    assert augment(IMAGE, np.random.default_rng(3)).equal(augment(IMAGE, np.random.default_rng(3), 48))
+
+
+def test_without_a_crop_the_picture_is_resized() -> None:
+    whole = Augment((1, 1), flip=False)
+    expected = v2.functional.resize(IMAGE, [32, 32], antialias=True)
+    assert whole(IMAGE, np.random.default_rng(0), 32).equal(expected)
+    assert whole(IMAGE, np.random.default_rng(0), 48) is IMAGE
+    flipped = {bool(Augment((1, 1))(IMAGE, np.random.default_rng(seed), 32).equal(expected)) for seed in range(8)}
+    assert flipped == {True, False}
+
+
 def test_depends_on_the_given_generator_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)

@@ -28,6 +28,21 @@ def test_evaluation_is_not_augmented(tmp_path: Path) -> None:
     np.testing.assert_allclose(batch["image"][0].permute(1, 2, 0).numpy(), expected, atol=1e-5)
 
 
+def test_smaller_pictures_are_means_of_larger_ones(tmp_path: Path) -> None:
+    data = shapes(tmp_path, image_size=64)
+    full = data.pictures().batch([0, 1], [])
+    assert data.pictures().batch([0, 1], [], 64).equal(full)
+    half = data.pictures().batch([0, 1], [], 32)
+    assert half.shape == (2, 3, 32, 32)
+    # Antialiased: the mean brightness stays, and a pixel is about the mean of those that it covers.
+    means = torch.nn.functional.avg_pool2d(full, 2)
+    assert (half - means).abs().mean() < 0.05
+    aliased = torch.nn.functional.interpolate(full, size=(32, 32), mode="nearest")
+    assert (half - means).abs().mean() < (aliased - means).abs().mean() / 2
+    augmented = data.pictures(Augment()).batch([0, 1], [np.random.default_rng(n) for n in (0, 1)], 40)
+    assert augmented.shape == (2, 3, 40, 40)
+
+
 def test_random_changes_follow_the_generator_of_each_picture(tmp_path: Path) -> None:
     data = shapes(tmp_path)
     pictures = data.pictures(Augment(crop_scale=(0.3, 0.9)))

@@ -55,6 +55,8 @@ def test_pictures_of_another_size_are_refused_before_they_are_decoded(compose: C
     builder.check_size(Preprocess(32))
     with pytest.raises(ConfigError, match=r"data\.image_size=64: the image tower takes pictures of 32 pixels only"):
         builder.check_size(Preprocess(64))
+    with pytest.raises(ConfigError, match=r"data\.scales.*pictures of 32 pixels only"):
+        builder.check_size(Preprocess(32), [32])
 
 
 def test_settings_without_files_need_no_weights(compose: Compose) -> None:

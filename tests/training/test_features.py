@@ -10,10 +10,12 @@ import torch
 
 from imtext.data.augment import Augment
 from imtext.data.batch import BatchKey
+from imtext.data.scales import ProgressiveScales, RandomScales, Scales
 from imtext.data.shapes import Shapes
+from imtext.errors import ConfigError
 from imtext.models import ImageEncoder, MobileNetV3Small
 from imtext.models.timm_encoder import TimmEncoder
-from imtext.training.features import FrozenFeatures, cache_features
+from imtext.training.features import FeaturesBySize, FrozenFeatures, cache_features
 from imtext.training.stages import Plan, Stage
 
 CPU = torch.device("cpu")
@@ -143,3 +145,85 @@ def test_other_surroundings_are_another_file(encoder: MobileNetV3Small, tmp_path
     encoder.features[0][2] = torch.nn.ReLU()  # without weights
     cached(encoder, shapes(tmp_path))
     assert len(files(tmp_path)) == 2
+
+
+def scaled(folder: Path, scales: Scales | None, augmented: bool = True) -> Shapes:
+    augment = Augment((0.5, 1.0)) if augmented else None
+    data = Shapes(30, image_size=48, cache_dir=str(folder), augment=augment, batch_size=8, scales=scales)
+    data.setup()
+    return data
+
+
+def by_size(
+    encoder: ImageEncoder, data: Shapes, views: int, plan: Plan | None = None, first: int = 0
+) -> FeaturesBySize:
+    plan = plan or Plan({"top": Stage(0, 9, views)}, len(encoder.blocks), 2)
+    found = cache_features(encoder, plan, data, CPU, range(first, 4))[0]
+    assert isinstance(found, FeaturesBySize)
+    return found
+
+
+def test_each_view_has_one_size(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    """Of five views at two sizes, the views 0, 2 and 4 have the first size, and 1 and 3 the second."""
+    data = scaled(tmp_path, RandomScales([32, 48]))
+    features = by_size(encoder, data, views=5)
+    assert (features.sizes[32].views, features.sizes[48].views) == (3, 2)
+    row = data.rows["train"][4]
+    encoder.eval()
+    for size, views in ((32, (0, 2, 4)), (48, (1, 3))):
+        seen = set()
+        for number in range(12):
+            drawn = int(np.random.default_rng(number).integers(len(views)))
+            view = views[drawn]
+            seen.add(view)
+            source = data.pictures(data.augment if view else None)
+            with torch.no_grad():
+                expected = encoder.lower(source.batch([row], [np.random.default_rng([view, row])], size), 9)
+            found = features.batch([row], [np.random.default_rng(number)], size)
+            torch.testing.assert_close(found, expected, atol=2e-3, rtol=2e-3)
+        assert seen == set(views)
+
+
+def test_batches_of_cached_features_have_one_size(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    data = scaled(tmp_path, ProgressiveScales([32, 48], 4))
+    data.features = {0: by_size(encoder, data, views=2)}
+    dataset = data.train_dataloader().dataset
+    found = [dataset[BatchKey(epoch, (0, 1, 2))]["image"].shape[-1] for epoch in range(4)]
+    assert found == [2, 2, 3, 3]  # after 9 blocks: 32 and 48 pixels, divided by 16
+
+
+def test_files_of_sizes(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    cached(encoder, scaled(tmp_path, None), 9, views=2)
+    plain = files(tmp_path)
+    by_size(encoder, scaled(tmp_path, RandomScales([32, 48])), views=4)
+    sizes = files(tmp_path)
+    assert (len(plain), len(sizes)) == (1, 3)
+    # The same views of the same sizes are the same files; other views are others.
+    by_size(encoder, scaled(tmp_path, ProgressiveScales([32, 48], 4)), views=4)
+    assert files(tmp_path) == sizes
+    by_size(encoder, scaled(tmp_path, RandomScales([32, 40, 48])), views=6)
+    assert len(files(tmp_path)) == 6
+
+
+def test_only_sizes_of_remaining_epochs_are_made(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    data = scaled(tmp_path, ProgressiveScales([32, 48], 4))
+    resumed = by_size(encoder, data, views=4, first=2)
+    assert set(resumed.sizes) == {48}
+    made = files(tmp_path)
+    straight = by_size(encoder, data, views=4)
+    assert made < files(tmp_path)
+    choice = [np.random.default_rng(1)]
+    row = data.rows["train"][:1]
+    assert straight.batch(row, choice, 48).equal(resumed.batch(row, [np.random.default_rng(1)], 48))
+    # A stage makes the sizes of its own epochs.
+    plan = Plan({"top": Stage(0, 9, 4), "whole": Stage(2)}, len(encoder.blocks), 2)
+    assert set(by_size(encoder, data, 4, plan).sizes) == {32}
+
+
+def test_every_size_needs_a_view(encoder: MobileNetV3Small, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"views=2.*3 sizes.*views=3"):
+        by_size(encoder, scaled(tmp_path, RandomScales([32, 40, 48])), views=2)
+    features = by_size(
+        encoder, scaled(tmp_path, RandomScales([32, 40, 48]), augmented=False), views=2
+    )  # one view of each
+    assert [each.views for each in features.sizes.values()] == [1, 1, 1]

@@ -30,6 +30,8 @@ from tests.models.towers import PatchEncoder
 from tests.runs import QUICK, weights, without_time
 
 IMAGES, CAPTIONS = 7, 17  # parts of unequal sizes on purpose
+IMAGE = ("image", "image_id", "image_text_ids")
+TEXT = ("input_ids", "attention_mask", "caption_image_id", "caption_text_id")
 WORDS = Vocabulary("words", 20, pad_id=0, unk_id=1, max_length=8)
 
 
@@ -58,6 +60,8 @@ def batch(**changes: Any) -> Batch:
         "attention_mask": torch.arange(8) < lengths,
         "image_id": image_id,
         "caption_image_id": torch.cat([image_id, image_id, image_id[:3]]).sort().values,
+        "caption_text_id": torch.full((CAPTIONS,), -1),
+        "image_text_ids": torch.zeros(IMAGES, 0, dtype=torch.int64),
     }
     return cast(Batch, found | changes)
 
@@ -208,8 +212,8 @@ def process(number: int, folder: str) -> None:
         replicas = nn.parallel.DistributedDataParallel(TrainingStep(own))
         whole, first = cast(dict[str, Any], batch()), number == 0
         images, captions = (whole["image_id"] < 4) == first, (whole["caption_image_id"] < 4) == first
-        mine = {name: whole[name][images] for name in ("image", "image_id")}
-        mine |= {name: whole[name][captions] for name in ("input_ids", "attention_mask", "caption_image_id")}
+        mine = {name: whole[name][images] for name in IMAGE}
+        mine |= {name: whole[name][captions] for name in TEXT}
         replicas({**mine, "first_block": 0}).backward()
         torch.save({name: value.grad for name, value in own.named_parameters()}, Path(folder) / f"{number}.pt")
     finally:
