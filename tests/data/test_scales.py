@@ -92,11 +92,8 @@ def test_travels_to_workers() -> None:
 
 SIZES = ("data.image_size=48", "data.scales.sizes=[32,48]", "data.augment={_target_:imtext.data.augment.Augment}")
 # Features are cached in the first epochs, with two views of each size.
-STAGES = (
-    "stages=frozen",
-    "stages.heads.views=4",
-    "+stages.whole={_target_:imtext.training.stages.Stage,after_epochs:2}",
-)
+WHOLE = "+stages.whole={_target_:imtext.training.stages.Stage,after_epochs:2}"
+STAGES = ("stages=frozen", "stages.heads.views=4", WHOLE)
 
 
 @pytest.mark.slow

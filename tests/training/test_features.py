@@ -223,7 +223,5 @@ def test_only_sizes_of_remaining_epochs_are_made(encoder: MobileNetV3Small, tmp_
 def test_every_size_needs_a_view(encoder: MobileNetV3Small, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"views=2.*3 sizes.*views=3"):
         by_size(encoder, scaled(tmp_path, RandomScales([32, 40, 48])), views=2)
-    features = by_size(
-        encoder, scaled(tmp_path, RandomScales([32, 40, 48]), augmented=False), views=2
-    )  # one view of each
-    assert [each.views for each in features.sizes.values()] == [1, 1, 1]
+    features = by_size(encoder, scaled(tmp_path, RandomScales([32, 40, 48]), augmented=False), views=2)
+    assert [each.views for each in features.sizes.values()] == [1, 1, 1]  # all views of a size would be the same
