@@ -141,9 +141,7 @@ def reranked(
     trained, data = untrained
     torch.manual_seed(0)
     width = trained.model.image_encoder.num_token_features
-    reranker = CrossAttention(
-        dim=16, word_dim=8, num_token_features=width, vocabulary=data.tokenizer.vocabulary
-    )
+    reranker = CrossAttention(dim=16, word_dim=8, num_token_features=width, vocabulary=data.tokenizer.vocabulary)
     with torch.no_grad():
         for weights in reranker.parameters():
             weights.normal_(std=0.4)

@@ -1,4 +1,4 @@
-"""The time and the space of a second look: queries without a re-ranker, with stored grids, and with grids from files."""
+"""The time and the space of a second look: queries without a re-ranker, with stored grids, with grids from files."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ def test_the_scores_of_a_reranker_are_fitted_instead() -> None:
         assert scores[text, pictures].tolist() == sorted(scores[text, pictures], reverse=True), "the best first"
         return np.asarray(scores[text, pictures] + (pictures == answers[text]))
 
-    plain, again = fit_calibration(scores, answers), fit_calibration(scores, answers, rerank=knows, depth=50)
-    assert set(seen) == {50}
+    plain, again = fit_calibration(scores, answers), fit_calibration(scores, answers, rerank=knows, depth=100)
+    assert set(seen) == {100}
     assert again.usual_score == plain.usual_score
     assert again.refused > 0.95 > 0.5 > plain.refused
     unchanged = fit_calibration(scores, answers, rerank=lambda text, pictures: scores[text, pictures], depth=50)

@@ -55,4 +55,4 @@ def test_scores_of_a_reranker_are_compared_and_so_is_their_order() -> None:
     with pytest.raises(BundleError, match="re-ranker differs"):
         check_reranked(np.where(trained > 2, np.nan, trained), trained)
     with pytest.raises(BundleError, match="another order"):
-        check_reranked(trained + [[0, 0, 0], [0, 0, 5e-4]], trained)
+        check_reranked(trained + np.array([[0, 0, 0], [0, 0, 5e-4]]), trained)
