@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from imtext.data.batch import Batch
 from imtext.errors import ConfigError
-from imtext.losses import InfoNCE, Loss
+from imtext.losses import InfoNCE, Loss, SigLIP
 from imtext.models import DualEncoder, LSTMEncoder
 from imtext.preprocess.tokenizer import Vocabulary
 from imtext.train import train
@@ -25,7 +25,6 @@ from imtext.training.optim import AdamW
 from imtext.training.stages import Plan, Stage
 from tests.conftest import Compose
 from tests.data.shared import Characters
-from tests.losses.sigmoid import SigmoidLoss
 from tests.models.towers import PatchEncoder
 from tests.runs import QUICK, weights, without_time
 
