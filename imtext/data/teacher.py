@@ -125,7 +125,10 @@ def write_teacher(teacher: Teacher, path: Path) -> None:
     partial = path.with_name(f"{path.name}.partial")
     arrays: dict[str, npt.NDArray[Any]] = {name: np.ascontiguousarray(getattr(teacher, name)) for name in TENSORS}
     try:
+        partial.touch()
+        mode = partial.stat().st_mode
         save_file(arrays, partial, metadata={**teacher.facts, "kind": KIND})
+        partial.chmod(mode)  # safetensors lets only the owner read its files
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         raise DataError(f"Cannot write {path}: {error}. Choose another file with output=…") from error

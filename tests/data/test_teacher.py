@@ -47,6 +47,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         assert getattr(found, name).dtype == getattr(teacher, name).dtype
     assert teacher.facts.items() <= found.facts.items()
     assert [each.name for each in tmp_path.iterdir()] == ["teacher.safetensors"]
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode  # others may read it as any other file
 
 
 def test_batches_are_picked_by_row_and_number() -> None:
