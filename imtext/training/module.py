@@ -111,10 +111,11 @@ class RetrievalModule(LightningModule):
     def _health(self, images: Tensor, texts: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Metrics that show whether a model learns: the loss must fall below chance, embeddings must not collapse."""
         similarity = images @ texts.T
+        others = similarity[~targets.positive]  # none if all images share their captions
         return {
             "chance_loss": self.loss.chance(targets),
             "positive_similarity": similarity[targets.positive].mean(),
-            "negative_similarity": similarity[~targets.positive].mean(),
+            "negative_similarity": others.mean() if len(others) else others.sum(),
             "image_spread": spread(images),
             "text_spread": spread(texts),
             "temperature": 1 / self.model.logit_scale.exp(),
