@@ -82,7 +82,7 @@ def test_a_resumed_run_goes_on_with_the_saved_neighbours(mined: list[int]) -> No
     resumed.on_fit_start(stub(first_epoch=2), module())
     assert mined == [0]
     assert order.neighbours is not None
-    np.testing.assert_array_equal(resumed.order.neighbours, order.neighbours)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(resumed.order.neighbours, order.neighbours)
     resumed.on_fit_start(stub(first_epoch=2, pictures=4), module())
     assert mined == [0, 2]  # other data
 
