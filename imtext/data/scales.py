@@ -100,4 +100,6 @@ class ProgressiveScales(Scales):
         return {self._size_at(epoch) for epoch in epochs}
 
     def _size_at(self, epoch: int) -> int:
-        return self.sizes[min(epoch * len(self.sizes) // self.epochs, len(self.sizes) - 1)]
+        # Counted from the end, so that the last epoch has the last size, even if there are fewer epochs than sizes.
+        left = max(self.epochs - 1 - epoch, 0)
+        return self.sizes[-1 - left * len(self.sizes) // self.epochs]
