@@ -62,12 +62,11 @@ class CrossAttention(Reranker):
         self.dropout = nn.Dropout(dropout)
         self.word = nn.Linear(word_dim, dim)
         self.context = nn.Conv1d(word_dim, dim, kernel_size=3, padding=1)
-        self.telling = nn.Linear(dim, 1)
+        self.telling = nn.Linear(dim, 1, bias=False)  # a constant would change no share
         self.sharpness = nn.Parameter(torch.tensor(math.log(9.0)))  # of the attention
         with torch.no_grad():
             self.word_embedding.weight.mul_(word_scale)
         nn.init.zeros_(self.telling.weight)
-        nn.init.zeros_(self.telling.bias)
 
     @property
     def wants_word_vectors(self) -> int | None:

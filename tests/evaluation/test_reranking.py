@@ -110,7 +110,7 @@ class Numbers:
         assert first_block == 1
         return features
 
-    def __call__(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def __call__(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         ids = np.array([[int(text)] for text in texts])
         return ids, np.ones_like(ids, dtype=bool)
 

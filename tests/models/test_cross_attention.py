@@ -27,7 +27,7 @@ def candidates(model: CrossAttention) -> tuple[Tensor, Tensor]:
     """Grids ``[N, K, P, D]`` and similarities ``[N, K]``."""
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randn(len(LENGTHS) * PICTURES, PLACES, FEATURES, generator=generator)
-    grid = model.project(tokens).unflatten(0, (len(LENGTHS), PICTURES))
+    grid = model.project(tokens).reshape(len(LENGTHS), PICTURES, PLACES, -1)
     return grid, torch.rand(len(LENGTHS), PICTURES, generator=generator)
 
 
@@ -115,9 +115,9 @@ def test_every_parameter_learns() -> None:
     tokens = torch.randn(len(LENGTHS) * PICTURES, PLACES, FEATURES)
     for _ in range(3):
         optimizer.zero_grad()
-        grid = model.project(tokens).unflatten(0, (len(LENGTHS), PICTURES))
+        grid = model.project(tokens).reshape(len(LENGTHS), PICTURES, PLACES, -1)
         scores = model(grid, *captions(), torch.zeros(len(LENGTHS), PICTURES))
-        torch.nn.functional.cross_entropy(scores, torch.zeros(len(LENGTHS), dtype=torch.int64)).backward()
+        torch.nn.functional.cross_entropy(scores, torch.zeros(len(LENGTHS), dtype=torch.int64)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     still = [name for name, value in model.named_parameters() if value.grad is None or value.grad.abs().max() < 1e-7]
     # The weights of words add up to 1, so a bias of all of them changes nothing.

@@ -83,7 +83,7 @@ class TwoScores(ByName):
     """A re-ranker that is wrong."""
 
     def __call__(self, query: Query, names: Sequence[str], scores: Scores) -> Scores:
-        return VECTORS[0]
+        return np.asarray(VECTORS[0])
 
 
 class Calibrated(ByName):

@@ -60,7 +60,8 @@ def by_torch(trained: TrainedModel, paths: Sequence[Path], depth: int = DEPTH) -
     )
     similarity = trained.encode_images(images) @ trained.encode_texts([WORDS])[0]
     ids, mask = map(torch.from_numpy, trained.tokenizer([WORDS]))
-    best, rest = similarity.argsort(descending=True).split([depth, len(paths) - depth])
+    order = similarity.argsort(descending=True)
+    best, rest = order[:depth], order[depth:]
     again = trained.reranker(trained.reranker.project(tokens[best])[None], ids, mask, similarity[best][None])[0]
     order = again.argsort(descending=True)
     scored = [*zip(best[order], again[order], strict=True), *zip(rest, similarity[rest], strict=True)]
@@ -200,8 +201,8 @@ def test_relevance_is_that_of_the_scores(index: Index) -> None:
         assert result.relevance == pytest.approx(float(expected), abs=1e-4)
     for words, calibration in ((WORDS, facts.calibration), ("red + star", dual)):
         found = index.search(parse_query(words), 12)
-        expected = [one for one in found if one.relevance is not None and one.relevance >= calibration.min_relevance]
-        assert index.search(parse_query(words), 12, min_relevance=None) == expected
+        shown = [one for one in found if one.relevance is not None and one.relevance >= calibration.min_relevance]
+        assert index.search(parse_query(words), 12, min_relevance=None) == shown
 
 
 # ---- grids

@@ -11,8 +11,9 @@ from imtext.training.module import RetrievalModule
 def epoch_label(trainer: Trainer) -> str:
     """The current epoch, counted from 1, and its stage if there are several: `epoch 2/10 heads`."""
     module = trainer.lightning_module
-    staged = isinstance(module, RetrievalModule) and len(module.plan.stages) > 1  # a re-ranker has no stages
-    stage = f" {module.plan.name_at(trainer.current_epoch)}" if staged else ""
+    stage = ""
+    if isinstance(module, RetrievalModule) and len(module.plan.stages) > 1:  # a re-ranker has no stages
+        stage = f" {module.plan.name_at(trainer.current_epoch)}"
     return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{stage}"
 
 

@@ -33,9 +33,9 @@ def fit_weight(lists: Shortlists, judgement: Tensor) -> float:
         lists: shortlists of validation captions.
         judgement: ``[T, K]``, result of `judge`.
     """
-    unit = (lists.similarity.std(dim=1).mean() / judgement.std(dim=1).mean()).item()
+    unit = float(lists.similarity.std(dim=1).mean() / judgement.std(dim=1).mean())
     if not np.isfinite(unit):  # the judgement is constant, or undefined
         return 0.0
-    weights = [step * unit for step in STEPS]
-    mrr = [(1 / lists.reranked(lists.similarity + weight * judgement)).mean().item() for weight in weights]
+    weights: list[float] = [step * unit for step in STEPS]
+    mrr: list[float] = [(1 / lists.reranked(lists.similarity + weight * judgement)).mean().item() for weight in weights]
     return weights[int(np.argmax(mrr))]  # the first of equal ones

@@ -12,9 +12,12 @@ import torch
 
 from imtext.data import RetrievalDataModule
 from imtext.errors import ConfigError
+from imtext.training.build import build_reranker
 from imtext.training.checkpoints import FORMAT, TrainedModel, load_model, read_checkpoint
 from imtext.training.rerank import run as module_of_run
 from imtext.training.rerank.batches import NeighbourSampler, RerankDataset
+from imtext.training.rerank.embeddings import embeddings_of
+from imtext.training.rerank.module import RerankModule
 from imtext.training.rerank.recipe import Recipe
 from imtext.training.rerank.run import RerankRun, train_reranker
 from tests.runs import same
@@ -76,17 +79,17 @@ def test_a_checkpoint_holds_both_models(run: RerankRun, untrained: Untrained) ->
 def test_every_parameter_learns(run: RerankRun) -> None:
     train_reranker(run)
     torch.manual_seed(run.seed)
-    start = module_of_run.build_reranker(RERANKER, run.trained.model, run.trained.tokenizer.vocabulary)
+    start = build_reranker(RERANKER, run.trained.model, run.trained.tokenizer.vocabulary)
     start.start_from(run.data.word_vectors(12))
     last = state(run.folder / "last.ckpt")
     still = [name for name, value in start.named_parameters() if last[f"trained.{name}"].equal(value)]
-    # Pictures of 32 pixels are one place, to which every word attends; the weights of words add up to 1.
-    assert set(still) <= {"sharpness", "telling.bias"}
+    # Pictures of 32 pixels are one place, to which every word attends.
+    assert set(still) <= {"sharpness"}
     assert last["logit_scale"] != pytest.approx(-math.log(run.recipe.temperature))
 
 
 def test_a_picture_that_a_caption_describes_is_never_wrong(run: RerankRun) -> None:
-    gathered = module_of_run.embeddings_of(run.trained, run.data, "train", run.device)
+    gathered = embeddings_of(run.trained, run.data, "train", run.device)
     batches = module_of_run._batches(replace(run, recipe=replace(run.recipe, pictures_per_step=10)), gathered)
     dataset, sampler = batches.dataset, batches.sampler
     assert isinstance(dataset, RerankDataset)
@@ -108,7 +111,7 @@ def test_resuming_equals_a_straight_run(run: RerankRun, tmp_path: Path, monkeypa
     train_reranker(run)
     straight = state(run.folder / "last.ckpt")
     stopped = replace(run, folder=tmp_path / "stopped")
-    monkeypatch.setattr(module_of_run.RerankModule, "training_step", _interrupted(1))
+    monkeypatch.setattr(RerankModule, "training_step", _interrupted(1))
     with pytest.raises(RuntimeError, match="interrupted"):
         train_reranker(stopped)
     monkeypatch.undo()
@@ -122,7 +125,7 @@ def test_resuming_equals_a_straight_run(run: RerankRun, tmp_path: Path, monkeypa
 
 def _interrupted(batch: int) -> Any:
     """A training step that fails in the second epoch."""
-    original = module_of_run.RerankModule.training_step
+    original = RerankModule.training_step
 
     def step(module: Any, some: Any, batch_idx: int) -> Any:
         if module.current_epoch == 1 and batch_idx == batch:
