@@ -114,34 +114,33 @@ class SecondLook:
 
     def ranks(self, reranker: Reranker, title: str = "Re-ranking") -> Tensor:
         """Rank ``[T]`` of the picture of each caption in the re-ranked order."""
-        return self.lists.reranked(self.scores(reranker, self.lists.similarity, title))
+        return self.lists.reranked(reranker.combine(self.judgement(reranker, title), self.lists.similarity))
 
     @torch.no_grad()
-    def scores(self, reranker: Reranker, similarity: Tensor, title: str = "Re-ranking") -> Tensor:
-        """Score the pictures of all shortlists again.
+    def judgement(self, reranker: Reranker, title: str = "Re-ranking") -> Tensor:
+        """The re-ranker's own judgement of the pictures of all shortlists, without the similarity.
 
         Memory grows with the number of pictures by their grids, in half precision.
 
         Args:
             reranker: on the device of the embeddings; its mode is kept.
-            similarity: ``[T, K]``, given to the re-ranker.
             title: of the progress bar.
 
         Returns:
             ``[T, K]``.
         """
-        training, device = reranker.training, similarity.device
+        training, device = reranker.training, self.lists.similarity.device
         reranker.eval()
         grids = torch.cat([reranker.project(tokens).half() for tokens in self._tokens(title)])
         candidates = self.lists.candidates
-        scores = torch.empty_like(similarity)
+        judgement = torch.empty_like(self.lists.similarity)
         step = max(1, PAIRS // candidates.shape[1])
         for start in track(range(0, len(candidates), step), description=title, transient=True):
             rows = slice(start, start + step)
             ids, mask = (torch.from_numpy(part).to(device) for part in self.tokenizer(self.captions[rows]))
-            scores[rows] = reranker(grids[candidates[rows]].float(), ids, mask, similarity[rows])
+            judgement[rows] = reranker.judge(grids[candidates[rows]].float(), ids, mask)
         reranker.train(training)
-        return scores
+        return judgement
 
     def _tokens(self, title: str) -> Iterator[Tensor]:
         rows, device = self.image_id.tolist(), self.image_id.device

@@ -82,8 +82,8 @@ class CrossAttention(Reranker):
         """``[B, P, num_token_features]`` → ``[B, P, dim]`` of unit length."""
         return F.normalize(self.places(tokens), dim=-1)
 
-    def forward(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor, similarity: Tensor) -> Tensor:
-        """Score candidates again; see `Reranker.forward`."""
+    def judge(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """The mean score of the words, between -1 and 1; see `Reranker.judge`."""
         words = self._words(input_ids, attention_mask)  # [N, L, D]
         weights = self.telling(words).squeeze(2).masked_fill(~attention_mask, -1e4).softmax(dim=1)
         unit = F.normalize(words, dim=-1)
@@ -94,7 +94,8 @@ class CrossAttention(Reranker):
             cosine = torch.einsum("nld,nkpd->nklp", unit, grid)
         attention = (self.sharpness.exp() * cosine).softmax(dim=3)
         found = (attention * cosine).sum(dim=3)  # [N, K, L]
-        return self.combine((found * weights[:, None]).sum(dim=2), similarity)
+        judgement: Tensor = (found * weights[:, None]).sum(dim=2)
+        return judgement
 
     def _words(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """``[N, L]`` → words in their context ``[N, L, D]``, the same whatever the padding."""

@@ -94,8 +94,8 @@ class Oracle(Reranker):
     def project(self, tokens: Tensor) -> Tensor:
         return tokens
 
-    def forward(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor, similarity: Tensor) -> Tensor:
-        return similarity - self.weight * (grid[:, :, 0, 0] - input_ids[:, :1]).abs()
+    def judge(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return -(grid[:, :, 0, 0] - input_ids[:, :1]).abs()
 
 
 class Numbers:
@@ -147,13 +147,13 @@ def test_a_real_re_ranker_scores_the_same_in_blocks_of_any_size(
     owner = torch.tensor([row for row in rows for _ in data.captions[row]])
     metrics.update(images, texts, torch.tensor(rows), owner)
     look = SecondLook(metrics.gathered(), 6, encoder, data.pictures(), data.captions, trained.tokenizer)
-    scores = look.scores(reranker.train(), look.lists.similarity)
+    scores = look.judgement(reranker.train())
     assert reranker.training  # its dropout was off all the same:
-    assert look.scores(reranker, look.lists.similarity).equal(scores)
+    assert look.judgement(reranker).equal(scores)
     assert not scores.isclose(look.lists.similarity).any()
     monkeypatch.setattr(reranking, "PAIRS", 10)
     monkeypatch.setattr(reranking, "PICTURES", 3)
-    torch.testing.assert_close(look.scores(reranker, look.lists.similarity), scores, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(look.judgement(reranker), scores, atol=1e-4, rtol=1e-4)
     # One pair alone, without half precision, in the place of the list where it belongs.
     with torch.no_grad():
         reranker.eval()
@@ -161,5 +161,5 @@ def test_a_real_re_ranker_scores_the_same_in_blocks_of_any_size(
         picture = data.pictures().batch([rows[int(look.lists.candidates[row, place])]], [])
         ids, mask = map(torch.from_numpy, trained.tokenizer([look.captions[row]]))
         grid = reranker.project(encoder.tokens(picture))[None]
-        alone = reranker(grid, ids, mask, look.lists.similarity[row, place].view(1, 1))
+        alone = reranker.judge(grid, ids, mask)
     assert alone.item() == pytest.approx(scores[row, place].item(), abs=5e-3)

@@ -46,14 +46,14 @@ def test_a_pair_by_hand() -> None:
     grid = model.project(torch.randn(1, PLACES, FEATURES))
     with torch.no_grad():
         words = model._words(ids, mask)[0]
-        telling = torch.softmax(words @ model.telling.weight[0] + model.telling.bias, dim=0)
+        telling = torch.softmax(words @ model.telling.weight[0], dim=0)
         expected = 0.0
         for word, weight in zip(words, telling, strict=True):
             cosine = torch.stack([torch.cosine_similarity(word, place, dim=0) for place in grid[0]])
             attention = torch.softmax(9 * cosine, dim=0)
             expected += float(weight * (attention * cosine).sum())
-        score = model(grid[None], ids, mask, torch.tensor([[0.25]]))
-    assert score.item() == pytest.approx(0.25 + expected, abs=1e-5)
+        judgement = model.judge(grid[None], ids, mask)
+    assert judgement.item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_padding_changes_nothing() -> None:
@@ -98,12 +98,12 @@ def test_words_and_places_matter() -> None:
     assert not torch.isclose(scores, other).all(dim=1).any()
 
 
-def test_the_weight_multiplies_the_judgement() -> None:
+def test_the_weight_of_the_judgement() -> None:
     model = reranker()
     grid, similarity = candidates(model)
-    judgement = model(grid, *captions(), torch.zeros_like(similarity))
+    judgement = model.judge(grid, *captions())
     model.weight.fill_(0.25)
-    torch.testing.assert_close(model(grid, *captions(), similarity), similarity + 0.25 * judgement)
+    torch.testing.assert_close(model(grid, *captions(), similarity), 0.8 * similarity + 0.2 * judgement)
     model.weight.fill_(0)
     assert model(grid, *captions(), similarity).equal(similarity)
 

@@ -17,8 +17,8 @@ class Brightest(Reranker):
     def project(self, tokens: Tensor) -> Tensor:
         return tokens[..., :2]
 
-    def forward(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor, similarity: Tensor) -> Tensor:
-        return similarity + self.weight * grid.sum(dim=(2, 3))
+    def judge(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return grid.sum(dim=(2, 3))
 
 
 def test_the_weight_is_saved_and_does_not_learn() -> None:
@@ -26,8 +26,10 @@ def test_the_weight_is_saved_and_does_not_learn() -> None:
     assert list(model.parameters()) == []
     assert model.state_dict() == {"weight": torch.tensor(1.0)}
     grid = model.project(torch.ones(1, 3, 4))[None]
-    scores = model(grid, torch.ones(1, 1, dtype=torch.int64), torch.ones(1, 1, dtype=torch.bool), torch.ones(1, 1))
-    assert scores.tolist() == [[7.0]]
+    caption = torch.ones(1, 1, dtype=torch.int64), torch.ones(1, 1, dtype=torch.bool)
+    assert model(grid, *caption, torch.ones(1, 1)).tolist() == [[(1 + 6) / 2]]
+    model.weight.fill_(3)
+    assert model(grid, *caption, torch.ones(1, 1)).tolist() == [[(1 + 3 * 6) / 4]]
 
 
 def test_no_word_vectors_by_default() -> None:

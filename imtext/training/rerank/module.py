@@ -20,7 +20,7 @@ from imtext.models.reranker import Reranker
 from imtext.training.checkpoints import RERANKER
 from imtext.training.rerank.batches import RerankBatch
 from imtext.training.rerank.recipe import Recipe
-from imtext.training.rerank.weight import fit_weight, judge
+from imtext.training.rerank.weight import fit_weight
 
 log = logging.getLogger(__name__)
 MONITOR = "val/rerank_t2i_mrr"  # chooses the best epoch
@@ -76,13 +76,11 @@ class RerankModule(LightningModule):
         torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + batch_idx) % 2**63)
 
     def training_step(self, batch: RerankBatch, batch_idx: int) -> Tensor:
-        """Score all pairs of a batch, without the similarity of the dual encoder, see `symmetric_loss`."""
+        """Judge all pairs of a batch, see `symmetric_loss`."""
         grid = self.reranker.project(batch["tokens"])  # [B, P, G]
-        pairs = (len(batch["own"]), len(grid))
-        similarity = torch.zeros(pairs, device=grid.device)
-        scores = self.reranker(grid[None], batch["input_ids"], batch["attention_mask"], similarity)
-        loss = symmetric_loss(self.logit_scale.exp() * scores.float(), batch["own"], batch["also"])
-        self.log("rerank/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=pairs[0])
+        judgement = self.reranker.judge(grid[None], batch["input_ids"], batch["attention_mask"])
+        loss = symmetric_loss(self.logit_scale.exp() * judgement.float(), batch["own"], batch["also"])
+        self.log("rerank/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(judgement))
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: RerankBatch, batch_idx: int) -> None:
@@ -171,8 +169,8 @@ def validate(look: SecondLook, reranker: Reranker) -> dict[str, float]:
     Returns:
         `rerank_metrics` without intervals, and `rerank_weight`.
     """
-    judgement = judge(look, reranker)
+    judgement = look.judgement(reranker, "Validating")
     weight = fit_weight(look.lists, judgement)
     reranker.weight.fill_(weight)
-    ranks = look.lists.reranked(look.lists.similarity + weight * judgement)
+    ranks = look.lists.reranked(reranker.combine(judgement, look.lists.similarity))
     return {**rerank_metrics(look, ranks, intervals=False), "rerank_weight": weight}

@@ -8,20 +8,12 @@ like the calibration of relevance.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from imtext.evaluation.reranking import SecondLook, Shortlists
-from imtext.models.reranker import Reranker
+from imtext.evaluation.reranking import Shortlists
 
 # Relative to the weight at which judgement and similarity differ equally among the pictures of a caption.
 STEPS = [0.0, *np.geomspace(1 / 32, 32, 61).tolist()]
-
-
-def judge(look: SecondLook, reranker: Reranker) -> Tensor:
-    """The re-ranker's own judgement ``[T, K]`` of the pictures of each shortlist, without the similarity."""
-    reranker.weight.fill_(1.0)
-    return look.scores(reranker, torch.zeros_like(look.lists.similarity), "Validating")
 
 
 def fit_weight(lists: Shortlists, judgement: Tensor) -> float:
@@ -31,7 +23,7 @@ def fit_weight(lists: Shortlists, judgement: Tensor) -> float:
 
     Args:
         lists: shortlists of validation captions.
-        judgement: ``[T, K]``, result of `judge`.
+        judgement: ``[T, K]``, result of `SecondLook.judgement`.
     """
     unit = float(lists.similarity.std(dim=1).mean() / judgement.std(dim=1).mean())
     if not np.isfinite(unit):  # the judgement is constant, or undefined

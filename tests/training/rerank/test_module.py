@@ -29,8 +29,8 @@ class Product(Reranker):
     def project(self, tokens: Tensor) -> Tensor:
         return tokens
 
-    def forward(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor, similarity: Tensor) -> Tensor:
-        return self.combine(self.scale * input_ids[:, :1] * grid.sum(dim=(2, 3)), similarity)
+    def judge(self, grid: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.scale * input_ids[:, :1] * grid.sum(dim=(2, 3))
 
 
 def batch() -> RerankBatch:
@@ -108,8 +108,8 @@ class Gallery(SecondLook):
         self.image_id, self.caption_image_id = torch.arange(4), hand_written()[3]
         self.lists = shortlists(*hand_written(), 4)
 
-    def scores(self, reranker: Reranker, similarity: Tensor, title: str = "") -> Tensor:
-        return similarity + reranker.weight * self.lists.candidates.float()
+    def judgement(self, reranker: Reranker, title: str = "") -> Tensor:
+        return self.lists.candidates.float()
 
 
 def test_validation_sets_the_weight_that_it_measures() -> None:
