@@ -170,7 +170,10 @@ def _owners(shared: Tensor) -> dict[int, list[int]]:
 
 
 def _pictures(data: RetrievalDataModule, epoch: int) -> ImageSource:
-    """The source of an epoch's pictures, without augmentation."""
+    """The source of an epoch's pictures, without augmentation.
+
+    Features of several sizes (`data.scales`) have the plain view of one size only, so pictures take their place.
+    """
     source = [None, *(features for first, features in data.features.items() if first <= epoch)][-1]
     return source.first_view() if isinstance(source, FrozenFeatures) else data.pictures()
 
