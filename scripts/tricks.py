@@ -124,10 +124,9 @@ VERDICTS
 
 ## A second look
 
-`python -m imtext.rerank` trains a re-ranker for a dual encoder that stays as it is; the 50 best pictures of each caption are
-scored again. The dual encoder has a frozen MobileNetV3-Small and a bag of words (`experiment=flickr8k_towers`, 16
-epochs). Text → image, R@1 / 5 / 10. The weight of the re-ranker's judgement is a single number that is fitted on these
-same captions.
+`python -m imtext.rerank` trains a re-ranker for a dual encoder that stays as it is. The 50 best pictures of each caption
+are scored again. The dual encoder has a frozen MobileNetV3-Small and a bag of words (`experiment=flickr8k_towers`, 16
+epochs). Text → image, R@1 / 5 / 10. The weight of the judgement is one number, which is fitted on these same captions.
 
 ```text
 python -m imtext.train experiment=flickr8k_towers data.path=<folder> seed=1 model.image_encoder.weights=<file> \

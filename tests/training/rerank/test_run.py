@@ -46,7 +46,9 @@ def run(untrained: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             "vocabulary": trained.tokenizer.vocabulary.to_dict(), "preprocess": trained.preprocess.to_dict(),
         },
     }  # fmt: skip
-    recipe = Recipe(pictures_per_step=4, group=2, neighbours=4, captions_per_picture=None, max_epochs=2, rerank_top_k=5, views=2)
+    recipe = Recipe(
+        pictures_per_step=4, group=2, neighbours=4, captions_per_picture=None, max_epochs=2, rerank_top_k=5, views=2
+    )
     trainer = {**TRAINER, "max_epochs": 2}
     return RerankRun(trained, content, data, RERANKER, recipe, trainer, [], tmp_path / "run", {}, progress=False)
 
