@@ -124,7 +124,7 @@ VERDICTS
 
 ## A second look
 
-`python -m imtext.rerank` trains a re-ranker for a dual encoder that stays as it is. The 50 best pictures of each caption
+`python -m imtext.rerank` trains a re-ranker for a dual encoder that stays as it is. The 50 best pictures of a caption
 are scored again. The dual encoder has a frozen MobileNetV3-Small and a bag of words (`experiment=flickr8k_towers`, 16
 epochs). Text → image, R@1 / 5 / 10. The weight of the judgement is one number, which is fitted on these same captions.
 
