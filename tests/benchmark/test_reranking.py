@@ -22,6 +22,6 @@ def test_rows_and_sizes(
     ]  # fmt: skip
     assert found["bytes"]["stored"] > found["bytes"]["from files"]
     print_rerank(found)
-    assert "from files    100 candidates:" in capsys.readouterr().out
+    assert "from files     100 candidates:" in capsys.readouterr().out
     with pytest.raises(BundleError, match=r"has no re-ranker. To train one: python -m imtext\.rerank"):
         benchmark_rerank(bundle, None, 1)

@@ -88,7 +88,7 @@ def test_suggestions_are_of_the_chosen_options() -> None:
 def test_a_recipe_takes_other_towers_and_losses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a recipe says of the LSTM, of MobileNet and of InfoNCE goes away with them."""
     monkeypatch.setenv("IMTEXT_TRUSTED_MODULES", "tests")
-    others = ["model/image_encoder=patches", "model/text_encoder=bag_of_words", "loss=sigmoid"]
+    others = ["model/image_encoder=patches", "model/text_encoder=bag_of_words", "loss=siglip"]
     check_overrides("train", [f"experiment={name}", *others], config_dir=str(Path(__file__).parents[1] / "conf"))
 
 

@@ -7,9 +7,10 @@ from typing import NotRequired, get_origin, get_type_hints
 from imtext.data.batch import Batch, BatchKey
 
 
-def test_text_features_are_optional() -> None:
+def test_features_and_teachers_are_optional() -> None:
     hints = get_type_hints(Batch, include_extras=True)
-    assert {name for name, hint in hints.items() if get_origin(hint) is NotRequired} == {"text_features"}
+    optional = {name for name, hint in hints.items() if get_origin(hint) is NotRequired}
+    assert optional == {"text_features", "teacher_image", "teacher_text"}
 
 
 def test_keys_are_values() -> None:
