@@ -10,6 +10,7 @@ from imtext.errors import ConfigError
 from imtext.losses import InfoNCE, total_loss
 from imtext.models import DualEncoder, LSTMEncoder, MobileNetV3Small
 from imtext.preprocess.tokenizer import Vocabulary
+from tests.losses.pairs import own
 
 VOCABULARY = Vocabulary("words", size=20, pad_id=0, unk_id=1, max_length=8)
 
@@ -36,7 +37,7 @@ def test_every_parameter_gets_a_gradient(learn: bool) -> None:
     model = tiny_model(learn_temperature=learn)
     ids = torch.randint(1, 20, (8, 5))
     images, texts = model.encode_image(torch.randn(4, 3, 64, 64)), model.encode_text(ids, ids > 0)
-    total_loss(InfoNCE()(images, texts, torch.arange(4), torch.arange(8) // 2, model.logit_scale)).backward()  # type: ignore[no-untyped-call]
+    total_loss(InfoNCE()(images, texts, own(4, 2), model.logit_scale)).backward()  # type: ignore[no-untyped-call]
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
     assert ("logit_scale" in dict(model.named_parameters())) == learn
     assert "logit_scale" in model.state_dict()  # fixed or learnt, it is saved with the weights
