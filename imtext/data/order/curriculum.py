@@ -70,8 +70,8 @@ class Curriculum(Order):
         shares = [f"{100 * (1 - self.competence(epoch)):.0f} %" for epoch in range(self.epochs)]
         easiest, hardest = self._easiest_first[0], self._easiest_first[-1]
         log.info(
-            "Curriculum by %s: the hardest %s of the pictures are left out in epoch%s 1 to %d. Easiest (%.2f): %s. "
-            "Hardest (%.2f): %s",
+            "Curriculum by %s: the hardest %s of the pictures are left out in epoch%s 1 to %d. Easiest (%.2f): %s | "
+            "hardest (%.2f): %s",
             self.difficulty, ", ".join(shares), "" if self.epochs == 1 else "s", self.epochs,
             found[easiest], captions[easiest][0], found[hardest], captions[hardest][0],
         )  # fmt: skip

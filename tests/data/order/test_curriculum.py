@@ -86,8 +86,8 @@ def test_the_log_says_what_is_left_out(caplog: pytest.LogCaptureFixture) -> None
     assert line.startswith(
         "Curriculum by length: the hardest 75 %, 27 % of the pictures are left out in epochs 1 to 2."
     )
-    assert "Easiest (1.00): a." in line
-    assert line.endswith(f"Hardest (100.00): {'a' * 100}")
+    assert "Easiest (1.00): a | hardest" in line
+    assert line.endswith(f"hardest (100.00): {'a' * 100}")
 
 
 def test_data_prepares_it(tmp_path: Path) -> None:

@@ -99,6 +99,15 @@ def test_a_smoke_test_mines_nothing(mined: list[int]) -> None:
     assert mined == []
 
 
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """The folder and the metrics of an uninterrupted run."""
+    root = tmp_path_factory.mktemp("straight")
+    torch.set_num_threads(2)  # as in every test: another number of threads rounds differently
+    paths = [f"paths.root={root}", f"paths.cache_dir={root / 'cache'}", f"paths.output_dir={root / 'run'}"]
+    return root / "run", train(compose_config("train", [*RUN, *paths]))[0]
+
+
 @pytest.mark.slow
 class TestRuns:
     @pytest.fixture
@@ -124,14 +133,6 @@ class TestRuns:
             order = data.order.arrange(len(data.rows["train"]), 8, epoch, np.random.default_rng([data.seed, epoch]))
             expected = [data.rows["train"][position] for position in order]
             assert [row for batch in recorded[epoch] for row in batch] == expected[: 8 * len(recorded[epoch])]
-
-    @pytest.fixture(scope="class")
-    def straight(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
-        """The folder and the metrics of an uninterrupted run."""
-        root = tmp_path_factory.mktemp("straight")
-        torch.set_num_threads(2)  # as in every test: another number of threads rounds differently
-        paths = [f"paths.root={root}", f"paths.cache_dir={root / 'cache'}", f"paths.output_dir={root / 'run'}"]
-        return root / "run", train(compose_config("train", [*RUN, *paths]))[0]
 
     @pytest.mark.parametrize(("epoch", "workers"), [(0, 2), (2, 0), (3, 2)])
     def test_resumed_equals_straight(
