@@ -23,6 +23,7 @@ from imtext.data.scenes import draw, random_scene
 from imtext.evaluation.calibration import fit_calibration
 from imtext.evaluation.embed import embed_captions, embed_pixels, embed_pixels_and_grids
 from imtext.evaluation.proof import check_embeddings, check_grids, check_ranking, check_reranked
+from imtext.evaluation.reranking import TOP_K
 from imtext.preprocess import Pixels
 from imtext.search.bundle import IMAGE, RERANKER, TEXT, Bundle, write_bundle
 from imtext.search.calibration import Calibration
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 
 MAX_PICTURES = 1_000  # validation pictures that are compared
 DRAWINGS = 32  # drawn pictures that are compared if there is no data
-RERANK_TOP_K = 50  # candidates that a re-ranker scores unless a search names another number
 MAX_RERANKED, MAX_RERANKED_TO_FIT = 100, 1_000  # captions whose candidates are scored again to compare and to calibrate
 
 
@@ -101,7 +101,7 @@ def export(
     if trained.reranker is not None:
         places = _places(trained)
         graphs[RERANKER] = trace_reranker_graph(trained.reranker, places)
-        facts[RERANKER] = {"top_k": RERANK_TOP_K, "grid": [places, trained.reranker.grid_dim], "calibration": None}
+        facts[RERANKER] = {"top_k": TOP_K, "grid": [places, trained.reranker.grid_dim], "calibration": None}
     trial = folder.with_name(f".{folder.name}.trial")
     bundle = write_bundle(trial, graphs, trained.tokenizer, facts)
     try:
@@ -204,7 +204,7 @@ def _compare_reranked(compared: Compared, trained: TrainedModel) -> None:
     assert compared.grids is not None
     graph, ours, theirs = RerankerGraph(trained.reranker), [], []
     for row in range(0, len(compared.captions), -(-len(compared.captions) // MAX_RERANKED)):
-        places = np.argsort(-compared.scores[row], kind="stable")[:RERANK_TOP_K]
+        places = np.argsort(-compared.scores[row], kind="stable")[:TOP_K]
         ours.append(compared.rerank(row, places))
         ids, mask = map(torch.from_numpy, trained.tokenizer([compared.captions[row]]))
         grids, similarity = (torch.from_numpy(values[places]) for values in (compared.grids, compared.scores[row]))
@@ -216,7 +216,7 @@ def _fit_reranker(compared: Compared, answers: npt.NDArray[np.int64]) -> Calibra
     """The calibration of the re-ranker's scores, fitted on some of the captions."""
     every = -(-len(answers) // MAX_RERANKED_TO_FIT)
     some = Compared(compared.encoder, compared.captions[::every], compared.scores[::every], compared.grids)
-    return fit_calibration(some.scores, answers[::every], rerank=some.rerank, depth=RERANK_TOP_K)
+    return fit_calibration(some.scores, answers[::every], rerank=some.rerank, depth=TOP_K)
 
 
 def _places(trained: TrainedModel) -> int:

@@ -125,7 +125,7 @@ def finish(
     exported = export_both(run, best, metrics, output_dir) if bundle else None
     for tracker in trackers if exported is not None else []:
         tracker.log_folder(output_dir / "bundle")
-    print_results(metrics, f"Best: epoch {metrics['best_epoch']:.0f} of {run.recipe.max_epochs}")
+    print_results(metrics, f"Best: epoch {metrics['best_epoch']:.0f} of {run.trainer['max_epochs']}")
     print(f"Checkpoint: {best}")
     if exported is not None:
         print(f"Bundle: {exported}")

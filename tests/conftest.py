@@ -145,6 +145,11 @@ def reranked(
     with torch.no_grad():
         for weights in reranker.parameters():
             weights.normal_(std=0.4)
+        # An untrained tower sees almost the same in all pictures. Without what they share, differences are well above
+        # the rounding of stored grids.
+        tokens = trained.model.image_encoder.tokens(data.pictures().batch(data.rows["val"], []))
+        norm, _, linear = reranker.places
+        linear.bias = torch.nn.Parameter(-(norm(tokens) @ linear.weight.T).mean(dim=(0, 1)))
     both = replace(trained, reranker=reranker.eval())
     return both, export(both, data, tmp_path_factory.mktemp("reranked") / "bundle", {}, {})
 

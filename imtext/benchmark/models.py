@@ -95,7 +95,7 @@ class _Bundle:
 
     def answer(self, text: str) -> None:
         assert self.index is not None
-        self.index.search(parse_query(text), TOP_K)
+        self.index.search(parse_query(text), TOP_K, rerank_top_k=0)
 
 
 def _facts(bundle: Bundle) -> dict[str, Any]:

@@ -63,6 +63,8 @@ def _print_bundle(bundle: Bundle) -> None:
                 f"{split:<12} R@10 text→image {100 * metrics[f'{split}/t2i_r@10']:.1f} %, image→text "
                 f"{100 * metrics[f'{split}/i2t_r@10']:.1f} % of {metrics[f'{split}/num_images']:.0f} images"
             )
+        if f"{split}/rerank_t2i_r@10" in metrics:
+            print(f"{'':<12} re-ranked R@10 text→image {100 * metrics[f'{split}/rerank_t2i_r@10']:.1f} %")
     if reranker := bundle.reranker:
         places, dim = reranker.grid
         print(

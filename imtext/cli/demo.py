@@ -37,10 +37,7 @@ def demo(
     report = opened.update([str(gallery)])
     print(f"{len(opened):,} drawn pictures indexed in {report.seconds:.1f} s: {folder / 'index'}")
     queries = [describe(scene, rng)[0].strip(" .") for scene in scenes[1:4]]  # 0001.png to 0003.png should come first
-    threshold = model.calibration.min_relevance if model.calibration else 0.0
-    found = list(
-        zip(queries, opened.search_batch([parse_query(query) for query in queries], 3, threshold), strict=True)
-    )
+    found = list(zip(queries, opened.search_batch([parse_query(query) for query in queries], 3, None), strict=True))
     for query, best in found:
         print(f"\n# {query}")
         print_results(best, len(opened), preview=sys.stdout.isatty())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ import typer
 
 from imtext.cli.options import BundleOption, IndexOption, find_bundle
 from imtext.cli.printing import one_line, print_first
+from imtext.errors import ImtextError
 
 if TYPE_CHECKING:
     from imtext.search import Index
@@ -59,6 +60,8 @@ def index(
         _print_status(folder, sources or [])
         return
     own = own_bundle(folder) if bundle is None else None
+    if rebuild and grids is None:
+        grids = _grids_before(folder)
     opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild)
     try:
         with _progress() as count:
@@ -70,6 +73,20 @@ def index(
     print(f"{_summary(report)}. {len(opened):,} pictures in {folder}")
     if opened.bundle.reranker and report.added:
         print(_about_grids(opened))
+
+
+def _grids_before(folder: Path) -> bool | None:
+    """Whether an index keeps grids; None if it has none to keep, or cannot be read."""
+    from imtext.search import Index
+
+    with suppress(ImtextError):
+        if Index.exists(folder):
+            before = Index(folder)
+            try:
+                return before.has_grids if before.bundle.reranker and len(before) else None
+            finally:
+                before.close()
+    return None
 
 
 def _about_grids(opened: Index) -> str:

@@ -86,7 +86,7 @@ class ImageEncoder(Tower):
         if first_block > last:
             raise ValueError(f"The output of {first_block} blocks is pooled; tokens need at most {last} blocks")
         features = self._run(image, first_block, last)
-        return features.flatten(2).transpose(1, 2) if features.ndim == 4 else features[:, self.num_prefix_tokens :]
+        return as_tokens(features, self.num_prefix_tokens)
 
     def _run(self, maps: Tensor, first: int, last: int) -> Tensor:
         """Apply the blocks ``first`` … ``last - 1``."""
@@ -109,6 +109,11 @@ class ImageEncoder(Tower):
             for module in batch_norms(self):
                 module.eval()
         return self
+
+
+def as_tokens(features: Tensor, num_prefix_tokens: int) -> Tensor:
+    """The input of the last block, ``[B, C, H, W]`` or ``[B, num_prefix_tokens + P, C]`` → its places ``[B, P, C]``."""
+    return features.flatten(2).transpose(1, 2) if features.ndim == 4 else features[:, num_prefix_tokens:]
 
 
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:

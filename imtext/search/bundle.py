@@ -30,6 +30,7 @@ from imtext.search.manifest import (
 )
 
 IMAGE, TEXT = "image", "text"  # graphs that every bundle has
+MAX_CANDIDATES = 1_000  # that a search scores again
 RERANKER = "reranker"  # a graph that some bundles have, and its entry in the manifest
 
 
@@ -209,8 +210,10 @@ def _parse_reranker(facts: Mapping[str, Any], graphs: Mapping[str, str]) -> Rera
     if RERANKER not in graphs:
         raise ValueError("it describes a re-ranker and has no graph of it")
     places, dim = facts["grid"]
-    calibration = facts["calibration"]
-    return RerankerFacts(int(facts["top_k"]), (places, dim), Calibration(**calibration) if calibration else None)
+    calibration, top_k = facts["calibration"], int(facts["top_k"])
+    if not 1 <= top_k <= MAX_CANDIDATES:
+        raise ValueError(f"its re-ranker scores {top_k} candidates, not 1 to {MAX_CANDIDATES:,}")
+    return RerankerFacts(top_k, (places, dim), Calibration(**calibration) if calibration else None)
 
 
 def _write(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Bundle:

@@ -172,21 +172,24 @@ class Predictor:
         self,
         image_paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
         progress: Callable[[int, int, str], None] = lambda done, total, path: None,
+        grids: bool | None = None,
     ) -> dict[str, str]:
         """Index pictures, so that a search takes milliseconds. Known pictures are not embedded again.
 
         Args:
             image_paths: a folder, or a list of files.
             progress: called with files done, files to do and the path of the current one.
+            grids: store what the re-ranker of the bundle reads; None: if there is one, or as before.
 
         Returns:
             Path of each file that could not be read → why.
         """
         if isinstance(image_paths, (str, os.PathLike)):
-            return self._open_index().update([os.fspath(image_paths)], progress).refused
+            return self._open_index().update([os.fspath(image_paths)], progress, grids=grids).refused
         if not image_paths:
             raise SearchError("image_paths is empty: give a folder, or files")
-        return self._open_index().update(progress=progress, files=[os.fspath(path) for path in image_paths]).refused
+        files = [os.fspath(path) for path in image_paths]
+        return self._open_index().update(progress=progress, files=files, grids=grids).refused
 
     def search_database(
         self, text_query: str, top_k: int = 10, min_relevance: float | None = 0.0, rerank_top_k: int | None = None

@@ -73,7 +73,7 @@ class Reranker(Protocol):
             scores: ``[K]``, scores of the dual encoder.
 
         Returns:
-            ``[K]`` new scores, larger is better.
+            ``[K]`` new scores, larger is better; all NaN to leave the order as it is.
         """
 
 
@@ -106,7 +106,7 @@ def rank(
 
     A re-ranker scores the best `depth` candidates again. They come first, and the others follow. Unless it has a
     calibration of its own, the relevance is computed from the dual encoder's score, because the calibration was fitted
-    to that.
+    to that. No other candidate then has a higher relevance than those that come first.
 
     Args:
         query: result of `embed_queries`.
@@ -126,14 +126,29 @@ def rank(
     relevance, scores = _relevance(query, candidates, calibration), candidates.scores
     if reranker is not None:
         best = order[: reranker.depth].copy()
-        scores = scores.copy()
-        scores[best] = _score_again(query, candidates, best, reranker)
-        order[: len(best)] = best[np.argsort(-scores[best], kind="stable")]
-        if isinstance(reranker, CalibratedReranker):
-            again = _relevance(query, replace(candidates, scores=scores), reranker.calibration)
-            for place in best:
-                relevance[place] = again[place]
+        new = _score_again(query, candidates, best, reranker)
+        if not np.isnan(new).all():
+            scores = scores.copy()
+            scores[best] = new
+            order[: len(best)] = best[np.argsort(-new, kind="stable")]
+            if isinstance(reranker, CalibratedReranker):
+                again = _relevance(query, replace(candidates, scores=scores), reranker.calibration)
+                relevance = _joined(again, relevance, order, len(best))
     return [Match(int(place), float(scores[place]), relevance[place]) for place in order[:top_k]]
+
+
+def _joined(
+    again: Sequence[float | None], before: Sequence[float | None], order: npt.NDArray[np.int64], depth: int
+) -> list[float | None]:
+    """The relevance of re-ranked candidates, and of the others: at most that of the worst re-ranked one."""
+    relevance = list(before)
+    known = [value for place in order[:depth] if (value := again[place]) is not None]
+    for place in order[:depth]:
+        relevance[place] = again[place]
+    for place in order[depth:]:
+        if known and (value := relevance[place]) is not None:
+            relevance[place] = min(value, *known)
+    return relevance
 
 
 def _score_again(

@@ -17,14 +17,12 @@ import numpy as np
 
 from imtext.errors import SearchError
 from imtext.preprocess import Pixels, Preprocess, open_image
-from imtext.search.bundle import Bundle
+from imtext.search.bundle import MAX_CANDIDATES, Bundle
 from imtext.search.calibration import Calibration
 from imtext.search.encoder import Encoder
 from imtext.search.query import Query
 from imtext.search.ranking import Scores
 from imtext.search.store.protocol import File, Grid, Store
-
-MAX_CANDIDATES = 1_000
 
 # Names of candidates → their grids; None for a picture that can no longer be read.
 FindGrids = Callable[[Sequence[str]], Sequence[Grid | None]]
@@ -47,14 +45,19 @@ class BundleReranker:
     find_grids: FindGrids
 
     def __call__(self, query: Query, names: Sequence[str], scores: Scores) -> Scores:
-        """Score K candidates; a picture that can no longer be read keeps its score."""
-        grids = self.find_grids(names)
-        readable = [place for place, grid in enumerate(grids) if grid is not None]
-        text, again = query.terms[0].text, scores.copy()
-        if readable and text is not None:
-            stacked = np.stack([grid for grid in grids if grid is not None])
-            again[readable] = self.encoder.rerank(text, stacked, scores[readable])
-        return again
+        """Score K candidates.
+
+        New scores are on another scale than the similarity. A picture that can no longer be read is moved there by the
+        mean difference of the others; if none can be read, all scores are NaN.
+        """
+        grids, text = self.find_grids(names), query.terms[0].text
+        readable = np.array([grid is not None for grid in grids])
+        if text is None or not readable.any():
+            return np.full_like(scores, np.nan)
+        again = self.encoder.rerank(text, np.stack([grid for grid in grids if grid is not None]), scores[readable])
+        moved: Scores = scores + (again - scores[readable]).mean()
+        moved[readable] = again
+        return moved
 
 
 def candidates_to_rerank(bundle: Bundle, rerank_top_k: int | None) -> int:
@@ -131,9 +134,8 @@ def _read(files: Sequence[File], preprocess: Preprocess) -> Pixels | None:
 
 def has_grids(store: Store) -> bool | None:
     """Whether a store keeps grids, by its first picture; None if there is no picture."""
-    first = next((file for file in store.files() if not file.reason), None)
-    found = store.find(first.content) if first else None
-    return None if found is None else bool(store.grids([found[0]]))
+    first = store.ids(0, 1)
+    return bool(store.grids(first)) if first else None
 
 
 def keeps_grids(store: Store, bundle: Bundle, wanted: bool | None) -> bool:
@@ -145,9 +147,12 @@ def keeps_grids(store: Store, bundle: Bundle, wanted: bool | None) -> bool:
         wanted: as the user says; None: as for the pictures that are there, and of the first pictures yes.
 
     Raises:
-        SearchError: the user wants something else than the pictures that are there have.
+        SearchError: the user wants something else than the pictures that are there have, or grids of a model without a
+            re-ranker.
     """
     if bundle.reranker is None:
+        if wanted:
+            raise SearchError(f"The model {bundle.manifest['name']} has no re-ranker, so there are no grids to store")
         return False
     present = has_grids(store)
     if present is None or wanted is None:

@@ -11,7 +11,7 @@ class SearchResult:
 
     Attributes:
         path: path of its file; if there are copies, the first by name.
-        score: cosine similarity, -1 … 1.
+        score: cosine similarity, -1 … 1; of a re-ranked picture the mean of it and the re-ranker's judgement.
         relevance: probability that the query describes the picture, 0 … 1; None for queries with pictures in them and
             for bundles without calibration.
         id: the hash of its content; empty for a picture that is not in an index.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from imtext.errors import CheckpointError, ConfigError
 from imtext.training.build import is_in_towers
-from imtext.training.checkpoints import TrainedModel, read_checkpoint, rebuild, strip
+from imtext.training.checkpoints import RERANKER, TrainedModel, read_checkpoint, rebuild, strip
 from imtext.training.pretrained import load_pretrained
 
 
@@ -52,8 +52,11 @@ class Ends:
         """
         facts = self.content["imtext"]
         model = {**facts["model"], "lora_rank": 0}  # adapters are part of the weights now
-        of_loss = {name: value for name, value in self.content["state_dict"].items() if not name.startswith("model.")}
+        # A re-ranker belongs to the weights that it was trained for.
+        left_out = ("model.", RERANKER)
+        of_loss = {name: value for name, value in self.content["state_dict"].items() if not name.startswith(left_out)}
         weights = {f"model.{name}": value for name, value in self.mixture(alpha).items()}
+        facts = {name: value for name, value in facts.items() if name != "reranker"}
         written = {**facts, "model": model, "interpolation": {"alpha": alpha, "pretrained": self.name}}
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save({**strip(self.content), "state_dict": weights | of_loss, "imtext": written}, path)

@@ -144,19 +144,20 @@ def find_neighbours(images: Tensor, texts: Tensor, shared: Tensor, order: Neighb
         values, chosen = guarded.values[:, order.skip :], guarded.indices[:, order.skip :]
         known = values.isfinite()
         neighbours.append(chosen.masked_fill(~known, NONE).cpu())
-        parts = (values[known].double(), known, same.gather(1, nearest), (near & ~same).gather(1, nearest))
-        sums += torch.stack([part.sum().double().cpu() for part in parts])
+        parts = (values[known].cpu().double(), known, same.gather(1, nearest), (near & ~same).gather(1, nearest))
+        sums += torch.stack([part.sum().cpu().double() for part in parts])  # MPS has no double precision
     found = torch.cat(neighbours)
     mined, number, duplicates, close = sums.tolist()
-    everything = texts.double().sum(dim=0) @ images.double().sum(dim=0) - own.double().sum()
+    own = own.cpu().double()
+    everything = texts.cpu().double().sum(dim=0) @ images.cpu().double().sum(dim=0) - own.sum()
     return Found(
         found,
-        positive=float(own.double().mean()),
+        positive=float(own.mean()),
         mined=mined / max(1, number),
         random=float(everything) / (count * (count - 1)),
         shared=duplicates / (count * wanted),
         too_near=close / (count * wanted),
-        alone=float((found == NONE).all(dim=1).double().mean()),
+        alone=float((found == NONE).all(dim=1).float().mean()),
     )
 
 

@@ -33,7 +33,7 @@ def build_data(settings: DictConfig, trained: TrainedModel) -> RetrievalDataModu
 
 
 def data_settings(settings: DictConfig, config: dict[str, Any]) -> DictConfig:
-    """The data settings of a run's `config` with changes and without its teacher, or those of another data set.
+    """The data settings of a run's `config` with changes and without what only training uses, or another data set's.
 
     Raises:
         ConfigError: the model has no run, and so no data.
@@ -43,6 +43,6 @@ def data_settings(settings: DictConfig, config: dict[str, Any]) -> DictConfig:
     if "data" not in config:
         raise ConfigError("A pretrained model has no data of its own: add data=flickr8k or data=table data.path=…")
     changes = {key: value for key, value in settings.items() if value is not None}
-    if "teacher" in config["data"]:  # only training reads it, so its file may be gone
-        changes["teacher"] = None
+    # Only training uses these. The file of the teacher may be gone, the sizes may be those of another model.
+    changes |= dict.fromkeys({"teacher", "scales", "order"} & config["data"].keys())
     return OmegaConf.merge(OmegaConf.create(config["data"]), changes)  # type: ignore[return-value]

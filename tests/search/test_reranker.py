@@ -19,7 +19,7 @@ from imtext.search import Bundle, Encoder, Index, Predictor, Query, SearchResult
 from imtext.search.bundle import calibrate_bundle, load_bundle
 from imtext.search.index import SearchOptions
 from imtext.search.query import embed_queries
-from imtext.search.ranking import CalibratedReranker, Scores
+from imtext.search.ranking import CalibratedReranker, Candidates, Scores, rank
 from imtext.search.reranker import BundleReranker, can_rerank, candidates_to_rerank, has_grids, keeps_grids
 from imtext.search.server.limits import Limits
 from imtext.search.server.service import Service, TextSearch
@@ -197,8 +197,10 @@ def test_relevance_is_that_of_the_scores(index: Index) -> None:
     mean = np.mean([result.score for result in index.search(parse_query(WORDS), 12, rerank_top_k=0)])
     for place, result in enumerate(found):
         calibration = facts.calibration if place < DEPTH else dual
-        expected = calibration.relevance(np.array(result.score), float(mean), 12)
-        assert result.relevance == pytest.approx(float(expected), abs=1e-4)
+        expected = float(calibration.relevance(np.array(result.score), float(mean), 12))
+        if place >= DEPTH:  # at most that of the worst picture that was scored again
+            expected = min(expected, *(one.relevance or 0 for one in found[:DEPTH]))
+        assert result.relevance == pytest.approx(expected, abs=1e-4)
     for words, calibration in ((WORDS, facts.calibration), ("red + star", dual)):
         found = index.search(parse_query(words), 12)
         shown = [one for one in found if one.relevance is not None and one.relevance >= calibration.min_relevance]
@@ -265,11 +267,14 @@ def test_without_stored_grids_the_files_are_read(
     first, second = read[0], read[1]
     Path(first.path).unlink()
     picture(Path(second.path), 1000)
-    unread = {result.path: result.score for result in lean.search(parse_query(WORDS), 12, rerank_top_k=DEPTH)}
+    again = lean.search(parse_query(WORDS), 12, rerank_top_k=DEPTH)
     plain = {result.path: result.score for result in lean.search(parse_query(WORDS), 12, rerank_top_k=0)}
-    changed = {path for path in unread if unread[path] != plain[path]}
-    assert {first.path, second.path}.isdisjoint(changed), "their pictures are gone, so they keep their scores"
-    assert len(changed) == DEPTH - 2
+    moved = {result.path: result.score - plain[result.path] for result in again[:DEPTH]}
+    gone = [moved.pop(first.path), moved.pop(second.path)]
+    assert gone == pytest.approx([float(np.mean(list(moved.values())))] * 2, abs=1e-5), "on the scale of the others"
+    assert [result.score for result in again[:DEPTH]] == sorted(
+        (result.score for result in again[:DEPTH]), reverse=True
+    )
 
 
 def test_grids_are_kept_for_all_pictures_or_none(index: Index, bundle: Bundle, gallery: Path, tmp_path: Path) -> None:
@@ -285,7 +290,9 @@ def test_grids_are_kept_for_all_pictures_or_none(index: Index, bundle: Bundle, g
     assert lean.store.grids(lean.store.ids()) == {}, "as it was begun"
     with pytest.raises(SearchError, match=r"have no stored grids\. .*--rebuild --grids"):
         lean.update(grids=True)
-    assert not keeps_grids(index.store, bundle, True), "nothing to keep without a re-ranker"
+    assert not keeps_grids(index.store, bundle, None), "nothing to keep without a re-ranker"
+    with pytest.raises(SearchError, match="has no re-ranker"):
+        keeps_grids(index.store, bundle, True)
 
 
 # ---- what is asked for
@@ -339,7 +346,7 @@ def test_a_reranker_of_the_user_takes_the_place_of_the_bundles(index: Index, gal
     assert [result.path for result in ranked] == sorted((result.path for result in ranked), reverse=True)
 
 
-def test_scores_of_pictures_without_a_grid_stay(second_look: Encoder) -> None:
+def test_pictures_without_a_grid_come_to_the_scale_of_the_others(second_look: Encoder) -> None:
     facts = second_look.bundle.reranker
     assert facts is not None
     (query,) = embed_queries([parse_query(WORDS)], second_look)
@@ -348,10 +355,33 @@ def test_scores_of_pictures_without_a_grid_stay(second_look: Encoder) -> None:
     reranker = BundleReranker(second_look, 3, facts.calibration, lambda names: [grid, None, grid])
     assert isinstance(reranker, CalibratedReranker)
     again = reranker(query, ["a", "b", "c"], scores)
-    assert again[1] == scores[1]
-    assert again[[0, 2]] == pytest.approx(second_look.rerank(WORDS, np.stack([grid, grid]), scores[[0, 2]]), abs=1e-6)
+    expected = second_look.rerank(WORDS, np.stack([grid, grid]), scores[[0, 2]])
+    assert again[[0, 2]] == pytest.approx(expected, abs=1e-6)
+    assert again[1] == pytest.approx(scores[1] + (expected - scores[[0, 2]]).mean(), abs=1e-6)
     nothing = replace(reranker, find_grids=lambda names: [None] * 3)
-    np.testing.assert_array_equal(nothing(query, ["a", "b", "c"], scores), scores)
+    assert np.isnan(nothing(query, ["a", "b", "c"], scores)).all()
+    candidates = Candidates(["a", "b", "c"], scores, 0.0, 3)
+    calibration = second_look.bundle.calibration
+    assert rank(query, candidates, calibration, reranker=nothing) == rank(query, candidates, calibration)
+
+
+def test_what_follows_is_no_more_relevant_than_what_was_scored_again(second_look: Encoder) -> None:
+    facts = second_look.bundle.reranker
+    assert facts is not None
+    own = facts.calibration
+    (query,) = embed_queries([parse_query(WORDS)], second_look)
+    scores = np.array([0.9, 0.8, 0.7], dtype=np.float32)
+
+    class Doubts:
+        depth, calibration = 1, own
+
+        def __call__(self, query: Query, names: Sequence[str], scores: Scores) -> Scores:
+            return np.full_like(scores, -1)
+
+    ranked = rank(query, Candidates(["a", "b", "c"], scores, 0.0, 3), second_look.bundle.calibration, reranker=Doubts())
+    assert [match.place for match in ranked] == [0, 1, 2]
+    assert ranked[0].relevance is not None
+    assert [match.relevance for match in ranked[1:]] == [ranked[0].relevance] * 2
 
 
 # ---- the bundle

@@ -16,9 +16,8 @@ from imtext.search.index.apply import Progress, Report, apply_changes, no_progre
 from imtext.search.index.changes import Changes, compare
 from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
 from imtext.search.query import Query, Term, embed_queries
-from imtext.search.ranking import Candidates, Reranker, rank, relevant, retrieval_depth
+from imtext.search.ranking import CalibratedReranker, Candidates, Reranker, rank, relevant, retrieval_depth
 from imtext.search.reranker import (
-    BundleReranker,
     bundle_reranker,
     can_rerank,
     candidates_to_rerank,
@@ -260,7 +259,7 @@ class Index:
             results.append(SearchResult(first.path, match.score, match.relevance, first.content.hex(), others))
         least = options.min_relevance
         if least is None:
-            calibration = reranker.calibration if isinstance(reranker, BundleReranker) else self.bundle.calibration
+            calibration = reranker.calibration if isinstance(reranker, CalibratedReranker) else self.bundle.calibration
             least = calibration.min_relevance if calibration else 0.0
         return relevant(results, least)
 

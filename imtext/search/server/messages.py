@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imtext.search.bundle import MAX_CANDIDATES
 from imtext.search.index import MAX_TOP_K
 from imtext.search.query import MAX_LENGTH
-from imtext.search.reranker import MAX_CANDIDATES
 from imtext.search.server.refusals import problem
 
 # ---- responses
@@ -28,7 +28,7 @@ class Result(BaseModel):
 
     id: str = Field(description="For /images, /thumbnails and like=…; a hash of the content that never changes.")
     name: str = Field(description="File, relative to the folder that was indexed.")
-    score: float | None = Field(description="Similarity, -1 … 1.")
+    score: float | None = Field(description="Similarity, or the re-ranker's score, -1 … 1.")
     relevance: float | None = Field(
         description="Probability that the words describe it, 0 … 1; null for queries with a picture in them."
     )

@@ -116,12 +116,19 @@ class Service:
         return [Found(query, found) for query, found in zip(queries, results, strict=True)]
 
     def reranked(self, rerank_top_k: int | None) -> int | None:
-        """The number of candidates that a client may have scored again.
+        """The number of candidates that a search scores again; None: the bundle has no re-ranker.
+
+        Without stored grids it is none unless the client names a number: reading the files would hold up everybody.
+
+        Args:
+            rerank_top_k: as the client says; None: the bundle's number.
 
         Raises:
             SearchError: it is above the limit.
         """
-        limit = self.limits.rerank_top_k
+        limit, reranker = self.limits.rerank_top_k, self.index.bundle.reranker
+        if rerank_top_k is None and reranker is not None:
+            return min(reranker.top_k, limit) if self.index.has_grids else 0
         if rerank_top_k is not None and rerank_top_k > limit:
             raise SearchError(f"rerank_top_k={rerank_top_k} is above the limit of this server, {limit}")
         return rerank_top_k

@@ -42,7 +42,7 @@ class MineNeighbours(Callback):
         """Mine for the first epoch of a new or resumed run: Lightning begins to fetch its batches before the epoch."""
         data: RetrievalDataModule = trainer.datamodule  # type: ignore[attr-defined]
         if self.order.neighbours is not None and len(self.order.neighbours) != len(data.rows["train"]):
-            self.order.neighbours = None  # the run resumes with other data
+            self.order.neighbours, self.order.mined_for = None, None  # the run resumes with other data
         self._mine(trainer, pl_module, data, data.first_epoch)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

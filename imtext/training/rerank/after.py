@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from imtext.config.instantiate import instantiate
+from imtext.errors import ConfigError
 from imtext.models import DualEncoder
 from imtext.preprocess.tokenizer import Vocabulary
 from imtext.training.build import build_reranker
@@ -33,10 +34,15 @@ def check_reranker(config: Mapping[str, Any], model: DualEncoder, vocabulary: Vo
         vocabulary: of its tokenizer.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: a value is out of range, or the image tower has no places.
     """
     if config["model"].get("reranker") is not None:
         instantiate(config["rerank"])
+        if len(model.image_encoder.blocks) < 2:
+            raise ConfigError(
+                "model.reranker needs the places of a picture, and this image tower is a single block, which only "
+                "returns features of the whole picture. Set model.reranker=null, or take another image tower"
+            )
         with torch.random.fork_rng(devices=[]):
             build_reranker(config["model"]["reranker"], model, vocabulary)
 

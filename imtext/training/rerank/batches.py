@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from imtext.data.batch import BatchKey
 from imtext.data.dataset import ImageSource
-from imtext.models import ImageEncoder
+from imtext.models.image_encoder import as_tokens
 from imtext.preprocess.tokenizer import Tokenizer
 from imtext.training.rerank.neighbours import NONE
 
@@ -31,8 +31,8 @@ class RerankDataset(Dataset[RerankBatch]):
     """The training pictures with their captions. An item is a whole batch, indexed by its `BatchKey`.
 
     Args:
-        pictures: cached features of the training pictures, by row of the data set.
-        encoder: the image tower that they come from.
+        pictures: cached input of the last block for the training pictures, by row of the data set.
+        num_prefix_tokens: of the image tower that they come from; the tower itself would not reach other processes.
         rows: row of each of I pictures.
         captions: T captions.
         own: ``[T]``, position of each caption's picture in `rows`.
@@ -45,7 +45,7 @@ class RerankDataset(Dataset[RerankBatch]):
     def __init__(
         self,
         pictures: ImageSource,
-        encoder: ImageEncoder,
+        num_prefix_tokens: int,
         rows: Sequence[int],
         captions: Sequence[str],
         own: Tensor,
@@ -54,7 +54,7 @@ class RerankDataset(Dataset[RerankBatch]):
         captions_per_picture: int | None = None,
         seed: int = 0,
     ) -> None:
-        self.pictures, self.encoder, self.rows = pictures, encoder, list(rows)
+        self.pictures, self.num_prefix_tokens, self.rows = pictures, num_prefix_tokens, list(rows)
         self.captions, self.same_text, self.tokenizer = captions, same_text, tokenizer
         self.captions_per_picture, self.seed = captions_per_picture, seed
         self.captions_of: list[list[int]] = [[] for _ in self.rows]
@@ -67,7 +67,7 @@ class RerankDataset(Dataset[RerankBatch]):
     def __getitem__(self, key: BatchKey) -> RerankBatch:
         rows = [self.rows[picture] for picture in key.positions]
         choices = [np.random.default_rng([self.seed, key.epoch, row]) for row in rows]
-        tokens = self.encoder.tokens(self.pictures.batch(rows, choices), self.pictures.first_block)
+        tokens = as_tokens(self.pictures.batch(rows, choices), self.num_prefix_tokens)
         chosen = [
             (place, caption)
             for place, (picture, choice) in enumerate(zip(key.positions, choices, strict=True))

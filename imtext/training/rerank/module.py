@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from imtext.evaluation.reranking import SecondLook, rerank_metrics
+from imtext.models.dual_encoder import MAX_LOGIT_SCALE
 from imtext.models.reranker import Reranker
 from imtext.training.checkpoints import RERANKER
 from imtext.training.rerank.batches import RerankBatch
@@ -84,7 +85,9 @@ class RerankModule(LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: RerankBatch, batch_idx: int) -> None:
-        """Average the weights."""
+        """Keep the temperature in bounds, and average the weights."""
+        with torch.no_grad():
+            self.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
         self.average.update_parameters(self.reranker)
 
     def configure_optimizers(self) -> Any:
@@ -104,6 +107,7 @@ class RerankModule(LightningModule):
             average = self.average.module
             assert isinstance(average, Reranker)
             metrics = validate(self.validation, average)
+            self.reranker.weight.copy_(average.weight)  # the next average copies it
             for name, value in metrics.items():
                 self.log(f"val/{name}", value)
             before = (self.validation.lists.ranks <= 1).float().mean().item()

@@ -43,10 +43,11 @@ def nearest_pictures(
         picture = (own[rows.start : rows.stop] - start).to(scores.device)
         nearest = torch.full((stop - start, len(images)), -torch.inf, device=scores.device)
         nearest.scatter_reduce_(0, picture[:, None].expand_as(scores), scores, "amax")
-        pairs = [(int(own[row]) - start, other) for row in rows for other in same_text[row]]
-        pairs += [(each - start, each) for each in range(start, stop)]
-        at, other = torch.tensor(pairs, device=scores.device).T
-        nearest[at, other] = -torch.inf
+        each = torch.arange(start, stop, device=scores.device)
+        nearest[each - start, each] = -torch.inf
+        for row in rows:
+            if len(same_text[row]) > 1:
+                nearest[int(own[row]) - start, list(same_text[row])] = -torch.inf
         best, where = nearest.topk(size, dim=1)
         found[start:stop] = where.masked_fill(best.isneginf(), NONE).cpu()
     return found
@@ -67,4 +68,5 @@ def pictures_of_texts(captions: Sequence[str], own: Tensor, tokenizer: Tokenizer
     pictures: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
     for key, picture in zip(keys, own.tolist(), strict=True):
         pictures[key].add(picture)
-    return [frozenset(pictures[key]) for key in keys]
+    sets = {key: frozenset(found) for key, found in pictures.items()}  # one for each text, not for each caption
+    return [sets[key] for key in keys]

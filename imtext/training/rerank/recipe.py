@@ -61,6 +61,10 @@ class Recipe:
         for name in ("group", "neighbours", "max_epochs", "validate_every", "rerank_top_k", "views"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"rerank.{name}={getattr(self, name)} must be at least 1")
+        if self.group > self.pictures_per_step:
+            raise ConfigError(
+                f"rerank.group={self.group} is more than rerank.pictures_per_step={self.pictures_per_step}"
+            )
         if self.captions_per_picture is not None and self.captions_per_picture < 1:
             raise ConfigError(f"rerank.captions_per_picture={self.captions_per_picture} must be at least 1, or null")
         if self.lr <= 0:

@@ -109,10 +109,12 @@ def _batches(run: RerankRun, gathered: Gathered) -> DataLoader[RerankBatch]:
     encoder = run.trained.model.image_encoder
     pictures = frozen_features(encoder, len(encoder.blocks) - 1, recipe.views, run.data, run.device)
     tokenizer, per_picture = run.trained.tokenizer, recipe.captions_per_picture
-    dataset = RerankDataset(pictures, encoder, rows, captions, own, same_text, tokenizer, per_picture, run.seed)
+    prefix = encoder.num_prefix_tokens
+    dataset = RerankDataset(pictures, prefix, rows, captions, own, same_text, tokenizer, per_picture, run.seed)
     epoch = 0 if run.resume is None else epochs_done(read_checkpoint(run.resume))
     sampler = NeighbourSampler(neighbours, recipe.pictures_per_step, recipe.group, run.seed, epoch)
-    return loader(dataset, sampler, 0 if run.device.type == "cpu" else min(4, os.cpu_count() or 1))
+    automatic = 0 if run.device.type == "cpu" else min(4, os.cpu_count() or 1)
+    return loader(dataset, sampler, automatic if run.data.num_workers == "auto" else run.data.num_workers)
 
 
 def _validation(run: RerankRun) -> SecondLook:
@@ -133,6 +135,8 @@ def _trainer(run: RerankRun) -> Trainer:
     ]  # fmt: skip
     if run.progress:
         callbacks.append(ProgressBar(leave=False))
-    settings = {**run.trainer, **({} if run.progress else {"enable_progress_bar": False})}
+    # A re-ranker is validated outside of the trainer's precision, so its weights stay in single precision.
+    precision = str(run.trainer.get("precision", "32-true")).replace("16-true", "16-mixed")
+    settings = {**run.trainer, "precision": precision, **({} if run.progress else {"enable_progress_bar": False})}
     trainer: Trainer = instantiate(settings, callbacks=callbacks, logger=list(run.loggers) or False)
     return trainer

@@ -20,23 +20,17 @@ SAME = [frozenset({0, 2}), frozenset({0}), frozenset({1}), frozenset({0, 2}), fr
 
 
 class Rows:
-    """Stands for cached features and the image tower: the token of a picture is its row, and its view."""
+    """Stands for cached features: the token of a picture is its row, and its view."""
 
     first_block = 3
 
-    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator]) -> Tensor:
-        return torch.tensor([[row, int(choice.integers(1000))] for row, choice in zip(rows, choices, strict=True)])
-
-    def tokens(self, features: Tensor, first_block: int) -> Tensor:
-        assert first_block == 3
-        return features[:, None]
+    def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator], size: int | None = None) -> Tensor:
+        return torch.tensor([[[row, int(choice.integers(1000))]] for row, choice in zip(rows, choices, strict=True)])
 
 
 def dataset(captions_per_picture: int | None = None, seed: int = 0) -> RerankDataset:
-    tokenizer, source = learn_vocabulary(CAPTIONS, 100, 16, 1), Rows()
-    return RerankDataset(
-        source, source, ROWS, CAPTIONS, OWN, SAME, tokenizer, captions_per_picture, seed  # type: ignore[arg-type]
-    )  # fmt: skip
+    tokenizer = learn_vocabulary(CAPTIONS, 100, 16, 1)
+    return RerankDataset(Rows(), 0, ROWS, CAPTIONS, OWN, SAME, tokenizer, captions_per_picture, seed)
 
 
 def test_pictures_with_their_captions() -> None:

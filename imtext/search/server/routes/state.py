@@ -41,7 +41,7 @@ def state_routes(service: Service, registry: CollectorRegistry) -> APIRouter:
             fingerprint=index.bundle.fingerprint,
             min_relevance=calibration.min_relevance if calibration else None,
             version=imtext.__version__,
-            rerank_top_k=reranker.top_k if reranker else None,
+            rerank_top_k=service.reranked(None),
         )
 
     @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response, responses=METRICS_RESPONSES)
