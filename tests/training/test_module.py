@@ -49,7 +49,7 @@ def test_cached_text_features_take_the_place_of_the_text_tower(module: Retrieval
 
 
 def test_what_is_saved_is_plain_and_complete(module: RetrievalModule) -> None:
-    checkpoint: dict[str, Any] = {}
+    checkpoint: dict[str, Any] = {"state_dict": {}}
     module.on_save_checkpoint(checkpoint)
     facts = checkpoint["imtext"]
     assert json.loads(json.dumps(facts)) == facts
