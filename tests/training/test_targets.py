@@ -109,7 +109,7 @@ def test_pictures_that_share_their_captions(
     config = [
         f"hydra.searchpath=[file://{Path(__file__).parents[1] / 'conf'}]", "model/image_encoder=patches",
         "model/text_encoder=bow", "model.dropout=0", "model.image_encoder.num_features=32",
-        "model.image_encoder.dropout=0", "data=table",
+        "+model.image_encoder.dropout=0", "data=table",
         f"data.path={coloured_pictures(tmp_path)}", "data.split_column=part", "data.split=official",
         "data.image_size=32", "data.batch_size=24", "data.augment=null", "optim.lr=1e-2",
         "optim.text_encoder_lr_scale=1", "optim.projection_lr_scale=1", "trainer=cpu", "trainer.max_epochs=12",
