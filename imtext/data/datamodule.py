@@ -282,6 +282,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
         on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
         automatic = 0 if on_cpu else min(4, os.cpu_count() or 1)
         workers = automatic if self.num_workers == "auto" else self.num_workers
+        if order is not None and not order.known_early:
+            workers = 0
         return DataLoader(
             dataset,
             batch_size=None,  # the sampler's keys already name whole batches

@@ -18,7 +18,13 @@ class Order(ABC):
 
     An order does not change the number of batches of an epoch, so that runs with different orders are equally long and
     schedules stay right. It depends on nothing but the seed, the epoch, and what is saved in checkpoints.
+
+    Attributes:
+        known_early: the order of an epoch is known before hooks of that epoch have run, so that other processes may
+            begin to fetch its batches.
     """
+
+    known_early: bool = True
 
     def prepare(self, captions: Sequence[Sequence[str]], tokenizer: Tokenizer) -> None:  # noqa: B027 (optional)
         """Called once, before the first epoch.

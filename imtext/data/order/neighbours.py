@@ -41,6 +41,8 @@ class Neighbours(Order):
         ConfigError: a value is out of range.
     """
 
+    known_early = False  # mining comes first
+
     def __init__(
         self,
         group_size: int = 4,
