@@ -17,6 +17,10 @@ class Module:
     """Records the weights that it was given."""
 
     loaded: Any = None
+    seen: Any = None
+
+    def on_load_checkpoint(self, content: Any) -> None:
+        self.seen = content["epoch"]
 
     def load_state_dict(self, weights: Any) -> None:
         self.loaded = weights
@@ -44,6 +48,7 @@ def test_the_best_checkpoint_is_measured(tmp_path: Path) -> None:
     last = {"loss": 1.5, "loss_step": 9.0, "epoch": 7.0}
     metrics, path = measure(trainer([], str(best), last), module, data())
     assert module.loaded == {"weight": 1}
+    assert module.seen == 4  # the module may leave out weights that are not its own
     assert path == best
     assert metrics == {"loss": 1.5, "best_epoch": 5.0, "val/rsum": 2.0, "test/rsum": 3.0}
 

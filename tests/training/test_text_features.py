@@ -15,6 +15,7 @@ from imtext.train import train
 from imtext.training.stages import Plan, Stage
 from imtext.training.text_features import FrozenTextFeatures, cache_text_features
 from tests.conftest import TINY_SHAPES, Compose
+from tests.losses.pairs import belonging
 from tests.models.towers import BagOfWords, PatchEncoder
 
 CPU = torch.device("cpu")
@@ -81,7 +82,7 @@ def test_training_steps_on_cached_features_are_those_on_captions(data: Shapes) -
         torch.manual_seed(0)
         images = model.encode_image(batch["image"])
         texts = model.encode_text_features(features.batch(numbers)) if cache else model.encode_text(ids, mask)
-        loss = total_loss(InfoNCE()(images, texts, batch["image_id"], owners, model.logit_scale))
+        loss = total_loss(InfoNCE()(images, texts, belonging(batch["image_id"], owners), model.logit_scale))
         loss.backward()  # type: ignore[no-untyped-call]
         gradient = model.text_projection[1].weight.grad  # type: ignore[index]
         assert gradient is not None
