@@ -36,8 +36,10 @@ def test_a_re_ranker_is_trained_measured_exported_and_evaluated_alike(compose: C
     assert reranked["val/t2i_r@1"] == pytest.approx(metrics["val/t2i_r@1"])  # the dual encoder is the same
     folder = tmp_path / "runs" / "reranked"
     assert objects["checkpoint"] == folder / "checkpoints" / "best.ckpt"
-    assert json.loads((folder / "metrics.json").read_text())["rerank_weight"] >= 0
-    assert load_bundle(folder / "bundle").graphs
+    loaded = load_model(folder / "checkpoints" / "best.ckpt").reranker
+    assert loaded is not None
+    assert json.loads((folder / "metrics.json").read_text())["rerank_weight"] == pytest.approx(float(loaded.weight))
+    assert {"image", "text", "reranker"} == load_bundle(folder / "bundle").graphs.keys()
 
     config = compose(f"ckpt_path={folder}", "split=val", "trainer=cpu", name="evaluate", output="evaluated")
     again, _ = evaluate(config)
