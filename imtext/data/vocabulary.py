@@ -6,13 +6,15 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from imtext.errors import ConfigError
 from imtext.preprocess.tokenizer import JsonTokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[BOS]", "[EOS]")
+# Letters with their accents and digits, or one pictograph. Whatever is between words only separates them.
+WORD = Regex(r"[\p{L}\p{M}\p{N}]+|\p{So}")
 
 
 def learn_vocabulary(
@@ -20,7 +22,8 @@ def learn_vocabulary(
 ) -> JsonTokenizer:
     """Build a tokenizer of the most frequent lower-case words; ties are in alphabetical order.
 
-    A caption becomes ``[BOS] words… [EOS]``, so that even an empty caption has tokens. Punctuation marks are words.
+    A caption becomes ``[BOS] words… [EOS]``, so that even an empty caption has tokens. Case, blanks and punctuation make
+    no difference: ``RED  Circle!`` and ``red circle`` have the same tokens.
 
     Args:
         captions: **training** captions only; words that occur only in validation and test must stay unknown.
@@ -36,8 +39,8 @@ def learn_vocabulary(
     if max_text_length < 3:
         raise ConfigError(f"data.max_text_length must be at least 3, not {max_text_length}")
     backend = Tokenizer(models.WordLevel(unk_token=UNK))
-    backend.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase(), normalizers.Strip()])
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    backend.pre_tokenizer = pre_tokenizers.Split(WORD, behavior="removed", invert=True)
     trainer = trainers.WordLevelTrainer(
         vocab_size=vocab_size,
         min_frequency=min_word_count,

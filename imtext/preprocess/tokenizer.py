@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol
@@ -121,8 +122,12 @@ class JsonTokenizer:
         return Tokens(ids, mask)
 
     def unknown_words(self, text: str) -> list[str]:
-        """Words that are not in the vocabulary, in order; none if the tokenizer can spell any word."""
-        return [word for word, _, number in self._words(text) if number == self._vocabulary.unk_id]
+        """Words that are not in the vocabulary, in order; none if the tokenizer can spell any word.
+
+        Punctuation marks are no words, even if the tokenizer, as of an older checkpoint, takes them for such.
+        """
+        unknown = [word for word, _, number in self._words(text) if number == self._vocabulary.unk_id]
+        return [word for word in unknown if not all(unicodedata.category(mark)[0] == "P" for mark in word)]
 
     def cut_words(self, text: str) -> list[str]:
         """Words beyond the maximum length, which the model does not read; partly cut words are included."""

@@ -36,8 +36,28 @@ def test_unknown_words_and_size() -> None:
     assert tokenizer.vocabulary.size == 6  # four special tokens, and the two most frequent words: a, dog
     assert (tokenizer.vocabulary.kind, tokenizer.vocabulary.pad_id, tokenizer.vocabulary.unk_id) == ("words", 0, 1)
     ids, mask = tokenizer(["A DOG, jumps", ""])
-    assert tokens(tokenizer.to_json(), ids[0].tolist()) == ["[BOS]", "a", "dog", UNK, UNK, "[EOS]"]
-    assert mask.sum(1).tolist() == [6, 2]
+    assert tokens(tokenizer.to_json(), ids[0].tolist()) == ["[BOS]", "a", "dog", UNK, "[EOS]"]
+    assert mask.sum(1).tolist() == [5, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("RED  Circle!", "red circle"),
+        ("\tred, circle\n", "red circle"),
+        ("(red) circle…", "red circle"),
+        ("a man\u2019s T-shirt", "a man's t shirt"),
+        ("cafe\u0301", "CAFÉ"),
+        ("ﬁve ５", "five 5"),
+        ("🐶🐶 !", "🐶 🐶"),
+        ("$ + ~", ""),
+    ],
+)
+def test_case_blanks_and_punctuation_make_no_difference(text: str, same: str) -> None:
+    tokenizer = learn_vocabulary(["a red circle", "a man's t-shirt", "café", "five 5", "🐶"])
+    assert (tokenizer([text]).input_ids.tolist()) == tokenizer([same]).input_ids.tolist()
+    assert tokenizer.unknown_words(text) == []
+    assert tokenizer.vocabulary.size == 4 + len("a red circle man s t shirt café five 5 🐶".split())
 
 
 def test_rare_words_become_unknown() -> None:
