@@ -62,16 +62,18 @@ def prepare(config: DictConfig) -> Run:
     """Check the settings, choose the device, read the data and build the model."""
     from lightning.pytorch import seed_everything
 
-    from imtext.training.devices import keep_freed_memory, settle_device
+    from imtext.training.devices import settle_device, speed_up_memory
     from imtext.training.run import build_run
     from imtext.training.trainer import check_trainer, hide_expected_warnings
 
     hide_expected_warnings()
     check_config(config)
+    if config.get("sweep") is not None:
+        raise ConfigError("This sweep is a list of trials: python -m imtext.sweep sweep=…")
     check_trainer(config.trainer)
     config = config.copy()
     settle_device(config.trainer)
-    keep_freed_memory()
+    speed_up_memory()
     seed_everything(config.seed, verbose=False)
     return build_run(config)
 

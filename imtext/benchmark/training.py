@@ -18,7 +18,7 @@ from imtext.benchmark.recipe import build_recipe
 from imtext.benchmark.stages import time_stages
 from imtext.config.compose import compose_config
 from imtext.config.schema import check_config
-from imtext.training.devices import keep_freed_memory, settle_device
+from imtext.training.devices import settle_device, speed_up_memory
 
 
 def benchmark_training(overrides: list[str], steps: int, reach: int = 0) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def benchmark_training(overrides: list[str], steps: int, reach: int = 0) -> dict
         config = compose_config("train", [*overrides, f"paths.output_dir={folder}", f"data.cache_dir={folder}"])
         check_config(config)
         settle_device(config.trainer)
-        keep_freed_memory()
+        speed_up_memory()
         seed_everything(config.seed, verbose=False)
         data, module = build_recipe(config)
         stages = list(time_stages(config, data, module, steps))

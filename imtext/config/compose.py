@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -129,5 +130,10 @@ def _choices(override: Override) -> list[str]:
 
 @contextmanager
 def _hydra() -> Any:
-    with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONFIG_DIR), job_name="check"):
-        yield
+    running = GlobalHydra.instance()
+    program, running.hydra = running.hydra, None  # a program that Hydra started may compose, too
+    try:
+        with initialize_config_dir(version_base=VERSION_BASE, config_dir=str(CONFIG_DIR), job_name="check"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = program

@@ -37,6 +37,19 @@ class PathSettings(Settings):
     """Folder of this run."""
 
 
+class SweepSettings(Settings):
+    """A comparison of trials, for `python -m imtext.sweep`."""
+
+    base: list[str]
+    """Overrides of all trials, before those of the command line."""
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]]
+    """Every trial is trained with each seed."""
+    trials: list[str]
+    """Overrides of each trial, separated by blanks; the first is what the others are compared with."""
+    resume: Name = None
+    """Folder of a stopped sweep: its finished trials are taken over."""
+
+
 class TrainSettings(Settings):
     """Top level of `conf/train.yaml`."""
 
@@ -78,6 +91,8 @@ class TrainSettings(Settings):
     """Export the best model for search, and verify the export."""
     optimized_metric: str | None = None
     """Metric that a sweep reports for each trial."""
+    sweep: SweepSettings | None = None
+    """Trials to compare."""
 
 
 class EvaluateSettings(Settings):
@@ -187,6 +202,7 @@ PROGRAMS: dict[str, type[Settings]] = {
     "interpolate": InterpolateSettings,
     "rerank": RerankSettings,
     "embed": EmbedSettings,
+    "sweep": TrainSettings,
 }
 
 

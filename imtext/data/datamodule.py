@@ -116,6 +116,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         self.cache_dir = Path(cache_dir).expanduser()
         self._tokenizer: Tokenizer | None = None
         self._teacher: Teacher | None = None
+        self._word_vectors: dict[int, Tensor] = {}
         self._ready, self.first_epoch = False, 0  # the first epoch of a resumed run is a later one
         # Sources of training images and of text features by their first epoch; None means pictures or tokens.
         self.features: Mapping[int, ImageSource | None] = {}
@@ -187,10 +188,12 @@ class RetrievalDataModule(LightningDataModule, ABC):
 
     def word_vectors(self, dim: int) -> Tensor:
         """Vectors ``[vocabulary size, dim]`` for the tokens of the training captions, see `latent_semantics`."""
-        tokens = (self.tokenizer(self.captions[row]) for row in self.rows["train"])
-        # Special tokens are in all captions, so their weight is zero.
-        documents = (ids[mask].tolist() for ids, mask in tokens)
-        return latent_semantics(documents, self.tokenizer.vocabulary.size, dim)
+        if dim not in self._word_vectors:
+            tokens = (self.tokenizer(self.captions[row]) for row in self.rows["train"])
+            # Special tokens are in all captions, so their weight is zero.
+            documents = (ids[mask].tolist() for ids, mask in tokens)
+            self._word_vectors[dim] = latent_semantics(documents, self.tokenizer.vocabulary.size, dim)
+        return self._word_vectors[dim]
 
     def picture(self, image_id: int) -> Image.Image:
         """An image at the size that the model sees, for display."""

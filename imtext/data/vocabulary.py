@@ -22,8 +22,8 @@ def learn_vocabulary(
 ) -> JsonTokenizer:
     """Build a tokenizer of the most frequent lower-case words; ties are in alphabetical order.
 
-    A caption becomes ``[BOS] words… [EOS]``, so that even an empty caption has tokens. Case, blanks and punctuation make
-    no difference: ``RED  Circle!`` and ``red circle`` have the same tokens.
+    A caption becomes ``[BOS] words… [EOS]``, so that even an empty caption has tokens. Case, blanks and punctuation
+    make no difference: ``RED  Circle!`` and ``red circle`` have the same tokens.
 
     Args:
         captions: **training** captions only; words that occur only in validation and test must stay unknown.

@@ -65,29 +65,33 @@ class DualEncoder(nn.Module):
         else:
             self.register_buffer("logit_scale", logit_scale)
 
-    def encode_image(self, image: Tensor, normalize: bool = True, first_block: int = 0) -> Tensor:
+    def encode_image(
+        self, image: Tensor, normalize: bool = True, first_block: int = 0, mirror_image: Tensor | None = None
+    ) -> Tensor:
         """Embed pictures.
 
         Args:
             image: ``[B, 3, H, W]`` float32, preprocessed; with `first_block`, the output of the preceding blocks.
             normalize: scale the embeddings to unit length.
             first_block: the first block of the image tower that is applied.
+            mirror_image: the same of the mirror images, which `mirror` needs in evaluation with `first_block`.
 
         Returns:
             ``[B, embed_dim]``.
 
         Raises:
-            ValueError: `mirror` is used in evaluation with `first_block` above 0; features have no mirror image.
+            ValueError: `mirror` is used in evaluation with `first_block` above 0 and without `mirror_image`.
         """
         mirrored = self.mirror and not self.training
-        if mirrored and first_block > 0:
+        if mirrored and mirror_image is None and first_block > 0:
             raise ValueError(
                 f"mirror=True needs pictures in evaluation, not the output of the first {first_block} blocks: features "
                 "have no mirror image"
             )
         embeddings: Tensor = self.image_projection(self.image_encoder(image, first_block))
         if mirrored:
-            embeddings = self._add_mirror_image(embeddings, image)
+            other = image.flip(-1) if mirror_image is None else mirror_image
+            embeddings = self._add_mirror_image(embeddings, other, first_block)
         return F.normalize(embeddings, dim=-1) if normalize else embeddings
 
     def encode_image_and_tokens(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,11 +112,11 @@ class DualEncoder(nn.Module):
         tokens = self.image_encoder.tokens(lower, last)
         embeddings: Tensor = self.image_projection(self.image_encoder(lower, last))
         if self.mirror and not self.training:
-            embeddings = self._add_mirror_image(embeddings, image)
+            embeddings = self._add_mirror_image(embeddings, image.flip(-1))
         return F.normalize(embeddings, dim=-1), tokens
 
-    def _add_mirror_image(self, embeddings: Tensor, image: Tensor) -> Tensor:
-        flipped = self.image_projection(self.image_encoder(image.flip(-1)))
+    def _add_mirror_image(self, embeddings: Tensor, mirror_image: Tensor, first_block: int = 0) -> Tensor:
+        flipped = self.image_projection(self.image_encoder(mirror_image, first_block))
         return F.normalize(embeddings, dim=-1) + F.normalize(flipped, dim=-1)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, normalize: bool = True) -> Tensor:

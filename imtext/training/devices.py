@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import sys
 
 import torch
@@ -62,12 +63,14 @@ def resolve_precision(wanted: str | int, accelerator: str) -> str:
     return "32-true"
 
 
-def keep_freed_memory() -> None:
-    """Make the C library keep the memory that a training step frees, for the next step.
+def speed_up_memory() -> None:
+    """Allocate the large blocks of a training step faster on Linux, whose defaults cost up to half of its time.
 
-    glibc returns large freed blocks to the system, which clears them page by page when they are allocated again. This
-    takes a fifth of the time of a training step on a CPU. On systems without glibc this function does nothing.
+    glibc returns large freed blocks to the system, which clears them page by page when they are allocated again. So the
+    C library keeps them for the next step, and what it cannot keep comes in huge pages of 2 MiB, where the system
+    permits it. Call this before the first large tensor. On other systems it does nothing.
     """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # PyTorch reads it at its first allocation
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         trim_threshold, mmap_threshold = -1, -3  # from malloc.h

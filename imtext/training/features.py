@@ -22,7 +22,7 @@ from imtext.models import ImageEncoder
 from imtext.training.stages import Plan, Stage
 
 log = logging.getLogger(__name__)
-BATCH = 64  # pictures per forward pass
+BATCH = 16  # pictures per forward pass; more are slower on a CPU, whose caches they do not fit into
 STATE = {"training", "num_frozen", "_is_full_backward_hook"}  # attributes of modules that do not affect the features
 
 

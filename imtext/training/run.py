@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def check_teacher(loss: Loss, data: RetrievalDataModule) -> None:
         raise ConfigError(NO_TEACHER)
 
 
-def build_run(config: DictConfig) -> Run:
+def build_run(config: DictConfig, setup: Callable[[RetrievalDataModule], None] = RetrievalDataModule.setup) -> Run:
     """Build all objects of a run, in an order that finds mistakes in the settings before the data is read.
 
     The image tower is built before the data, which needs its preprocessing. Then follow the text tower, which needs the
@@ -117,6 +118,7 @@ def build_run(config: DictConfig) -> Run:
 
     Args:
         config: checked configuration, with an existing device.
+        setup: reads the data; another function may take it from an earlier run.
 
     Raises:
         ImtextError: a setting, the data or the checkpoint to resume from is wrong.
@@ -129,7 +131,7 @@ def build_run(config: DictConfig) -> Run:
     builder = ModelBuilder(config.model)
     data.use_model(builder.preprocess, builder.read_tokenizer(data.max_text_length))
     builder.check_size(data.preprocess, data.scales.sizes if data.scales else ())
-    data.setup()
+    setup(data)
     data.require("train", "val")
     settle_order(data, trainer)
     model = builder.finish(data.tokenizer.vocabulary)

@@ -7,7 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from imtext.errors import ConfigError
-from imtext.training.devices import keep_freed_memory, resolve_accelerator, resolve_precision, settle_device
+from imtext.training.devices import resolve_accelerator, resolve_precision, settle_device, speed_up_memory
 
 
 @pytest.fixture
@@ -66,5 +66,5 @@ def test_several_devices_are_refused(devices: int | str) -> None:
 
 
 def test_keeping_freed_memory_is_harmless() -> None:
-    keep_freed_memory()
+    speed_up_memory()
     assert torch.ones(1_000_000).sum() == 1_000_000

@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
-from imtext.training.sweeps import PrepareSweep
+from imtext.training.sweep.multirun import PrepareSweep
 from imtext.training.tracking import MLflowTracker
 
 
@@ -23,7 +23,7 @@ def config(target: str | None, database: str) -> DictConfig:
     ("target", "prepared"),
     [
         ("imtext.training.tracking.MLflowTracker", True),
-        ("tests.training.test_sweeps.OwnTracker", True),
+        ("tests.training.sweep.test_multirun.OwnTracker", True),
         ("lightning.pytorch.loggers.CSVLogger", False),
         (None, False),
     ],

@@ -1,0 +1,1 @@
+"""Many trainings: multiruns of Hydra, and comparisons of trials in one process."""
