@@ -137,7 +137,7 @@ def environment(root: Path) -> dict[str, str]:
 
 def shortened(command: str) -> str:
     """The same command with a short run on small data: appended settings override those of the page."""
-    if not re.match(r"python -m imtext\.train\b", command) or "--cfg" in command:
+    if not re.match(r"python -m imtext\.(train|sweep)\b", command) or "--cfg" in command:
         return command
     added = [setting for setting in SHORT_TRAINING if "ckpt_path" not in command or "=" not in setting]
     if "data=" not in command and "experiment=quickstart" not in command and "ckpt_path" not in command:

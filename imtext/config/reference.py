@@ -119,8 +119,9 @@ def _option(group: str, path: Path) -> Iterator[str]:
 def _model_of(group: str, keys: list[str]) -> type[Settings]:
     """The model of settings without a `_target_`: the group's model, or the model of an option that extends them."""
     field = TrainSettings.model_fields.get(group)
-    if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-        return field.annotation
+    for hint in (field.annotation, *get_args(field.annotation)) if field is not None else ():
+        if isinstance(hint, type) and issubclass(hint, Settings):
+            return hint
     for path in sorted((CONFIG_DIR / group).glob("*.yaml")):
         node = _composed(group, path)
         if "_target_" in node and node.keys() >= set(keys):

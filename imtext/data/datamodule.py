@@ -34,6 +34,7 @@ from imtext.preprocess import Interpolation, Preprocess, Resize
 from imtext.preprocess.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
+EVALUATION_BATCH = 16  # images; more are slower on a CPU, whose caches they do not fit into
 
 
 class RetrievalDataModule(LightningDataModule, ABC):
@@ -271,7 +272,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
             DataError: the split has fewer than two images.
         """
         self.require(split)
-        return self._loader(self.dataset(split), min(max(self.batch_size, 32), 64), shuffle=False)
+        return self._loader(self.dataset(split), EVALUATION_BATCH, shuffle=False)
 
     def _loader(
         self, dataset: RetrievalDataset, batch_size: int, shuffle: bool, order: Order | None = None
