@@ -64,7 +64,7 @@ def prepare(config: DictConfig) -> RerankRun:
 
     from imtext.config.instantiate import instantiate
     from imtext.training.checkpoints import find_checkpoint, read_checkpoint, rebuild
-    from imtext.training.devices import settle_device, speed_up_memory
+    from imtext.training.devices import settle_device
     from imtext.training.rerank.resume import find_resume_point, overrides_of
     from imtext.training.rerank.run import RerankRun
     from imtext.training.trained_data import build_data
@@ -75,7 +75,6 @@ def prepare(config: DictConfig) -> RerankRun:
     check_trainer(config.trainer)
     config = config.copy()
     settle_device(config.trainer)
-    speed_up_memory()
     seed_everything(config.seed, verbose=False)
     checkpoint = find_checkpoint(str(config.ckpt_path), Path(config.paths.runs_dir))
     content = read_checkpoint(checkpoint)

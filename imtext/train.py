@@ -62,7 +62,7 @@ def prepare(config: DictConfig) -> Run:
     """Check the settings, choose the device, read the data and build the model."""
     from lightning.pytorch import seed_everything
 
-    from imtext.training.devices import settle_device, speed_up_memory
+    from imtext.training.devices import settle_device
     from imtext.training.run import build_run
     from imtext.training.trainer import check_trainer, hide_expected_warnings
 
@@ -73,7 +73,6 @@ def prepare(config: DictConfig) -> Run:
     check_trainer(config.trainer)
     config = config.copy()
     settle_device(config.trainer)
-    speed_up_memory()
     seed_everything(config.seed, verbose=False)
     return build_run(config)
 

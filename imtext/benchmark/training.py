@@ -17,8 +17,9 @@ from imtext.benchmark.reach import time_to_reach
 from imtext.benchmark.recipe import build_recipe
 from imtext.benchmark.stages import time_stages
 from imtext.config.compose import compose_config
+from imtext.config.memory import speed_up_memory
 from imtext.config.schema import check_config
-from imtext.training.devices import settle_device, speed_up_memory
+from imtext.training.devices import settle_device
 
 
 def benchmark_training(overrides: list[str], steps: int, reach: int = 0) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from imtext.config.compose import VERSION_BASE, check_overrides, parse_overrides
+from imtext.config.memory import speed_up_memory
 from imtext.config.paths import CONFIG_DIR
 from imtext.errors import ConfigError, ImtextError
 
@@ -35,6 +36,7 @@ def launch(config_name: str, task: Task, prepare: Prepare | None = None) -> None
         prepare: may rewrite the overrides before they are checked.
     """
     failed: list[str] = []
+    speed_up_memory()
     try:
         sys.argv[1:] = check_command_line(config_name, sys.argv[1:], prepare)
         main = hydra.main(version_base=VERSION_BASE, config_path=str(CONFIG_DIR), config_name=config_name)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import os
-import sys
 
 import torch
 from omegaconf import DictConfig
@@ -61,18 +58,3 @@ def resolve_precision(wanted: str | int, accelerator: str) -> str:
     if accelerator == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16-mixed"
     return "32-true"
-
-
-def speed_up_memory() -> None:
-    """Allocate the large blocks of a training step faster on Linux, whose defaults cost up to half of its time.
-
-    glibc returns large freed blocks to the system, which clears them page by page when they are allocated again. So the
-    C library keeps them for the next step, and what it cannot keep comes in huge pages of 2 MiB, where the system
-    permits it. Call this before the first large tensor. On other systems it does nothing.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # PyTorch reads it at its first allocation
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3  # from malloc.h
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(mmap_threshold, 32 * 2**20)  # the largest value allowed

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from imtext.config.paths import CONFIG_DIR
 from imtext.data.reuse import ReadOnce
 from imtext.errors import ConfigError
-from imtext.training.devices import settle_device, speed_up_memory
+from imtext.training.devices import settle_device
 from imtext.training.features import cache_features
 from imtext.training.run import Run, build_run
 from imtext.training.sweep.held_out import HeldOut
@@ -72,7 +72,6 @@ class Bench:
         hide_expected_warnings()
         check_trainer(config.trainer)
         settle_device(config.trainer)
-        speed_up_memory()
         seed_everything(config.seed, verbose=False)
         settings: Any = OmegaConf.to_container(config.data, resolve=True)
         return build_run(config, partial(self._data.setup, settings=settings))
