@@ -1,7 +1,7 @@
-"""Write docs/results.md from MLflow: ``python scripts/results.py``.
+"""Write docs/results.md from MLflow: ``python -m scripts.results``.
 
-Recipes are the runs of the MLflow experiments `flickr8k` and `flickr8k_fast`, grouped by split. Trials of other ideas
-are the runs of `flickr8k_tried`, grouped by the tag `change`; the tag `kept` says whether the idea was kept:
+Recipes are the runs of the MLflow experiments in `RECIPES`, grouped by split. Trials of other ideas are the runs of
+`flickr8k_tried`, grouped by the tag `change`; the tag `kept` says whether the idea was kept:
 
     python -m imtext.train experiment=flickr8k experiment_name=flickr8k_tried +tags.change="no mirror" +tags.kept=no \
         model.mirror=false
@@ -18,10 +18,12 @@ import statistics
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
+
+from scripts.anchors import ANCHORS
 
 PAGE, PICTURE = Path("docs/results.md"), "images/reliability.png"
 RECALLS = [f"{direction}_r{k}" for direction in ("t2i", "i2t") for k in (1, 5, 10)]
@@ -30,24 +32,10 @@ OF_A_RUN = {"seed", "data.seed", "ckpt_path", "run_name", "logger.run_name", "lo
 PLACES = ("paths.", "data.path", "data.cache_dir", "data.image_root", "logger.tracking_uri", "logger.artifact_location")
 PLACES_IN = (".dirpath", ".output_dir", ".default_root_dir")
 MRRS = ["t2i_mrr", "i2t_mrr"]
-
-
-class Anchor(NamedTuple):
-    """A published result on the 1,000 test images of Flickr8K, after training on its 6,000 training images."""
-
-    name: str
-    t2i: str
-    i2t: str
-    source: str
-
-
-ANCHORS = [
-    Anchor("VSE, VGG-19 frozen + LSTM", "12.5 / 37.0 / 51.5", "18.0 / 40.9 / 55.0", "Kiros et al., 2014"),
-    Anchor("the same, code release", "14.9 / 38.3 / 51.6", "22.3 / 48.7 / 59.8", "ryankiros/visual-semantic-embedding"),
-    Anchor("Mean vector + CCA, VGG-19", "19.1 / 45.3 / 60.4", "22.6 / 48.8 / 61.2", "Klein et al., CVPR 2015"),
-    Anchor("m-CNN, ensemble of four", "20.3 / 47.6 / 61.7", "24.8 / 53.7 / 67.1", "Ma et al., ICCV 2015"),
-    Anchor("GMM + HGLMM Fisher vectors, VGG-19", "21.3 / 50.0 / 64.8", "31.0 / 59.3 / 73.7", "Klein et al., CVPR 2015"),
-]
+# Recipes, and the towers of those that stand beside the published anchors.
+RECIPES = {
+    "flickr8k": "MobileNetV3-Small + LSTM", "flickr8k_lite": "EfficientNet-Lite0 + LSTM", "flickr8k_fast": None
+}  # fmt: skip
 
 
 def main() -> None:
@@ -58,7 +46,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=PAGE)
     args = parser.parse_args()
     client = MlflowClient(args.tracking_uri)
-    recipes = [run for name in ("flickr8k", "flickr8k_fast") for run in finished(client, name)]
+    recipes = [run for name in RECIPES for run in finished(client, name)]
     tried = finished(client, "flickr8k_tried")
     if not recipes:
         raise SystemExit(f"error: {args.tracking_uri} has no finished run of flickr8k or flickr8k_fast")
@@ -99,22 +87,20 @@ def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
         return f"`experiment={names[run.info.experiment_id]}`, {splits[run.data.params['data.split']]}"
 
     anchors = [f"| {anchor.name} | {anchor.t2i} | {anchor.i2t} | {anchor.source} |" for anchor in ANCHORS]
-    ours = [
-        run
-        for run in recipes
-        if names[run.info.experiment_id] == "flickr8k" and run.data.params["data.split"] == "official"
-    ]
-    for split in ("val", "test"):
-        if ours and f"{split}/t2i_r10" in metrics_of(ours[0]):
-            cells = [
-                " / ".join(spread(ours, f"{split}/{key}", 100) for key in keys) for keys in (RECALLS[:3], RECALLS[3:])
-            ]
-            anchors.append(
-                f"| **`experiment=flickr8k`, MobileNetV3-Small + LSTM, {split}** | {' | '.join(cells)} | above |"
-            )
+    for name, towers in RECIPES.items():
+        ours = [
+            run
+            for run in recipes
+            if names[run.info.experiment_id] == name and run.data.params["data.split"] == "official" and towers
+        ]
+        for split in ("val", "test"):
+            if ours and f"{split}/t2i_r10" in metrics_of(ours[0]):
+                cells = [" / ".join(spread(ours, f"{split}/{key}", 100) for key in keys)
+                         for keys in (RECALLS[:3], RECALLS[3:])]  # fmt: skip
+                anchors.append(f"| **`experiment={name}`, {towers}, {split}** | {' | '.join(cells)} | above |")
     parts = [
         "# Results",
-        "Written by `python scripts/results.py` from MLflow. R@1 / 5 / 10 in per cent, mean over seeds ± their "
+        "Written by `python -m scripts.results` from MLflow. R@1 / 5 / 10 in per cent, mean over seeds ± their "
         "standard deviation; minutes of the fastest seed. Definitions: [metrics](python-api.md#metrics).",
         "## Recipes",
         *table(recipes, recipe, "recipe", with_kept=False),
