@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imtext.errors import ConfigError
+from imtext.models.hubness import EXTRA, HubnessCorrection
 from imtext.models.image_encoder import ImageEncoder
 from imtext.models.text_encoder import TextEncoder
 from imtext.models.tower import Tower, check_tower
@@ -32,6 +33,8 @@ class DualEncoder(nn.Module):
         learn_temperature: learn it with the other parameters; it stays at 0.01 or above.
         mirror: in evaluation, embed each picture and its mirror image and take the mean. This doubles the work on
             pictures for slightly better results.
+        hubness_bank: size of the banks that correct hubs, see `HubnessCorrection`; 0 corrects nothing. They are fitted
+            after training, and only used in evaluation.
 
     Raises:
         ConfigError: a value is out of range, or a tower breaks the contract of `Tower`.
@@ -46,6 +49,7 @@ class DualEncoder(nn.Module):
         temperature: float = 0.07,
         learn_temperature: bool = True,
         mirror: bool = False,
+        hubness_bank: int = 0,
     ) -> None:
         super().__init__()
         if not 0.01 <= temperature <= 10:
@@ -54,7 +58,10 @@ class DualEncoder(nn.Module):
             raise ConfigError(f"model.dropout must be between 0 and 1, not {dropout}")
         if embed_dim < 1:
             raise ConfigError(f"model.embed_dim must be at least 1, not {embed_dim}")
-        self.embed_dim, self.mirror = embed_dim, mirror
+        if hubness_bank < 0:
+            raise ConfigError(f"model.hubness_bank must be 0 or more, not {hubness_bank}")
+        self.projection_dim, self.mirror = embed_dim, mirror
+        self.hubness = HubnessCorrection(hubness_bank, embed_dim) if hubness_bank else None
         self.image_encoder, self.text_encoder = image_encoder, text_encoder
         self.image_projection = _projection(image_encoder, embed_dim, dropout)
         self.text_projection = _projection(text_encoder, embed_dim, dropout)
@@ -64,6 +71,11 @@ class DualEncoder(nn.Module):
             self.logit_scale = nn.Parameter(logit_scale)
         else:
             self.register_buffer("logit_scale", logit_scale)
+
+    @property
+    def embed_dim(self) -> int:
+        """Size of the embeddings in evaluation."""
+        return self.projection_dim + (EXTRA if self.hubness is not None and self.hubness.fitted else 0)
 
     def encode_image(
         self, image: Tensor, normalize: bool = True, first_block: int = 0, mirror_image: Tensor | None = None
@@ -77,7 +89,7 @@ class DualEncoder(nn.Module):
             mirror_image: the same of the mirror images, which `mirror` needs in evaluation with `first_block`.
 
         Returns:
-            ``[B, embed_dim]``.
+            ``[B, embed_dim]``, without a correction of hubs if not normalised.
 
         Raises:
             ValueError: `mirror` is used in evaluation with `first_block` above 0 and without `mirror_image`.
@@ -92,7 +104,7 @@ class DualEncoder(nn.Module):
         if mirrored:
             other = image.flip(-1) if mirror_image is None else mirror_image
             embeddings = self._add_mirror_image(embeddings, other, first_block)
-        return F.normalize(embeddings, dim=-1) if normalize else embeddings
+        return self._finished_images(embeddings) if normalize else embeddings
 
     def encode_image_and_tokens(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Embed pictures for a search with a re-ranker; the image tower runs once for both results.
@@ -113,7 +125,13 @@ class DualEncoder(nn.Module):
         embeddings: Tensor = self.image_projection(self.image_encoder(lower, last))
         if self.mirror and not self.training:
             embeddings = self._add_mirror_image(embeddings, image.flip(-1))
-        return F.normalize(embeddings, dim=-1), tokens
+        return self._finished_images(embeddings), tokens
+
+    def _finished_images(self, embeddings: Tensor) -> Tensor:
+        unit = F.normalize(embeddings, dim=-1)
+        if self.hubness is None or self.training or not self.hubness.fitted:
+            return unit
+        return self.hubness.forward_images(unit)
 
     def _add_mirror_image(self, embeddings: Tensor, mirror_image: Tensor, first_block: int = 0) -> Tensor:
         flipped = self.image_projection(self.image_encoder(mirror_image, first_block))
@@ -126,7 +144,12 @@ class DualEncoder(nn.Module):
     def encode_text_features(self, features: Tensor, normalize: bool = True) -> Tensor:
         """Embed features of a frozen text tower: ``[N, num_features]`` → ``[N, embed_dim]``."""
         embeddings: Tensor = self.text_projection(features)
-        return F.normalize(embeddings, dim=-1) if normalize else embeddings
+        if not normalize:
+            return embeddings
+        unit = F.normalize(embeddings, dim=-1)
+        if self.hubness is None or self.training or not self.hubness.fitted:
+            return unit
+        return self.hubness.forward_texts(unit)
 
     def parameter_group(self, name: str) -> ParameterGroup:
         """The group of a parameter, given its name in `named_parameters`; each group has its own learning rate.

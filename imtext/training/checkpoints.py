@@ -144,6 +144,13 @@ def part_of_state(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
+def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace a checkpoint; an interruption leaves the old one."""
+    part = path.with_name(f"{path.name}.part")
+    torch.save(content, part)
+    part.replace(path)
+
+
 def strip(content: Mapping[str, Any]) -> dict[str, Any]:
     """A checkpoint without optimizer and loop state. It has a third of the size and can be evaluated and exported."""
     return {key: content[key] for key in ("state_dict", "imtext", "epoch", "global_step", "pytorch-lightning_version")}

@@ -9,7 +9,8 @@ from lightning.pytorch import Trainer
 
 from imtext.data import RetrievalDataModule
 from imtext.training.callbacks import EpochSummary
-from imtext.training.checkpoints import read_checkpoint
+from imtext.training.checkpoints import read_checkpoint, write_checkpoint
+from imtext.training.hubness import fit_hubness
 from imtext.training.module import RetrievalModule
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def summary_of(trainer: Trainer) -> EpochSummary | None:
 def measure(
     trainer: Trainer, module: RetrievalModule, data: RetrievalDataModule
 ) -> tuple[dict[str, float], Path | None]:
-    """Load the best checkpoint and measure it on the validation and test splits.
+    """Load the best checkpoint, correct hubs if the model does, and measure it on the validation and test splits.
 
     Returns:
         Training metrics of the last epoch and metrics of the best checkpoint; and the file of that checkpoint, None if
@@ -40,6 +41,10 @@ def measure(
         module.on_load_checkpoint(content)
         module.load_state_dict(content["state_dict"])
         metrics["best_epoch"] = float(content["epoch"] + 1)
+    if module.model.hubness is not None:
+        fit_hubness(module.model, data, trainer.strategy.root_device)
+        if kept:
+            write_checkpoint(Path(kept), {**content, "state_dict": module.state_dict()})
     measured = trainer.validate(module, data, verbose=False)
     if len(data.rows["test"]) > 1:
         measured += trainer.test(module, data, verbose=False)

@@ -81,6 +81,11 @@ class RetrievalModule(LightningModule):
 
     # ---- training
 
+    def on_fit_start(self) -> None:
+        """Drop a correction of hubs that was fitted to the weights of an earlier run."""
+        if self.model.hubness is not None:
+            self.model.hubness.reset()
+
     def on_train_epoch_start(self) -> None:
         """Freeze the blocks that the plan names for this epoch. It depends only on the epoch, so resuming is safe."""
         if self.current_epoch + 1 == self.trainer.max_epochs:

@@ -16,6 +16,7 @@ from imtext.training.measure import measure, summary_of
 class Module:
     """Records the weights that it was given."""
 
+    model = SimpleNamespace(hubness=None)
     loaded: Any = None
     seen: Any = None
 

@@ -14,7 +14,7 @@ from imtext.errors import ConfigError
 from imtext.models import DualEncoder
 from imtext.preprocess.tokenizer import Vocabulary
 from imtext.training.build import build_reranker
-from imtext.training.checkpoints import RERANKER, load_model, read_checkpoint
+from imtext.training.checkpoints import RERANKER, load_model, read_checkpoint, write_checkpoint
 from imtext.training.rerank.measure import measure_both
 from imtext.training.rerank.recipe import Recipe
 from imtext.training.rerank.run import RerankRun, train_reranker
@@ -80,8 +80,6 @@ def add_reranker(run: Run, best: Path | None) -> dict[str, float]:
         name: value for name, value in with_reranker["state_dict"].items() if name.startswith(RERANKER)
     }
     content["imtext"]["reranker"] = with_reranker["imtext"]["reranker"]
-    part = best.with_name(f"{best.name}.part")
-    torch.save(content, part)
-    part.replace(best)
+    write_checkpoint(best, content)
     both = measure_both(load_model(best), run.data, recipe.rerank_top_k, device)
     return {name: value for name, value in both.items() if "/rerank_" in name}

@@ -11,6 +11,7 @@ from torch import Tensor
 from imtext.evaluation.metrics import RetrievalMetrics
 from imtext.models import ImageEncoder
 from imtext.training.features import digest_weights
+from imtext.training.hubness import fit_hubness
 from imtext.training.run import Run
 
 BATCH = 16  # pictures; more are slower on a CPU, whose caches they do not fit into
@@ -40,6 +41,7 @@ class HeldOut:
     def measure(self, run: Run) -> dict[str, float]:
         """Rank the validation split after training; see `RetrievalMetrics.compute`."""
         module, device = run.module, run.trainer.strategy.root_device
+        fit_hubness(module.model, run.data, device)
         model = module.model.to(device).eval()
         images = torch.cat(list(self._images(run, device)))
         texts = torch.cat(list(self._texts(run, device)))
