@@ -49,7 +49,7 @@ class HubnessCorrection(nn.Module):
         self.register_buffer("mean", torch.zeros(2))
         self.register_buffer("temperature", torch.zeros(()))
         self.fitted = False  # not a tensor, so that graphs can be exported
-        self.register_load_state_dict_post_hook(lambda module, _: module._find_out())
+        self.register_load_state_dict_post_hook(lambda module, _: module._find_out())  # type: ignore[no-untyped-call]
 
     def forward_images(self, images: Tensor) -> Tensor:
         """``[B, D]`` of unit length → ``[B, D + 4]`` of unit length."""
@@ -65,7 +65,8 @@ class HubnessCorrection(nn.Module):
 
     def penalty(self, embeddings: Tensor, bank: int) -> Tensor:
         """``b(x)`` of each embedding ``[N, D]`` → ``[N, 1]``; pictures are compared with bank 1, texts with bank 0."""
-        return (self._raw(embeddings, bank) - self.mean[bank]).clamp(-LIMIT, LIMIT)
+        found: Tensor = (self._raw(embeddings, bank) - self.mean[bank]).clamp(-LIMIT, LIMIT)
+        return found
 
     def _raw(self, embeddings: Tensor, bank: int) -> Tensor:
         logits = embeddings.to(self.bank) @ self.bank[bank].T / self.temperature + self.log_weight[bank]

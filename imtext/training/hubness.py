@@ -44,8 +44,8 @@ def fit_hubness(model: DualEncoder, data: RetrievalDataModule, device: torch.dev
     model.to(device).eval()
     rng = np.random.default_rng(0)
     images, texts = (torch.cat(list(part(model, data, device, rng))).cpu() for part in (_images, _texts))
-    banks = [Queries(each, *_centres(each, model.hubness.size)) for each in (images, texts)]
-    model.hubness.use(*banks, temperature=SOFTNESS * model.temperature)
+    of_images, of_texts = (Queries(each, *_centres(each, model.hubness.size)) for each in (images, texts))
+    model.hubness.use(of_images, of_texts, SOFTNESS * model.temperature)
     model.train(training)
     log.info(
         "Hubs: corrected with %d pictures and %d captions of training, %.0f s", len(images), len(texts),

@@ -68,16 +68,20 @@ def test_a_hub_is_found_less_often() -> None:
     assert corrected.argmax(1).tolist() == list(range(DIM))
 
 
-def test_it_is_saved_and_forgotten(correction: HubnessCorrection) -> None:
+def test_it_is_saved(correction: HubnessCorrection) -> None:
     again = HubnessCorrection(SIZE, DIM)
-    assert not again.fitted
     again.load_state_dict(correction.state_dict())
     assert again.fitted
     assert again.forward_images(unit(3, 1)).equal(correction.forward_images(unit(3, 1)))
-    again.reset()
-    assert not again.fitted
-    unfitted = HubnessCorrection(SIZE, DIM)
-    correction.load_state_dict(unfitted.state_dict())
+
+
+def test_it_is_forgotten(correction: HubnessCorrection) -> None:
+    correction.reset()
+    assert not correction.fitted
+
+
+def test_weights_that_were_not_fitted(correction: HubnessCorrection) -> None:
+    correction.load_state_dict(HubnessCorrection(SIZE, DIM).state_dict())
     assert not correction.fitted
 
 

@@ -59,7 +59,7 @@ def test_checkpoint_evaluation_and_bundle_agree(compose: Compose, tmp_path: Path
     trained = load_model(best)
     assert trained.model.hubness is not None
     assert trained.model.hubness.fitted
-    again = evaluate(compose(f"ckpt_path={best}", "split=val", "trainer=cpu", name="evaluate", output="evaluated"))
+    again, _ = evaluate(compose(f"ckpt_path={best}", "split=val", "trainer=cpu", name="evaluate", output="evaluated"))
     assert {name: again[name] for name in again if "_r@" in name and "low" not in name} == pytest.approx(
         {name: metrics[name] for name in again if "_r@" in name and "low" not in name}
     )
