@@ -65,8 +65,7 @@ class HubnessCorrection(nn.Module):
 
     def penalty(self, embeddings: Tensor, bank: int) -> Tensor:
         """``b(x)`` of each embedding ``[N, D]`` → ``[N, 1]``; pictures are compared with bank 1, texts with bank 0."""
-        found: Tensor = (self._raw(embeddings, bank) - self.mean[bank]).clamp(-LIMIT, LIMIT)
-        return found
+        return (self._raw(embeddings, bank) - self.mean[bank]).clamp(-LIMIT, LIMIT)
 
     def _raw(self, embeddings: Tensor, bank: int) -> Tensor:
         logits = embeddings.to(self.bank) @ self.bank[bank].T / self.temperature + self.log_weight[bank]
@@ -99,4 +98,5 @@ def _rest(penalty: Tensor) -> Tensor:
 
 
 def _joined(*parts: Tensor) -> Tensor:
-    return torch.cat(parts, dim=1) / (1 + 2 * LIMIT) ** 0.5
+    joined: Tensor = torch.cat(parts, dim=1) / (1 + 2 * LIMIT) ** 0.5
+    return joined
