@@ -19,6 +19,10 @@ class DataError(ImtextError):
     """A data set that cannot be found, read or split."""
 
 
+class DivergedError(ImtextError):
+    """A training whose loss or weights became infinite or NaN."""
+
+
 class CheckpointError(ImtextError):
     """A checkpoint that cannot be found or was not written by imtext."""
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from imtext.config.paths import CONFIG_DIR
-from imtext.errors import BundleError, ImtextError
+from imtext.errors import BundleError, DivergedError, ImtextError
 from imtext.evaluation.metrics import RetrievalMetrics
 from imtext.train import task, train
 from imtext.training.checkpoints import load_model, read_checkpoint
@@ -146,6 +147,20 @@ def test_pictures_curves_and_metrics_are_written(compose: Compose, tmp_path: Pat
 def test_bad_values_are_messages(compose: Compose, override: str, message: str) -> None:
     with pytest.raises(ImtextError, match=message):
         train(compose(*(each for each in QUICK if "examples" not in each), override))
+
+
+@pytest.mark.slow
+def test_a_diverged_run_has_failed_and_offers_no_bundle(compose: Compose, database: str, tmp_path: Path) -> None:
+    settings = [setting for setting in QUICK if setting not in ("logger=none", "bundle=false")]
+    with pytest.raises(DivergedError, match=r"not finite.*optim\.lr=1e\+37 instead of 1e\+38"):
+        train(compose(*settings, "logger.system_metrics=0", "optim.lr=1e38", "trainer.max_epochs=2"))
+    client = MlflowClient(database)
+    experiment = client.get_experiment_by_name("imtext")
+    assert experiment is not None
+    assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED"]
+    assert {path.name for path in (tmp_path / "runs" / "run" / "checkpoints").iterdir()} == {"last.ckpt"}
+    assert not (tmp_path / "runs" / "run" / "bundle").exists()
+    assert all(value.isfinite().all() for value in weights(tmp_path / "runs" / "run").values())  # those of the start
 
 
 @pytest.mark.slow

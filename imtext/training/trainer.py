@@ -18,6 +18,7 @@ from imtext.config.instantiate import instantiate
 from imtext.config.suggestions import did_you_mean
 from imtext.errors import ConfigError
 from imtext.evaluation.definitions import metric_names
+from imtext.training.callbacks import StopWhenDiverged
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,8 @@ def build_trainer(config: DictConfig) -> Trainer:
     callbacks = build_each(config.get("callbacks"))
     logger = instantiate(config.logger) if config.get("logger") else DummyLogger()
     check_monitors(callbacks, measured=config.trainer.get("limit_val_batches") != 0)
-    trainer: Trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger)
+    guard = StopWhenDiverged("optim.lr", config.optim.lr)
+    trainer: Trainer = instantiate(config.trainer, callbacks=[guard, *callbacks.values()], logger=logger)
     return trainer
 
 

@@ -3,6 +3,7 @@
 from imtext.training.callbacks.averaging import AverageWeights
 from imtext.training.callbacks.checkpoints import LastCheckpoint, RunCheckpoint
 from imtext.training.callbacks.diagnosis import Diagnosis
+from imtext.training.callbacks.divergence import StopWhenDiverged
 from imtext.training.callbacks.early_stopping import StopEarly
 from imtext.training.callbacks.examples import RetrievalExamples
 from imtext.training.callbacks.learning_rates import LearningRates
@@ -21,4 +22,5 @@ __all__ = [
     "RetrievalExamples",
     "RunCheckpoint",
     "StopEarly",
+    "StopWhenDiverged",
 ]

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Diagnosis(Callback):
-    """Warns once when the loss is not a number or at chance level, or when the embeddings have collapsed.
+    """Warns once when the loss is at chance level, or when the embeddings have collapsed.
 
     Args:
         at_chance: warn if the loss is above this share of the chance level.
@@ -29,8 +29,7 @@ class Diagnosis(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the metrics of the epoch."""
         self._last = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        diverged = not math.isfinite(self._last.get("train/loss_epoch", math.nan))
-        if diverged or trainer.global_step >= self.after_steps:
+        if trainer.global_step >= self.after_steps:
             self.check(self._last)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -46,9 +45,7 @@ class Diagnosis(Callback):
                 `train/text_spread`.
         """
         loss, chance = metrics.get("train/loss_epoch", math.nan), metrics.get("train/chance_loss", math.nan)
-        if not math.isfinite(loss):
-            self._warn("The loss is not a number. Try a smaller optim.lr, or trainer.precision=32-true.")
-        elif loss > self.at_chance * chance:
+        if loss > self.at_chance * chance:
             self._warn(
                 "The loss (%.3f) is at chance level (%.3f): nothing has been learnt. "
                 "If it stays there, check that the captions belong to their pictures, and try another optim.lr.",

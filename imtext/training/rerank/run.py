@@ -18,7 +18,7 @@ from imtext.config.instantiate import instantiate
 from imtext.data import RetrievalDataModule
 from imtext.evaluation.reranking import Gathered, SecondLook
 from imtext.training.build import build_reranker
-from imtext.training.callbacks import LastCheckpoint, ProgressBar, RunCheckpoint
+from imtext.training.callbacks import LastCheckpoint, ProgressBar, RunCheckpoint, StopWhenDiverged
 from imtext.training.checkpoints import TrainedModel, part_of_state, read_checkpoint
 from imtext.training.features import frozen_features
 from imtext.training.rerank.batches import NeighbourSampler, RerankBatch, RerankDataset, loader
@@ -127,6 +127,7 @@ def _validation(run: RerankRun) -> SecondLook:
 def _trainer(run: RerankRun) -> Trainer:
     folder = str(run.folder)
     callbacks: list[Callback] = [
+        StopWhenDiverged("rerank.lr", run.recipe.lr),
         RunCheckpoint(
             folder, "best", monitor=MONITOR, mode="max", save_weights_only=True, save_on_train_epoch_end=True,
             enable_version_counter=False,

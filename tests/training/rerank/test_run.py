@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from imtext.data import RetrievalDataModule
-from imtext.errors import ConfigError
+from imtext.errors import ConfigError, DivergedError
 from imtext.training.build import build_reranker
 from imtext.training.checkpoints import FORMAT, TrainedModel, load_model, read_checkpoint
 from imtext.training.rerank import run as module_of_run
@@ -151,6 +151,13 @@ def test_a_tower_without_places_is_refused(run: RerankRun, monkeypatch: pytest.M
     monkeypatch.setattr(run.trained.model.image_encoder, "__class__", Single)
     with pytest.raises(ConfigError, match="single block"):
         train_reranker(run)
+
+
+def test_a_diverged_re_ranker_keeps_no_epoch(run: RerankRun) -> None:
+    with pytest.raises(DivergedError, match=r"not finite.*rerank\.lr=1e\+37 instead of 1e\+38"):
+        train_reranker(replace(run, recipe=replace(run.recipe, lr=1e38)))
+    assert [path.name for path in run.folder.iterdir()] == ["last.ckpt"]
+    assert all(value.isfinite().all() for value in state(run.folder / "last.ckpt").values())  # those of the start
 
 
 def test_a_smoke_test_keeps_nothing(run: RerankRun) -> None:
