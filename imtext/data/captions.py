@@ -27,6 +27,7 @@ class CaptionedImages:
         load_image: row number → RGB picture; raises ValueError if it cannot be read.
         fingerprint: changes whenever a picture or a caption changes; part of the image cache's key.
         official: the source's own split (split name → row numbers), if it has one.
+        note: added to the name in the log line of the data: how it was read, if not in the usual way.
     """
 
     source: str
@@ -35,6 +36,7 @@ class CaptionedImages:
     load_image: Callable[[int], Image.Image]
     fingerprint: str
     official: dict[Split, list[int]] | None = None
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.captions)

@@ -177,7 +177,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
         self.shared_texts = find_shared_texts(self.captions, (row for rows in self.rows.values() for row in rows))
         self._ready = True
         counts = ", ".join(f"{len(rows):,} {split}" for split, rows in self.rows.items())
-        log.info("Data: %s images from %s%s", counts, source.source, self.shared_texts)
+        log.info("Data: %s images from %s%s%s", counts, source.source, source.note, self.shared_texts)
         log.info("Tokenizer: %s, %s tokens", self.tokenizer.vocabulary.kind, f"{self.tokenizer.vocabulary.size:,}")
 
     @property

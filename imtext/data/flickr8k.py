@@ -56,7 +56,7 @@ class Flickr8k(RetrievalDataModule):
         for split, file in OFFICIAL_LISTS.items():
             if (folder / file).is_file():
                 split_of |= dict.fromkeys((folder / file).read_text().split(), split)
-        rows = read_table(folder / "captions.txt")
+        rows = read_table(folder / "captions.txt").rows
         if rows and set(rows[0]) != {"image", "caption"}:
             raise DataError(f"{folder / 'captions.txt'} must begin with the line `image,caption`")
         return from_files(

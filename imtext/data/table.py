@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from imtext.data.captions import CaptionedImages, Split
 from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.reading.arrow import from_datasets
-from imtext.data.reading.columns import SPLIT_NAMES, caption_columns, captions_of, require_column
+from imtext.data.reading.columns import CAPTION_NAMES, SPLIT_NAMES, caption_columns, captions_of, require_column
 from imtext.data.reading.files import from_files
 from imtext.data.reading.hub import load_hub, load_parquet
 from imtext.data.reading.tables import read_table
@@ -66,20 +67,22 @@ class Table(RetrievalDataModule):
         path = Path(self.path).expanduser()
         if path.is_dir():
             return from_datasets(load_parquet(path), self.image_column, self.caption_columns, str(path), size)
-        rows = read_table(path)
-        columns = list(rows[0]) if rows else []
+        wanted = (self.image_column, self.split_column, *(self.caption_columns or CAPTION_NAMES))
+        table = read_table(path, [name for name in wanted if name is not None])
+        rows, columns = table.rows, table.columns
         texts = caption_columns(columns, self.caption_columns, str(path)) if rows else []
         if rows:
             require_column(self.image_column, columns, str(path), "data.image_column")
         if rows and self.split_column is not None:
             require_column(self.split_column, columns, str(path), "data.split_column")
         root = Path(self.image_root).expanduser() if self.image_root else path.parent
-        return from_files(
+        images = from_files(
             ((str(row[self.image_column]), captions_of(row, texts), self._split_of(row)) for row in rows),
             root,
             str(path),
             size,
         )
+        return replace(images, note=table.note)
 
     def _split_of(self, row: dict[str, Any]) -> Split | None:
         if self.split_column is None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from imtext.data.reading.columns import CAPTION_NAMES, captions_of
+from imtext.data.reading.pictures import find_pictures
 from imtext.data.reading.tables import read_table
 from imtext.errors import DataError
 from imtext.evaluation.calibration import MIN_PICTURES, fit_calibration
@@ -60,22 +61,17 @@ def read_pairs(table: Path, image_root: Path | None = None) -> dict[Path, list[s
         raise DataError(
             f"There is no file {table}. Give a .csv, .tsv, .jsonl or .json file of image,caption with --data"
         )
-    rows = read_table(table)
-    columns = list(rows[0]) if rows else []
+    content = read_table(table)
+    rows, columns = content.rows, content.columns
     texts = [name for name in columns if name in CAPTION_NAMES or name.startswith("caption_")]
     if IMAGE_COLUMN not in columns or not texts:
         raise DataError(f"{table} has the columns {', '.join(columns) or 'none'}; it needs {IMAGE_COLUMN} and caption")
     root = image_root or table.parent
+    found = find_pictures((str(row[IMAGE_COLUMN]) for row in rows), root, str(table), "--image-root")
     pairs: dict[Path, list[str]] = {}
     for row in rows:
         captions = [caption for caption in captions_of(row, texts) if caption.strip()]
-        pairs.setdefault(root / str(row[IMAGE_COLUMN]), []).extend(captions)
-    missing = [path for path in pairs if not path.is_file()]
-    if missing:
-        raise DataError(
-            f"{len(missing):,} of {len(pairs):,} pictures named in {table} do not exist, such as {missing[0]}. Give "
-            "their folder with --image-root"
-        )
+        pairs.setdefault(found[str(row[IMAGE_COLUMN])], []).extend(captions)
     return {path: captions for path, captions in pairs.items() if captions}
 
 

@@ -129,7 +129,8 @@ def test_column_mapping_and_split_column(pictures: Path, tmp_path: Path) -> None
     [
         ("image,caption\n0.jpg,a dog, running", "line 2 has more columns than the header, which has 2"),
         ("image,caption\n0.jpg", "line 2 has fewer"),
-        ("image;caption\n0.jpg;a dog", "separate columns with commas"),
+        ("image;caption\n0.jpg;a dog; running", "line 2 has more columns .* separated by semicolons; put captions"),
+        ("image;caption\n0.jpg,a dog", "line 2 has fewer columns .* separated by semicolons"),
         ("0.jpg,a dog\n1.jpg,a cat", "first line must name the columns"),
         ("picture,caption\n0.jpg,a dog", r"data\.image_column="),
         ("image,caption\n0.jpg,", "empty caption: 0.jpg"),
@@ -167,3 +168,36 @@ def test_an_unknown_split(pictures: Path, tmp_path: Path) -> None:
         table(tmp_path / "own.csv", pictures, tmp_path, split_column="part", split="official")
     with pytest.raises(DataError, match=r"no column 'side'.*data\.split_column="):
         table(tmp_path / "own.csv", pictures, tmp_path, split_column="side", split="official")
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "separator", "note"),
+    [
+        ("own.csv", "utf-8", ",", ""),
+        ("own.csv", "utf-8-sig", ";", ", separated by semicolons"),
+        ("own.txt", "utf-16", "\t", ", read as UTF-16, separated by tabs"),
+        ("own.csv", "cp1252", ",", ", read as cp1252"),
+    ],
+)
+def test_how_a_table_was_read_is_said(
+    pictures: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    encoding: str,
+    separator: str,
+    note: str,
+) -> None:
+    caplog.set_level("INFO", "imtext")
+    lines = [("image", "caption"), *((str(row), f"café {row}") for row in range(12))]
+    (tmp_path / name).write_bytes("\r\n".join(map(separator.join, lines)).encode(encoding))
+    data = table(tmp_path / name, pictures, tmp_path / "cache")
+    assert data.captions[3] == ["café 3"]
+    assert f"images from {tmp_path / name}{note}\n" in caplog.text
+
+
+def test_the_separator_follows_the_chosen_columns(pictures: Path, tmp_path: Path) -> None:
+    lines = ["file;title, in English", *(f"{row}.jpg;a dog, number {row}" for row in range(12))]
+    (tmp_path / "own.csv").write_text("\n".join(lines))
+    columns: dict[str, Any] = {"image_column": "file", "caption_columns": ["title, in English"]}
+    assert table(tmp_path / "own.csv", pictures, tmp_path, **columns).captions[3] == ["a dog, number 3"]

@@ -53,7 +53,7 @@ def test_refused(encoder: Encoder, pictures_25: Path) -> None:
     with pytest.raises(DataError, match="has the columns picture, words; it needs image and caption"):
         read_pairs(table)
     table.write_text("image,caption\n0.png,zero\n99.png,gone")
-    with pytest.raises(DataError, match=r"1 of 2 pictures .* do not exist, such as .*99\.png.*--image-root"):
+    with pytest.raises(DataError, match=r"1 of 2 pictures .* do not exist below .*: 99\.png\. .*--image-root"):
         read_pairs(table)
     with pytest.raises(DataError, match="2 pictures with captions are too few to calibrate; 20 are needed"):
         calibrate(encoder, {pictures_25 / "0.png": ["a"], pictures_25 / "1.png": ["b"]})

@@ -17,6 +17,12 @@ def test_rows_of_a_picture_are_one_image(pictures: Path) -> None:
     assert source.load_image(1).mode == "RGB"
 
 
+def test_two_names_of_a_picture_are_one_image(pictures: Path) -> None:
+    """Otherwise it could be in two splits."""
+    source = from_files([("0.jpg", ["a"], None), ("0", ["b"], None)], pictures / "Images", "own.csv", 32)
+    assert (source.names, source.captions) == (["0.jpg"], [["a", "b"]])
+
+
 def test_splits_become_official(pictures: Path) -> None:
     source = from_files([("0.jpg", ["a"], "val"), ("1.jpg", ["b"], None)], pictures / "Images", "own.csv", 32)
     assert source.official == {"train": [], "val": [0], "test": []}

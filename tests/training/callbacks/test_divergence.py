@@ -41,9 +41,9 @@ def fit(folder: Path, module: Diverging, **settings: Any) -> None:
     best = RunCheckpoint(
         str(folder), "best", monitor="train/loss", save_on_train_epoch_end=True, enable_version_counter=False
     )
+    callbacks = [StopWhenDiverged("optim.lr", 0.01), best, LastCheckpoint(str(folder))]
     trainer = Trainer(
-        accelerator="cpu", max_epochs=3, callbacks=[StopWhenDiverged("optim.lr", 0.01), best, LastCheckpoint(str(folder))],
-        logger=False, default_root_dir=folder, enable_model_summary=False, enable_progress_bar=False,
+        accelerator="cpu", max_epochs=3, callbacks=callbacks, logger=False, default_root_dir=folder, enable_model_summary=False, enable_progress_bar=False,
         **{"log_every_n_steps": 100, "gradient_clip_val": 1.0, **settings},
     )  # fmt: skip
     trainer.fit(module, DataLoader(range(4)))  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def test_statistics_that_are_not_finite(tmp_path: Path) -> None:
 
 
 def test_other_changes_are_named_where_they_can_help(tmp_path: Path) -> None:
-    with pytest.raises(DivergedError, match=r"gradient_clip_val=1\.0 or trainer\.precision=32-true instead of bf16-mixed"):
+    with pytest.raises(DivergedError, match=r"clip_val=1\.0 or trainer\.precision=32-true instead of bf16-mixed"):
         fit(tmp_path, Diverging(1, loss=NAN), gradient_clip_val=None, precision="bf16-mixed")
 
 
