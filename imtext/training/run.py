@@ -27,6 +27,7 @@ from imtext.training.optim import AdamW
 from imtext.training.rerank.after import check_reranker
 from imtext.training.resume import ResumePoint, find_resume_point
 from imtext.training.stages import Plan
+from imtext.training.steps import warn_about_few_steps
 from imtext.training.trainer import build_each, build_trainer
 
 log = logging.getLogger(__name__)
@@ -134,6 +135,8 @@ def build_run(config: DictConfig, setup: Callable[[RetrievalDataModule], None] =
     setup(data)
     data.require("train", "val")
     settle_order(data, trainer)
+    if not trainer.fast_dev_run and config.trainer.limit_train_batches is None:  # type: ignore[attr-defined]
+        warn_about_few_steps(len(data.rows["train"]), data.batch_size, config.trainer.max_epochs)
     model = builder.finish(data.tokenizer.vocabulary)
     if (dim := model.text_encoder.wants_word_vectors) is not None:
         model.text_encoder.start_from(data.word_vectors(dim))

@@ -35,13 +35,22 @@ class Result(BaseModel):
     copies: int = Field(description="Other files with the same content.")
 
 
-class Results(BaseModel):
+class Unread(BaseModel):
+    """Words of a query that do not count."""
+
+    unknown_words: list[str] = Field(
+        default=[], description="Words of the query that are not in the model's vocabulary."
+    )
+    cut_words: list[str] = Field(
+        default=[], description="Words at the end of a long query that the model does not read."
+    )
+
+
+class Results(Unread):
     """Pictures, best first."""
 
     results: list[Result]
     total: int = Field(description="Pictures in the index.")
-    unknown_words: list[str] = Field(description="Words of the query that are not in the model's vocabulary.")
-    cut_words: list[str] = Field(description="Words at the end of a long query that the model does not read.")
     milliseconds: float = Field(description="From the arrival of the request to the response.")
 
 
@@ -55,7 +64,7 @@ class Ranked(BaseModel):
     position: int = Field(description="Position in the request, from 0.")
 
 
-class Ranking(BaseModel):
+class Ranking(Unread):
     """Ranked texts or pictures, best first."""
 
     results: list[Ranked]

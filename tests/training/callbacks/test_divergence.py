@@ -43,7 +43,8 @@ def fit(folder: Path, module: Diverging, **settings: Any) -> None:
     )
     callbacks = [StopWhenDiverged("optim.lr", 0.01), best, LastCheckpoint(str(folder))]
     trainer = Trainer(
-        accelerator="cpu", max_epochs=3, callbacks=callbacks, logger=False, default_root_dir=folder, enable_model_summary=False, enable_progress_bar=False,
+        accelerator="cpu", max_epochs=3, callbacks=callbacks, logger=False, default_root_dir=folder,
+        enable_model_summary=False, enable_progress_bar=False,
         **{"log_every_n_steps": 100, "gradient_clip_val": 1.0, **settings},
     )  # fmt: skip
     trainer.fit(module, DataLoader(range(4)))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Query, Request
 
 from imtext.errors import SearchError
 from imtext.search.index import SearchOptions
-from imtext.search.query import parse_query
+from imtext.search.query import parse_query, unread_words
 from imtext.search.server.messages import (
     IMAGE_BODY,
     MISSING,
@@ -76,14 +76,18 @@ def search_routes(service: Service) -> APIRouter:
             rerank_top_k = service.reranked(request.rerank_top_k)
             matches = await service.run(service.rank_pictures, request.query, request.ids, rerank_top_k)
             items = [{"id": request.ids[match.place]} for match in matches]
+            terms = parse_query(request.query, pictures=False)
         else:
             matches = await service.run(service.rank_texts, request.id, request.texts)
-            items = [{"text": request.texts[match.place]} for match in matches]
+            items, terms = [{"text": request.texts[match.place]} for match in matches], []
+        unknown, cut = unread_words(terms, service.index.encoder.tokenizer)
         return Ranking(
+            unknown_words=list(unknown),
+            cut_words=list(cut),
             results=[
                 Ranked(**item, score=match.score, relevance=match.relevance, position=match.place)
                 for item, match in zip(items, matches, strict=True)
-            ]
+            ],
         )
 
     return router

@@ -186,6 +186,13 @@ def test_keyboard_alone(page: Page) -> None:
     expect(page.locator("#status")).to_have_text("90 pictures")
 
 
+def test_phone_with_a_query_that_is_too_long(page: Page) -> None:
+    page.locator("#query").fill("a red circle above a blue star " * 12 + "ring" * 30)
+    expect(page.locator("#status")).to_contain_text("too long for the model, not read: ")
+    expect(page.locator("#status")).to_contain_text(" " + "ring" * 30)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_phone(page: Page) -> None:
     page.locator("#query").fill("a green square")
     expect(page.locator("#status")).to_contain_text("ms")

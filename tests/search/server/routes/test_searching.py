@@ -45,6 +45,18 @@ def test_unknown_words_have_no_good_match(server: Server) -> None:
     assert {result["text"]: result["relevance"] == 0 for result in ranked} == {"zorkmid": True, "a red circle": False}
 
 
+def test_words_that_the_model_does_not_read_are_named(server: Server) -> None:
+    query = "a zorkmid and " + "a red circle above a blue star " * 12 + "ring"
+    found = server.get("/search", params={"q": query}).json()
+    assert found["unknown_words"] == ["zorkmid"]
+    assert found["cut_words"][-2:] == ["star", "ring"]
+    assert len(found["cut_words"]) < len(query.split())
+    ranked = server.post("/rank", json={"query": query, "ids": [found["results"][0]["id"]]}).json()
+    assert [ranked[name] for name in ("unknown_words", "cut_words")] == [found["unknown_words"], found["cut_words"]]
+    short = server.post("/rank", json={"query": "a star", "ids": [found["results"][0]["id"]]}).json()
+    assert short["unknown_words"] == short["cut_words"] == []
+
+
 def test_a_picture_finds_itself(server: Server) -> None:
     path = server.pictures / "07.png"
     uploaded = server.post("/search/image?top_k=3", data=path.read_bytes()).json()["results"]
