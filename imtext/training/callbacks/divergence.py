@@ -29,17 +29,18 @@ class StopWhenDiverged(Callback):
 
     def __init__(self, setting: str, rate: float) -> None:
         self.setting, self.rate = setting, rate
+        self._checked = -1  # the last step after which the weights were read
         self._since: Tensor | None = None  # the first step whose loss was not finite, 0 for none; on the device
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Note whether the loss is finite, and look at the notes when Lightning logs."""
-        loss = (outputs["loss"] if isinstance(outputs, dict) else outputs).detach()
+        loss = outputs["loss"].detach()
         if self._since is None:
             self._since = torch.zeros((), dtype=torch.int64, device=loss.device)
         first = ~loss.isfinite() & (self._since == 0)
-        self._since = torch.where(first, trainer.global_step, self._since)
+        self._since = torch.where(first, max(1, trainer.global_step), self._since)
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._check_loss(trainer)
 
@@ -57,6 +58,9 @@ class StopWhenDiverged(Callback):
         self._check(trainer, pl_module)
 
     def _check(self, trainer: Trainer, module: LightningModule) -> None:
+        if self._checked == trainer.global_step:
+            return
+        self._checked = trainer.global_step
         self._check_loss(trainer)
         if name := _not_finite(module):
             raise self._error(trainer, f"The weights {name} are not finite after step {trainer.global_step}")
