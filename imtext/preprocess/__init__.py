@@ -1,7 +1,7 @@
 """Convert pictures and texts to model input: the same code for training and search, without torch."""
 
+from imtext.preprocess.formats import FORMATS
 from imtext.preprocess.picture import (
-    FORMATS,
     MAX_PIXELS,
     Interpolation,
     Pixels,

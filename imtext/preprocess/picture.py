@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,9 +16,11 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from imtext.errors import ConfigError
+from imtext.preprocess.formats import HEAD, RAW, is_readable, sniff, why_unreadable
+from imtext.preprocess.jxl import jxl_size
+from imtext.preprocess.raw import open_raw
+from imtext.preprocess.shades import eight_bits, is_deep
 
-# Pillow supports many more formats. They are not used for photos, and some of them allow decompression bombs.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 200_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `open_image` refuses instead
@@ -92,7 +95,7 @@ class Preprocess:
 
 
 def open_image(source: Path | bytes, target_size: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Open a picture as upright RGB.
+    """Open a picture as upright RGB. Its type is that of its content, whatever its name is.
 
     Args:
         source: path or content of a file.
@@ -104,16 +107,52 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
         ValueError: not a picture, not an allowed format, or too many pixels.
     """
     try:
-        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
-        if image.width * image.height > max_pixels:
-            raise ValueError(f"{image.width}×{image.height} pixels, more than the limit of {max_pixels:,}")
+        kind = sniff(_head(source))
+        if not is_readable(kind):
+            raise ValueError(why_unreadable(kind))
+        image = open_raw(source, target_size, max_pixels) if kind in RAW else _open(source, kind, max_pixels)
         if target_size is not None:
             image.draft("RGB", (target_size, target_size))
         return upright_rgb(image)
     except UnidentifiedImageError as error:
-        raise ValueError(f"not a picture of these formats: {', '.join(FORMATS)}") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"a broken {kind}, or of an unusual kind") from error
+    except (OSError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _head(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[:HEAD]
+    with source.open("rb") as file:
+        return file.read(HEAD)
+
+
+def _open(source: Path | bytes, kind: str, max_pixels: int) -> Image.Image:
+    """Open a picture with Pillow, which does not decode it yet."""
+    content = io.BytesIO(source) if isinstance(source, bytes) else source
+    if kind == "JXL":  # its decoder reads everything at once
+        content = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
+        _require_size(*jxl_size(content.getvalue()), max_pixels)
+    _register(kind)
+    image = Image.open(content, formats=(kind,))
+    _require_size(*image.size, max_pixels)
+    return image
+
+
+def _require_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise ValueError(f"{width}×{height} pixels, more than the limit of {max_pixels:,}")
+
+
+@cache
+def _register(kind: str) -> None:
+    """Teach Pillow formats that it does not know itself; loaded only when needed."""
+    if kind == "HEIF":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    elif kind == "JXL":
+        import pillow_jxl  # noqa: F401
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -124,8 +163,8 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         raise
     except Exception:  # the EXIF data is broken; Pillow raises many kinds of errors
         log.debug("Ignored unreadable EXIF data", exc_info=True)
-    if image.mode.startswith("I;16"):  # 0 … 65,535; Pillow would clip the values at 255
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if is_deep(image.mode):  # Pillow would clip the values at 255
+        image = eight_bits(image)
     if image.has_transparency_data:  # just dropping alpha would leave the hidden colour, often black
         image = image.convert("RGBA")
         paper = Image.new("RGB", image.size, "white")

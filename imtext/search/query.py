@@ -13,13 +13,13 @@ import numpy as np
 
 from imtext.errors import SearchError
 from imtext.preprocess import MAX_PIXELS, open_image
+from imtext.preprocess.formats import ENDING
 
 if TYPE_CHECKING:
     from imtext.preprocess.tokenizer import Tokenizer
     from imtext.search.encoder import Embeddings, Encoder
 
 MAX_TERMS, MAX_LENGTH, MAX_WEIGHT = 16, 2_000, 100
-PICTURE = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _term(body: str, sign: int, pictures: bool) -> Term:
     if not 0 < weight <= MAX_WEIGHT:
         raise SearchError(f"{body!r}: the weight must be above 0 and at most {MAX_WEIGHT}")
     body = body[weighted.end() :] if weighted else body
-    if pictures and PICTURE.search(body):
+    if pictures and ENDING.search(body):
         if not (picture := picture_file(body)):
             raise SearchError(f"There is no picture {body}. To search for the words, remove the file extension")
         return Term(None, picture, sign * weight)
@@ -80,7 +80,7 @@ def picture_file(name: str) -> Path | None:
     """The picture at this path, if there is one."""
     try:
         path = Path(name).expanduser()
-        return path if PICTURE.search(name) and path.is_file() else None
+        return path if ENDING.search(name) and path.is_file() else None
     except (OSError, RuntimeError):  # the name is too long, or it starts with ~ and an unknown user
         return None
 

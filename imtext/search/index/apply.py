@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -31,6 +32,8 @@ class Report:
         unchanged: files that were up to date.
         refused: path → why it was left out, without files that were refused earlier and have not changed.
         refused_before: number of files that were refused earlier and have not changed.
+        other: types of pictures and videos that cannot be read, with their numbers.
+        skipped: reasons why files and folders were not looked at, with their numbers.
         without_pictures: sources that are not remembered, because they contain no pictures.
         seconds: duration.
     """
@@ -43,6 +46,8 @@ class Report:
     unchanged: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     refused_before: int = 0
+    other: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     without_pictures: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -78,6 +83,8 @@ class _Update:
             unchanged=changes.unchanged - changes.refused_before,
             refused=dict(changes.refused),
             refused_before=changes.refused_before,
+            other=changes.other,
+            skipped=changes.skipped,
         )
         affected = {file.path for file in changes.changed} | set(changes.gone)
         self._content_before = {file.path: file.content for file in store.files() if file.path in affected}

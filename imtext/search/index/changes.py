@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from imtext.search.index.discovery import Found
@@ -20,6 +22,8 @@ class Changes:
         unchanged: number of files that are up to date.
         refused_before: number of unchanged files that were refused earlier.
         refused: paths that could not be accessed, and why.
+        other: types of pictures and videos that cannot be read, with their numbers.
+        skipped: reasons why files and folders were not looked at, with their numbers.
     """
 
     new: list[File] = field(default_factory=list)
@@ -28,27 +32,29 @@ class Changes:
     unchanged: int = 0
     refused_before: int = 0
     refused: dict[str, str] = field(default_factory=dict)
+    other: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 def compare(store: Store, found: Found) -> Changes:
     """The changes that an update would make for the files that were found."""
     found = replace(found, files=dict(found.files), refused=dict(found.refused))
-    before = {file.path: file for folder in found.folders for file in store.files(folder)}
+    known = found.known or {file.path: file for file in store.files()}
+    folders = tuple(folder.rstrip(os.sep) + os.sep for folder in found.folders)
+    before = {path: file for path, file in known.items() if path.startswith(folders)}
     if found.complete:
-        _follow_single_files(store, found, before)
-    outside = {path for path in found.files if path not in before}
-    if outside and has_files(store):
-        before |= {file.path: file for file in store.files() if file.path in outside}
-    changes = Changes(refused=found.refused)
+        _follow_single_files(known, found, before)
+    changes = Changes(refused=found.refused, other=Counter(found.other.values()))
+    changes.skipped = Counter(reason for reason in found.skipped.values() if reason)
     for path, file in found.files.items():
-        known = before.get(path)
-        if known is None:
+        was = known.get(path)
+        if was is None:
             changes.new.append(file)
-        elif (known.size, known.mtime_ns) != (file.size, file.mtime_ns):
+        elif not file.is_as(was):
             changes.changed.append(file)
         else:
             changes.unchanged += 1
-            changes.refused_before += bool(known.reason)
+            changes.refused_before += bool(was.reason)
     # A path that cannot be accessed is not gone, and neither is anything below it.
     refused = tuple(path + os.sep for path in found.refused)
     changes.gone = [
@@ -62,12 +68,13 @@ def has_files(store: Store, below: str | None = None) -> bool:
     return any(True for _ in store.files(below))
 
 
-def _follow_single_files(store: Store, found: Found, before: dict[str, File]) -> None:
+def _follow_single_files(known: Mapping[str, File], found: Found, before: dict[str, File]) -> None:
     """Add indexed files outside the folders of `found`, which patterns, lists and single files named earlier."""
-    for file in store.files():
+    for file in known.values():
         if file.path in before or file.path in found.files:
             continue
-        if file.path in found.folders or _is_deleted(file.path, found.trust_missing):
+        left_out = file.path in found.other or found.is_skipped(file.path)
+        if left_out or file.path in found.folders or _is_deleted(file.path, found.trust_missing):
             before[file.path] = file
         elif os.path.isfile(file.path):  # from a list on standard input, which cannot be read again
             found.add(file.path)

@@ -6,15 +6,19 @@ import glob
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from imtext.errors import SearchError
-from imtext.preprocess import FORMATS
-from imtext.search.query import PICTURE
+from imtext.preprocess.formats import ENDING, FORMATS, install_hint, is_readable, why_unreadable
+from imtext.search.index.exclusion import IGNORE, Folder, IgnoreFileError, Tree
+from imtext.search.index.kinds import kind_of, kinds_of
+from imtext.search.index.rules import Rules
 from imtext.search.store.protocol import File
 
 MAX_LIST = 100_000_000  # bytes of a text file of paths
+NO_RULES = Rules()
 
 
 @dataclass
@@ -22,9 +26,14 @@ class Found:
     """The pictures found in sources.
 
     Attributes:
+        rules: what the user leaves out.
+        known: the files that the index knows, by path; those that have not changed are not opened.
         files: picture files by path.
         folders: folders that were searched completely: an indexed picture below one that is not in `files` is gone.
         refused: paths that could not be accessed, and why.
+        other: pictures and videos that cannot be read, with their types.
+        skipped: files and folders that were not looked at, and why, as names to count them under; empty for hidden
+            files that nobody would call a picture.
         missing: remembered sources that no longer exist.
         without_pictures: sources named for the first time that contain no pictures.
         complete: whether all remembered sources were searched. Then an indexed file outside of them is gone if it does
@@ -32,45 +41,105 @@ class Found:
         trust_missing: whether such a file is gone even if its folder does not exist either.
     """
 
+    rules: Rules = NO_RULES
+    known: Mapping[str, File] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    other: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     without_pictures: list[str] = field(default_factory=list)
     complete: bool = False
     trust_missing: bool = False
 
     def add(self, path: str) -> None:
-        """Add a file if it is a regular file that can be accessed."""
+        """Add a file that the user named, if it is a regular file that can be accessed."""
+        if (file := self._state(path)) is not None:
+            self.files[path] = file
+
+    def _state(self, path: str, is_named: bool = True) -> File | None:
         try:
             state = os.stat(path)
         except OSError as error:
-            self.refused[path] = error.strerror or str(error)
-            return
-        if not stat.S_ISREG(state.st_mode):  # reading a pipe would never end
-            self.refused[path] = "not a regular file"
-            return
-        self.files[path] = File(path, state.st_size, state.st_mtime_ns)
+            reason = error.strerror or str(error)
+        else:
+            if stat.S_ISREG(state.st_mode):  # reading a pipe would never end
+                return File(path, state.st_size, state.st_mtime_ns)
+            reason = "not a regular file"
+        if is_named:
+            self.refused[path] = reason
+        return None
 
-    def add_folder(self, folder: str) -> None:
+    def add_folder(self, folder: Folder) -> None:
         """Add all pictures below a folder, in order of name.
 
-        Links to folders are not followed, because they can form a cycle. Hidden files and folders are left out.
+        Links to folders are not followed, because they can form a cycle.
         """
+        inside: dict[str, File] = {}
         waiting = [folder]
         while waiting:
             present = waiting.pop()
             try:
-                with os.scandir(present) as entries:
-                    inside = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+                with os.scandir(present.path) as entries:
+                    entries_by_name = sorted(entries, key=lambda entry: entry.name)
+                if any(entry.name == IGNORE for entry in entries_by_name):
+                    present.read_ignore_file()
             except OSError as error:
-                self.refused[present] = f"cannot be listed: {error.strerror}"
+                self.refused[present.path] = f"cannot be listed: {error.strerror}"
                 continue
-            for entry in inside:
+            except IgnoreFileError as error:
+                self.refused[present.path] = str(error)
+                continue
+            for entry in entries_by_name:
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                elif PICTURE.search(entry.name):
-                    self.add(entry.path)
+                    below = present.enter(entry.name)
+                    if below.left_out:
+                        self.skipped[below.path] = below.left_out
+                    else:
+                        waiting.append(below)
+                else:
+                    self._consider(entry.path, present, inside)
+        self._sift(inside)
+
+    def add_matches(self, paths: Iterable[str], root: str) -> None:
+        """Add the pictures that a pattern matches, except those that are left out below a root, and whole folders."""
+        inside: dict[str, File] = {}
+        tree = Tree(Folder(root, self.rules))
+        for path in paths:
+            is_folder = os.path.isdir(path)
+            try:
+                folder = tree.folder(path if is_folder else os.path.dirname(path))
+            except IgnoreFileError as error:
+                self.refused[path] = str(error)
+                continue
+            if folder.left_out:
+                self.skipped[folder.path] = folder.left_out
+            elif is_folder:
+                self.add_folder(folder)
+            else:
+                self._consider(path, folder, inside)
+        self._sift(inside)
+
+    def _consider(self, path: str, folder: Folder, inside: dict[str, File]) -> None:
+        """Note a file in a folder whose content may be a picture."""
+        name = os.path.basename(path)
+        is_called_picture = bool(ENDING.search(name))
+        if reason := folder.why_left_out(name, is_folder=False):
+            self.skipped[path] = reason if is_called_picture else ""
+        elif (file := self._state(path, is_called_picture)) is not None:
+            inside[path] = file
+
+    def _sift(self, inside: Mapping[str, File]) -> None:
+        """Add the files that are pictures by their content; those that the index knows and that are unchanged are."""
+        unsure = [path for path, file in inside.items() if not file.is_as(self.known.get(path))]
+        kinds = dict(zip(unsure, kinds_of(unsure), strict=True))
+        for path, file in inside.items():
+            kind = kinds.get(path, "")
+            if kind and not is_readable(kind):
+                self.other[path] = kind
+            elif kind or path not in kinds or ENDING.search(path):
+                self.files[path] = file
 
     def add_list(self, lines: Iterable[str], relative_to: str) -> bool:
         """Add the files and folders that a list names; returns False if none of them exists."""
@@ -80,10 +149,18 @@ class Found:
                 path = os.path.abspath(os.path.join(relative_to, os.path.expanduser(line.rstrip("\r\n"))))
                 exists = exists or os.path.lexists(path)
                 if os.path.isdir(path):
-                    self.add_folder(path)
+                    self.add_folder(Folder(path, self.rules))
                 else:
                     self.add(path)
         return exists
+
+    def is_skipped(self, path: str) -> bool:
+        """Whether a file or a folder that contains it was left out."""
+        while path not in self.skipped:
+            path, before = os.path.dirname(path), path
+            if path == before:
+                return False
+        return True
 
     def believe_missing(self) -> None:
         """Treat the pictures of missing sources as gone."""
@@ -93,47 +170,54 @@ class Found:
             del self.refused[path]
 
 
-def find(sources: Iterable[str], remembered: bool = False, files: Iterable[str] = ()) -> Found:
+def find(
+    sources: Iterable[str],
+    remembered: bool = False,
+    files: Iterable[str] = (),
+    rules: Rules = NO_RULES,
+    known: Mapping[str, File] = MappingProxyType({}),
+) -> Found:
     """Find pictures.
 
     Args:
-        sources: each a folder (with all its subfolders except hidden ones), a picture, a pattern such as
-            ``~/Pictures/2024*/*.jpg``, a text file that lists paths, or ``-`` for such a list on standard input.
+        sources: each a folder (with all its subfolders), a picture, a pattern such as ``~/Pictures/2024*/*.jpg``, a
+            text file that lists paths, or ``-`` for such a list on standard input.
         remembered: the sources were searched before. A missing source is then recorded instead of an error, and the
             others are still searched.
         files: paths, as in a list; a missing file is refused.
+        rules: what is left out below folders and patterns; files that are named are not left out.
+        known: the files that the index knows, by path.
 
     Raises:
         SearchError: a source is none of these.
     """
-    found = Found()
+    found = Found(rules, known)
     found.add_list(files, os.getcwd())
     for source in sources:
         # Each source is searched separately, to find out whether it contains any pictures.
-        present = _find(source, remembered)
-        found.files |= present.files
+        present = _find(source, remembered, Found(rules, known))
+        for name in ("files", "refused", "other", "skipped"):
+            getattr(found, name).update(getattr(present, name))
         found.folders += present.folders
-        found.refused |= present.refused
         found.missing += present.missing
         found.without_pictures += present.without_pictures
     return found
 
 
-def _find(source: str, remembered: bool) -> Found:
-    found = Found()
+def _find(source: str, remembered: bool, found: Found) -> Found:
     path = os.path.abspath(os.path.expanduser(source))
     if source == "-":
         found.add_list(_split(sys.stdin.buffer.read()), os.getcwd())
         return found
     if os.path.isdir(path):
         found.folders.append(path)
-        found.add_folder(path)
-    elif os.path.isfile(path) and PICTURE.search(path):
+        found.add_folder(Folder(path, found.rules))
+    elif os.path.isfile(path) and (is_readable(kind := kind_of(path)) or ENDING.search(path)):
         found.add(path)
     elif os.path.isfile(path):
-        _read_list(found, source, path, remembered)
+        _read_list(found, source, path, remembered, kind)
     elif glob.has_magic(source) and (matches := sorted(glob.glob(os.path.expanduser(source), recursive=True))):
-        found.add_list(matches, os.getcwd())
+        found.add_matches(map(os.path.abspath, matches), _fixed_part(source))
     elif remembered:
         found.missing.append(path)
         found.refused[path] = "no longer exists; --allow-empty forgets it and removes its pictures"
@@ -148,15 +232,24 @@ def _find(source: str, remembered: bool) -> Found:
     return found
 
 
-def _read_list(found: Found, source: str, path: str, remembered: bool) -> None:
+def _fixed_part(pattern: str) -> str:
+    """The folder in which a pattern begins to vary."""
+    while glob.has_magic(pattern):
+        pattern = os.path.dirname(pattern)
+    return os.path.abspath(os.path.expanduser(pattern))
+
+
+def _read_list(found: Found, source: str, path: str, remembered: bool, kind: str) -> None:
     """Add the files and folders that a text file of paths names."""
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_LIST + 1)
     except OSError as error:
         raise SearchError(f"{source} cannot be read: {error.strerror}") from error
-    if len(content) > MAX_LIST or _is_binary(content):
+    if kind or len(content) > MAX_LIST or _is_binary(content):
         found.refused[path] = f"neither a picture ({', '.join(FORMATS)}) nor a list of paths"
+        if install_hint(kind):
+            found.refused[path] = why_unreadable(kind)
         if not remembered:
             found.without_pictures.append(path)
     elif not found.add_list(_split(content), os.path.dirname(path)) and not remembered:

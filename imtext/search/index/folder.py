@@ -13,6 +13,7 @@ from platformdirs import user_data_path
 
 from imtext.errors import SearchError
 from imtext.search.bundle import Bundle, copy_bundle, is_replaceable, load_bundle
+from imtext.search.index.rules import SETTINGS
 from imtext.search.leftovers import remove_leftovers
 from imtext.search.manifest import MANIFEST
 from imtext.search.store.location import (
@@ -85,7 +86,7 @@ def create_index(folder: Path, bundle: Bundle, rebuild: bool = False, store: str
 def _require_free(folder: Path) -> None:
     """Refuse a folder with files other than those of an index that a killed process left incomplete."""
     names = [path.name for path in folder.iterdir()] if folder.exists() else []
-    if not all(name.startswith((LOCK, BUNDLE, ".")) or belongs_to_store(name) for name in names):
+    if not all(name.startswith((LOCK, BUNDLE, SETTINGS, ".")) or belongs_to_store(name) for name in names):
         raise SearchError(f"{folder} contains other files; choose an empty or a new folder for the index")
 
 

@@ -15,6 +15,7 @@ from imtext.search.index import sources as looking
 from imtext.search.index.apply import Progress, Report, apply_changes, no_progress
 from imtext.search.index.changes import Changes, compare
 from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
+from imtext.search.index.rules import Rules, read_rules, write_rules
 from imtext.search.query import Query, Term, embed_queries
 from imtext.search.ranking import CalibratedReranker, Candidates, Reranker, rank, relevant, retrieval_depth
 from imtext.search.reranker import (
@@ -95,9 +96,14 @@ class Index:
 
     # ---- writing
 
-    def compare(self, sources: Sequence[str] = ()) -> Changes:
+    @property
+    def rules(self) -> Rules:
+        """What is left out, as the last update said."""
+        return read_rules(self.folder)
+
+    def compare(self, sources: Sequence[str] = (), rules: Rules | None = None) -> Changes:
         """The changes that `update` would make, without making them."""
-        found = looking.look(self.store, sources)
+        found = looking.look(self.store, sources, rules=rules or self.rules)
         looking.refuse_emptied(self.store, found)
         return compare(self.store, found)
 
@@ -108,6 +114,7 @@ class Index:
         allow_empty: bool = False,
         files: Sequence[str] = (),
         grids: bool | None = None,
+        rules: Rules | None = None,
     ) -> Report:
         """Update the index from its sources: add, update, rename and remove pictures.
 
@@ -118,6 +125,8 @@ class Index:
             files: paths, as in a list; a missing file is refused.
             grids: store what the bundle's re-ranker reads of every new picture; without it, each search reads files.
                 None: as for the pictures that are there, and of the first pictures yes.
+            rules: what is left out below folders, now and in later updates; indexed pictures that are left out are
+                removed. None: as before.
 
         Raises:
             SearchError: another process is writing, a source is missing, a named folder is suddenly empty, the index
@@ -129,12 +138,14 @@ class Index:
             tidy(self.folder)
             self.store.tidy()
             keep = keeps_grids(self.store, self.bundle, grids)
-            found = looking.look(self.store, sources, files)
+            rules = rules or self.rules
+            found = looking.look(self.store, sources, files, rules)
             if allow_empty:
                 found.believe_missing()
             else:
                 looking.require_pictures(self.store, found)
             changes = compare(self.store, found)
+            write_rules(self.folder, rules)
             without_pictures = looking.remember(self.store, sources, found, forget_missing=allow_empty)
             report = apply_changes(self.store, self.encoder, changes, progress, keep)
             report.without_pictures = without_pictures

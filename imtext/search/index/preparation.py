@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imtext.preprocess import Pixels, Preprocess, open_image
+from imtext.preprocess.formats import HEAD, install_hint, is_readable, sniff
 from imtext.search.store.protocol import File, Store, unread
 
 MAX_BYTES = 500_000_000  # maximum size of a file
@@ -75,6 +76,8 @@ class Preparer:
         try:
             return Prepared(file, self.preprocess.pixels(open_image(content, self.preprocess.image_size)))
         except ValueError as error:
+            if install_hint(kind := sniff(content[:HEAD])) and not is_readable(kind):  # until it is installed
+                return Prepared(unread(file.path, str(error)))
             return Prepared(file.refuse(str(error)))
         except MemoryError:
             return Prepared(unread(file.path, NO_MEMORY))

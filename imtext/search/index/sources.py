@@ -7,24 +7,26 @@ from collections.abc import Sequence
 
 from imtext.errors import SearchError
 from imtext.search.index.changes import has_files
-from imtext.search.index.discovery import Found, find
+from imtext.search.index.discovery import NO_RULES, Found, find
+from imtext.search.index.rules import Rules
 from imtext.search.store.protocol import Store
 
 EMPTIED = "no longer has pictures; --allow-empty removes those that are indexed"
 
 
-def look(store: Store, sources: Sequence[str], files: Sequence[str] = ()) -> Found:
+def look(store: Store, sources: Sequence[str], files: Sequence[str] = (), rules: Rules = NO_RULES) -> Found:
     """Find the pictures of the named sources and files; without any, those of all remembered sources.
 
     Raises:
         SearchError: a named source does not exist, or no source is named or remembered.
     """
+    known = {file.path: file for file in store.files()}
     if sources or files:
-        return find(sources, files=files)
+        return find(sources, files=files, rules=rules, known=known)
     remembered = store.sources()
-    if not remembered and not has_files(store):
+    if not remembered and not known:
         raise SearchError("Nothing has been indexed yet. Name a folder: imtext index ~/Pictures")
-    found = find(remembered, remembered=True)
+    found = find(remembered, remembered=True, rules=rules, known=known)
     found.complete = True
     return found
 

@@ -39,6 +39,10 @@ class File:
     content: bytes = b""
     reason: str = ""
 
+    def is_as(self, before: File | None) -> bool:
+        """Whether the file is unchanged, by size and time, since it was indexed."""
+        return before is not None and (before.size, before.mtime_ns) == (self.size, self.mtime_ns)
+
     def refuse(self, reason: str) -> File:
         """The same file, refused for a reason that holds until the file changes."""
         return File(self.path, self.size, self.mtime_ns, b"", " ".join(reason.split())[:300] or "unreadable")
