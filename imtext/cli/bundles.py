@@ -42,6 +42,10 @@ def info(
     print(f"index        {path.absolute()}")
     print(f"pictures     {len(opened):,}")
     print(f"sources      {', '.join(map(one_line, opened.store.sources()))}")
+    if opened.rules.exclude:
+        print(f"excluded     {', '.join(map(one_line, opened.rules.exclude))}")
+    if opened.rules.include_hidden:
+        print("hidden       files and folders are read, too")
     if opened.bundle.reranker:
         print(f"grids        {'stored' if opened.has_grids else 'not stored: a search computes them from files'}")
     _print_bundle(opened.bundle)

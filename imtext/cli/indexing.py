@@ -16,6 +16,7 @@ from imtext.errors import ImtextError
 
 if TYPE_CHECKING:
     from imtext.search import Index
+    from imtext.search.index import Rules
     from imtext.search.index.apply import Report
     from imtext.search.index.changes import Changes
 
@@ -47,17 +48,33 @@ def index(
             "search. Default: store them, or as it was done before.",
         ),
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Leave out files and folders, by a pattern as in .gitignore: '*.png', 'Screenshots/'. Repeatable. "
+            "Default: as before; '' leaves out nothing any more. A file .imtextignore in a folder holds patterns, too.",
+        ),
+    ] = None,
+    include_hidden: Annotated[
+        bool | None,
+        typer.Option(
+            "--include-hidden/--no-include-hidden",
+            help="Also read hidden files, and folders such as @eaDir, #recycle and .thumbnails. Default: as before.",
+        ),
+    ] = None,
 ) -> None:
     """Add, update, rename and remove pictures, so that the index matches its folders.
 
     Only new and changed pictures are embedded. An interrupted run keeps what it has committed; the next run continues.
     """
     from imtext.search import Index, default_index, load_bundle
-    from imtext.search.index import own_bundle
+    from imtext.search.index import own_bundle, read_rules
 
     folder = index or default_index()
+    rules = read_rules(folder).override(exclude, include_hidden)
     if status:
-        _print_status(folder, sources or [])
+        _print_status(folder, sources or [], rules)
         return
     own = own_bundle(folder) if bundle is None else None
     if rebuild and grids is None:
@@ -65,12 +82,13 @@ def index(
     opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild)
     try:
         with _progress() as count:
-            report = opened.update(sources or [], count, allow_empty, grids=grids)
+            report = opened.update(sources or [], count, allow_empty, grids=grids, rules=rules)
     except KeyboardInterrupt:
         print("Stopped. Committed pictures are kept.", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     _print_details(report, opened.store.sources())
     print(f"{_summary(report)}. {len(opened):,} pictures in {folder}")
+    _print_left_out(report)
     if opened.bundle.reranker and report.added:
         print(_about_grids(opened))
 
@@ -154,12 +172,28 @@ def _summary(report: Report) -> str:
     return f"{changes} in {report.seconds:.1f} s{rate}"
 
 
-def _print_status(folder: Path, sources: Sequence[str]) -> None:
+def _print_left_out(result: Report | Changes) -> None:
+    """Print how many files of which types were not read, and what was not looked at, in one line each."""
+    from imtext.preprocess.formats import install_hint
+
+    if result.other:
+        hints = {kind: f" ({hint})" if (hint := install_hint(kind)) else "" for kind in result.other}
+        types = (f"{number:,} {kind}{hints[kind]}" for kind, number in result.other.most_common())
+        print(f"Left out: {', '.join(types)}")
+    if result.skipped:
+        hint = "" if all(reason.startswith("by ") for reason in result.skipped) else "; --include-hidden reads them"
+        reasons = (f"{number:,} {reason}" for reason, number in result.skipped.most_common())
+        print(f"Skipped: {', '.join(reasons)}{hint}")
+
+
+def _print_status(folder: Path, sources: Sequence[str], rules: Rules) -> None:
     """Print what indexing would change; without an index, print the pictures in the sources."""
     from imtext.search import Index
+    from imtext.search.index.changes import compare
+    from imtext.search.index.discovery import find
 
     opened = Index(folder) if Index.exists(folder) or not sources else None
-    changes = opened.compare(sources) if opened else _all_new(sources)
+    changes = opened.compare(sources, rules) if opened else compare(None, find(sources, rules=rules))
     for label, paths, reason in (
         ("new", [file.path for file in changes.new], "not in the index"),
         ("changed", [file.path for file in changes.changed], "size or time of change differs, or not read yet"),
@@ -170,14 +204,7 @@ def _print_status(folder: Path, sources: Sequence[str]) -> None:
     for path, reason in (changes.refused | known).items():
         print(f"left out: {one_line(path)}: {reason}")
     print(f"{_describe(folder, opened)}; {_changes_summary(changes)}")
-
-
-def _all_new(sources: Sequence[str]) -> Changes:
-    from imtext.search.index.changes import Changes
-    from imtext.search.index.discovery import find
-
-    found = find(sources)
-    return Changes(new=list(found.files.values()), refused=found.refused)
+    _print_left_out(changes)
 
 
 def _describe(folder: Path, opened: Index | None) -> str:

@@ -22,9 +22,10 @@ def is_deep(mode: str) -> bool:
 def eight_bits(image: Image.Image) -> Image.Image:
     """A deep greyscale picture in mode ``L``.
 
-    Black is 0 and white the largest number of the type: 1 for floating point; 255, 65,535 or 4,294,967,295 for integers,
-    whichever the lightest shade needs. If that would leave the picture almost black, or if shades are negative or above
-    white, the picture's own range is used. Pixels that are no number become black, infinite ones black or white.
+    Black is 0 and white the largest number of the type: 1 for floating point; 255, 65,535 or 4,294,967,295 for
+    integers, whichever the lightest shade needs. If that would leave the picture almost black, or if shades are
+    negative or above white, the picture's own range is used. Pixels that are no number become black, infinite ones
+    black or white.
 
     Raises:
         ValueError: no pixel is a finite number.

@@ -2,7 +2,10 @@
 
 from imtext.search.index.folder import default_index, is_index, own_bundle
 from imtext.search.index.index import MAX_TOP_K, Index, SearchOptions
-from imtext.search.index.rules import Rules
+from imtext.search.index.rules import Rules, read_rules
 from imtext.search.results import SearchResult
 
-__all__ = ["MAX_TOP_K", "Index", "Rules", "SearchOptions", "SearchResult", "default_index", "is_index", "own_bundle"]
+__all__ = [
+    "MAX_TOP_K", "Index", "Rules", "SearchOptions", "SearchResult", "default_index", "is_index", "own_bundle",
+    "read_rules",
+]  # fmt: skip

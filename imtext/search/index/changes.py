@@ -36,10 +36,10 @@ class Changes:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def compare(store: Store, found: Found) -> Changes:
-    """The changes that an update would make for the files that were found."""
+def compare(store: Store | None, found: Found) -> Changes:
+    """The changes that an update would make for the files that were found; None: of an index that is not there yet."""
     found = replace(found, files=dict(found.files), refused=dict(found.refused))
-    known = found.known or {file.path: file for file in store.files()}
+    known = found.known or ({file.path: file for file in store.files()} if store else {})
     folders = tuple(folder.rstrip(os.sep) + os.sep for folder in found.folders)
     before = {path: file for path, file in known.items() if path.startswith(folders)}
     if found.complete:
