@@ -114,9 +114,9 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
         if target_size is not None:
             image.draft("RGB", (target_size, target_size))
         return upright_rgb(image)
-    except UnidentifiedImageError as error:
+    except (UnidentifiedImageError, RuntimeError) as error:
         raise ValueError(f"a broken {kind}, or of an unusual kind") from error
-    except (OSError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
 

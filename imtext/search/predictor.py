@@ -173,6 +173,8 @@ class Predictor:
         image_paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
         progress: Callable[[int, int, str], None] = lambda done, total, path: None,
         grids: bool | None = None,
+        exclude: Sequence[str] | None = None,
+        include_hidden: bool | None = None,
     ) -> dict[str, str]:
         """Index pictures, so that a search takes milliseconds. Known pictures are not embedded again.
 
@@ -180,16 +182,21 @@ class Predictor:
             image_paths: a folder, or a list of files.
             progress: called with files done, files to do and the path of the current one.
             grids: store what the re-ranker of the bundle reads; None: if there is one, or as before.
+            exclude: patterns as in a `.gitignore` file of what to leave out below the folder; None: as before.
+            include_hidden: also read hidden files, and folders that usually contain no photos; None: as before.
 
         Returns:
             Path of each file that could not be read → why.
         """
         if isinstance(image_paths, (str, os.PathLike)):
-            return self._open_index().update([os.fspath(image_paths)], progress, grids=grids).refused
-        if not image_paths:
+            sources, files = [os.fspath(image_paths)], []
+        elif image_paths:
+            sources, files = [], [os.fspath(path) for path in image_paths]
+        else:
             raise SearchError("image_paths is empty: give a folder, or files")
-        files = [os.fspath(path) for path in image_paths]
-        return self._open_index().update(progress=progress, files=files, grids=grids).refused
+        index = self._open_index()
+        rules = index.rules.override(exclude, include_hidden)
+        return index.update(sources, progress, files=files, grids=grids, rules=rules).refused
 
     def search_database(
         self, text_query: str, top_k: int = 10, min_relevance: float | None = 0.0, rerank_top_k: int | None = None

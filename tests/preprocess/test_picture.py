@@ -16,12 +16,8 @@ from PIL import Image
 
 from imtext.errors import ConfigError
 from imtext.preprocess import MAX_PIXELS, Interpolation, Preprocess, open_image
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+from tests.search.index.shoebox import encoded
+from tests.tiffs import dng, float_colours
 
 
 def test_squash_keeps_the_whole_picture_and_crop_keeps_the_aspect_ratio() -> None:
@@ -79,12 +75,50 @@ def test_large_jpegs_are_decoded_small() -> None:
     assert 224 <= image.height < 1200
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture at all", b"\xff\xd8\xff"])
-def test_broken_pictures_are_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not a picture of these formats: JPEG, PNG"),
+        (b"no picture at all", "not a picture of these formats: JPEG, PNG"),
+        (b"\xff\xd8\xff", "a broken JPEG, or of an unusual kind"),
+        (b"8BPS", "PSD, not a picture of these formats"),
+        (float_colours(), "a broken TIFF, or of an unusual kind"),
+        (encoded(Image.new("RGB", (40, 30)), "JXL")[:30], "a broken JXL, or of an unusual kind"),
+    ],
+)
+def test_broken_pictures_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "x.jpg").write_bytes(content)
     for source in (content, tmp_path / "x.jpg"):
-        with pytest.raises(ValueError, match="not a picture of these formats"):
+        with pytest.raises(ValueError, match=reason):
             open_image(source)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JXL"])
+def test_the_content_tells_the_format(tmp_path: Path, kind: str) -> None:
+    drawn = Image.new("RGB", (48, 32), "red")
+    content = encoded(drawn, kind)
+    (tmp_path / "a.txt").write_bytes(content)
+    for source in (content, tmp_path / "a.txt"):
+        image = open_image(source, target_size=24)
+        assert image.size in ((48, 32), (36, 24), (24, 16))
+        red, green, blue = np.asarray(image)[8, 8]
+        assert red > 240
+        assert max(green, blue) < 15
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imtext.preprocess.formats._is_installed", lambda module: False)
+    with pytest.raises(ValueError, match=r'DNG is read after pip install "imtext\[raw\]"'):
+        open_image(dng(Image.new("RGB", (40, 30))))
+    with pytest.raises(ValueError, match=r'JXL is read after pip install "imtext\[jxl\]"'):
+        open_image(encoded(Image.new("RGB", (40, 30)), "JXL"))
+
+
+def test_iphones_turn_pictures_in_two_ways() -> None:
+    """HEIC says it in a property of the picture, which the decoder follows; the copy in EXIF must not turn it again."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert open_image(encoded(Image.new("RGB", (80, 40)), "HEIF", exif=exif)).size == (40, 80)
 
 
 def test_too_many_pixels_are_refused_before_decoding() -> None:
@@ -94,6 +128,9 @@ def test_too_many_pixels_are_refused_before_decoding() -> None:
     bomb = png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[33:]
     with pytest.raises(ValueError, match=r"limit of|decompression bomb"):
         open_image(bomb)
+    for kind in ("HEIF", "AVIF", "JXL"):
+        with pytest.raises(ValueError, match="40×30 pixels, more than the limit of 1,000"):
+            open_image(encoded(Image.new("RGB", (40, 30)), kind), max_pixels=1_000)
 
 
 def test_plain_values_and_back() -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, Response
 
+from imtext.preprocess import FORMATS
 from imtext.search.index import MAX_TOP_K
+from imtext.search.index.kinds import kind_of
 from imtext.search.server.messages import BINARY, MISSING, Id, Results, responses
 from imtext.search.server.service import Service
 
 IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}  # the content of an id never changes
-IMAGE_TYPES = {
-    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif",
-    ".bmp": "image/bmp", ".tif": "image/tiff", ".tiff": "image/tiff",
-}  # fmt: skip
 FILE_RESPONSES = {
     200: {"description": "The file.", "content": {"image/*": BINARY}},
     206: {"description": "A part of it.", "content": {"image/*": {}}},
@@ -54,9 +51,10 @@ def picture_routes(service: Service) -> APIRouter:
     )
     async def image(id: Annotated[Id, PathParameter()]) -> FileResponse:
         path, state = await service.run(service.file, id)
-        # The media type does not depend on the file name: a file such as a.html must not run in the page's origin.
-        kind = IMAGE_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
-        return FileResponse(path, media_type=kind, stat_result=state, headers=IMMUTABLE)
+        # The media type depends on the content, not on the name: a file such as a.html must not run in the page's origin.
+        kind = await service.run(kind_of, path)
+        media_type = f"image/{kind.lower()}" if kind in FORMATS else "application/octet-stream"
+        return FileResponse(path, media_type=media_type, stat_result=state, headers=IMMUTABLE)
 
     @router.get(
         "/thumbnails/{id}", summary="A picture as a small JPEG", response_class=Response, responses=THUMBNAIL_RESPONSES

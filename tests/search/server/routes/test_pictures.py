@@ -65,6 +65,6 @@ def test_a_name_does_not_make_a_picture_a_script(start: Start) -> None:
     wait_until(lambda: len(server.ids()) == 31)
     answer = server.get(f"/images/{server.ids()[-1]}")
     assert (answer.headers["content-type"], answer.headers["x-content-type-options"]) == (
-        "application/octet-stream",
+        "image/png",
         "nosniff",
     )
