@@ -4,12 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from imtext.errors import StoreError
-from imtext.search import Index
+from imtext.search import Bundle, Index
 from imtext.search.index import index as index_module
 from tests.cli.conftest import imtext
 from tests.conftest import picture
+from tests.tiffs import dng
 
 
 def test_useless_sources_are_not_remembered(index: Path, tmp_path: Path) -> None:
@@ -70,6 +72,33 @@ def test_status_without_an_index(index: Path, tmp_path: Path) -> None:
     assert "1 new" in printed
     assert not (tmp_path / "index").exists()
     assert "There is no index in" in imtext("index", "--status", "--index", tmp_path / "index").stderr
+
+
+def test_what_is_left_out(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imtext.preprocess.formats._is_installed", lambda module: False)
+    photos, index = tmp_path / "photos", tmp_path / "index"
+    (photos / "@eaDir").mkdir(parents=True)
+    for name in ("a.png", "b.png", "._a.png", "@eaDir/a.png"):
+        picture(photos / name, len(name))
+    for name in ("1.mov", "2.mov"):
+        (photos / name).write_bytes(b"\0\0\0\x14ftypqt  ")
+    (photos / "c.dng").write_bytes(dng(Image.new("RGB", (40, 30))))
+    (photos / "notes.txt").write_text("nothing")
+    counted = 'Left out: 2 MOV, 1 DNG (pip install "imtext[raw]")\n'
+    status = imtext("index", photos, "--status", "--index", index, "--exclude", "b.*").stdout
+    assert status.endswith(f"1 new, 0 changed, 0 gone, 0 unchanged\n{counted}Skipped: "
+                           "1 hidden, 1 @eaDir, 1 by --exclude; --include-hidden reads them\n")  # fmt: skip
+    first = imtext("index", photos, "--index", index, "--bundle", bundle.path)
+    assert first.stdout.endswith(f"{counted}Skipped: 1 hidden, 1 @eaDir; --include-hidden reads them\n")
+    assert "2 added" in first.stdout
+    (photos / ".imtextignore").write_text("@eaDir/\n")
+    again = imtext("index", "--index", index, "--exclude", "a.png", "--include-hidden").stdout
+    assert "1 added" in again or "1 renamed" in again or "1 copies" in again, "._a.png"
+    assert again.endswith("Skipped: 1 by --exclude, 1 by .imtextignore\n")
+    assert "excluded     a.png\nhidden       files and folders are read, too\n" in imtext("info", index).stdout
+    last = imtext("index", "--index", index, "--exclude", "").stdout
+    assert last.endswith("Skipped: 1 by .imtextignore\n")
+    assert "excluded" not in imtext("info", index).stdout
 
 
 @pytest.mark.parametrize(

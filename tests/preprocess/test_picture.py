@@ -115,10 +115,10 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_iphones_turn_pictures_in_two_ways() -> None:
-    """HEIC says it in a property of the picture, which the decoder follows; the copy in EXIF must not turn it again."""
+    """HEIC says it as a property, which the decoder follows; the copy in EXIF must not turn the picture again."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert open_image(encoded(Image.new("RGB", (80, 40)), "HEIF", exif=exif)).size == (40, 80)
+    assert open_image(encoded(Image.new("RGB", (80, 40)), "HEIF", exif=exif.tobytes())).size == (40, 80)
 
 
 def test_too_many_pixels_are_refused_before_decoding() -> None:

@@ -31,7 +31,8 @@ def test_modes() -> None:
 @pytest.mark.parametrize(
     ("dtype", "white"),
     [
-        (np.float32, 1), (np.float32, 255), (np.float32, 0.01), (np.float32, 3e38), (np.uint16, 65535), (np.uint16, 4095),
+        (np.float32, 1), (np.float32, 255), (np.float32, 0.01), (np.float32, 3e38),
+        (np.uint16, 65535), (np.uint16, 4095),
         (np.uint16, 255), (np.uint16, 300), (np.int32, 255), (np.int32, 65535), (np.int32, 2**31 - 1),
     ],
 )  # fmt: skip

@@ -99,7 +99,7 @@ class Found:
                     else:
                         waiting.append(below)
                 else:
-                    self._consider(entry.path, present, inside)
+                    self._consider(entry.path, entry.name, present, inside)
         self._sift(inside)
 
     def add_matches(self, paths: Iterable[str], root: str) -> None:
@@ -118,12 +118,11 @@ class Found:
             elif is_folder:
                 self.add_folder(folder)
             else:
-                self._consider(path, folder, inside)
+                self._consider(path, os.path.basename(path), folder, inside)
         self._sift(inside)
 
-    def _consider(self, path: str, folder: Folder, inside: dict[str, File]) -> None:
+    def _consider(self, path: str, name: str, folder: Folder, inside: dict[str, File]) -> None:
         """Note a file in a folder whose content may be a picture."""
-        name = os.path.basename(path)
         is_called_picture = bool(ENDING.search(name))
         if reason := folder.why_left_out(name, is_folder=False):
             self.skipped[path] = reason if is_called_picture else ""

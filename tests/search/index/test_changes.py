@@ -46,6 +46,16 @@ def test_refused_files_are_tried_again_only_when_they_change(store: Store) -> No
     assert (changes.unchanged, changes.refused_before) == (1, 1)
 
 
+def test_what_is_left_out_is_gone(store: Store) -> None:
+    """Also pictures that were named in a list, which no folder that is searched contains."""
+    know(store, *(File(f"/{path}", 1, 1, path.encode()) for path in ("list/a", "list/@eaDir/b", "list/c.mov")))
+    found = Found(complete=True, skipped={"/list/@eaDir": "@eaDir", "/x/.DS_Store": ""}, other={"/list/c.mov": "MOV"})
+    changes = compare(store, found)
+    assert changes.gone == ["/list/@eaDir/b", "/list/c.mov"]
+    assert (dict(changes.skipped), dict(changes.other)) == ({"@eaDir": 1}, {"MOV": 1})
+    assert [file.path for file in compare(None, paths("/pictures/a")).new] == ["/pictures/a"]
+
+
 def test_inaccessible_files_are_not_gone(store: Store) -> None:
     know(store, File("/pictures/a", 1, 1, b"a"), File("/pictures/locked/b", 1, 1, b"b"))
     found = paths()

@@ -10,6 +10,7 @@ import pytest
 from imtext.errors import SearchError
 from imtext.search import Index
 from imtext.search.index.discovery import Found, find
+from imtext.search.index.rules import Rules
 from tests.conftest import picture
 from tests.search.index.conftest import names
 
@@ -45,6 +46,45 @@ def test_files_as_in_a_list(gallery: Path, tmp_path: Path, monkeypatch: pytest.M
     found = find([], files=["00.png", str(gallery / "more"), "no.png"])
     assert found_names(found) == ["00.png", "09.png", "10.png", "11.png"]
     assert (found.folders, found.refused) == ([], {str(gallery / "no.png"): "No such file or directory"})
+
+
+def test_unchanged_files_are_not_opened(gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(
+        "imtext.search.index.discovery.kinds_of", lambda paths: opened.extend(paths) or [""] * len(paths)
+    )
+    (gallery / "no ending").write_bytes((gallery / "00.png").read_bytes())
+    known = find([str(gallery)]).files
+    assert (len(opened), len(known)) == (13, 12)
+    opened.clear()
+    os.utime(gallery / "03.png", (1, 1))
+    assert list(find([str(gallery)], known=known).files) == list(known)
+    assert opened == [str(gallery / "03.png"), str(gallery / "no ending")]
+
+
+def test_patterns_leave_out_what_folders_leave_out(gallery: Path) -> None:
+    for name in ("@eaDir", ".hidden", "private"):
+        (gallery / "more" / name).mkdir()
+        picture(gallery / "more" / name / "x.png", 1)
+    (gallery / "clip.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
+    (gallery / "more" / ".imtextignore").write_text("private\n")
+    found = find([str(gallery / "*")], rules=Rules(("/0*.png",)))
+    assert found_names(found) == ["09.png", "10.png", "11.png"], "a pattern is relative to the folder where `*` begins"
+    assert found.other == {str(gallery / "clip.mov"): "MOV"}
+    assert sorted(found.skipped.values()) == sorted(["by --exclude"] * 9 + ["@eaDir", "hidden", "by .imtextignore"])
+    found = find([str(gallery / "*" / "*" / "x.png")])
+    assert found_names(found) == []
+    assert found.skipped[str(gallery / "more" / "private")] == "by .imtextignore"
+
+
+def test_what_is_named_is_read(gallery: Path) -> None:
+    hidden = gallery / ".hidden"
+    hidden.mkdir()
+    picture(hidden / "x.png", 1).rename(hidden / "._x")
+    assert found_names(find([str(hidden / "._x")], rules=Rules(("._x",)))) == ["._x"]
+    assert found_names(find([], files=[str(hidden / "._x")], rules=Rules(("._x",)))) == ["._x"]
+    picture(hidden / "y.png", 1)
+    assert found_names(find([str(hidden)])) == ["y.png"]
 
 
 def test_not_a_plain_file(gallery: Path) -> None:

@@ -7,18 +7,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from imtext.preprocess import Preprocess
 from imtext.search import Bundle
 from imtext.search.index.discovery import find
 from imtext.search.index.preparation import Prepared, Preparer
-from imtext.search.store import Picture, Store, create_store
+from imtext.search.store import File, Picture, Store, create_store
 from imtext.search.store.protocol import UNREAD
+from tests.tiffs import dng
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return create_store(f"memory://{tmp_path}", 2)
+
+
+def test_a_raw_file_is_tried_again_when_its_package_is_there(
+    store: Store, preprocess: Preprocess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.dng"
+    path.write_bytes(dng(Image.new("RGB", (40, 30))))
+    file = File(str(path), path.stat().st_size, path.stat().st_mtime_ns)
+    monkeypatch.setattr("imtext.preprocess.formats._is_installed", lambda module: False)
+    (refused,) = Preparer(store, preprocess).prepare([file])
+    assert (refused.file.size, refused.file.reason) == (UNREAD, 'DNG is read after pip install "imtext[raw]"')
+    monkeypatch.undo()
+    (prepared,) = Preparer(store, preprocess).prepare([file])
+    assert (prepared.file.reason, prepared.pixels is None) == ("", False)
 
 
 @pytest.fixture

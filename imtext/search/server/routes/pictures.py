@@ -51,7 +51,7 @@ def picture_routes(service: Service) -> APIRouter:
     )
     async def image(id: Annotated[Id, PathParameter()]) -> FileResponse:
         path, state = await service.run(service.file, id)
-        # The media type depends on the content, not on the name: a file such as a.html must not run in the page's origin.
+        # The media type is that of the content: a file with a name such as a.html must not run in the page's origin.
         kind = await service.run(kind_of, path)
         media_type = f"image/{kind.lower()}" if kind in FORMATS else "application/octet-stream"
         return FileResponse(path, media_type=media_type, stat_result=state, headers=IMMUTABLE)
