@@ -70,7 +70,11 @@ def test_database(predictor: Predictor, gallery: Path) -> None:
 
 def test_database_in_a_folder(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:
     imtext.create_predictor(bundle.path, tmp_path / "index").build_image_database(gallery)
-    assert len(imtext.create_predictor(bundle.path, tmp_path / "index").search_database("red", top_k=50)) == 12
+    again = imtext.create_predictor(bundle.path, tmp_path / "index")
+    assert len(again.search_database("red", top_k=50)) == 12
+    again.build_image_database(gallery, exclude=["/more/"])
+    again.build_image_database(gallery)
+    assert len(again.search_database("red", top_k=50)) == 9, "what is excluded stays excluded"
 
 
 def test_unknown_words_have_no_good_match(predictor: Predictor, gallery: Path) -> None:

@@ -126,7 +126,7 @@ class Found:
         is_called_picture = bool(ENDING.search(name))
         if reason := folder.why_left_out(name, is_folder=False):
             self.skipped[path] = reason if is_called_picture else ""
-        elif (file := self._state(path, is_called_picture)) is not None:
+        elif (file := self._state(path, is_called_picture or path in self.known)) is not None:
             inside[path] = file
 
     def _sift(self, inside: Mapping[str, File]) -> None:
@@ -137,7 +137,7 @@ class Found:
             kind = kinds.get(path, "")
             if kind and not is_readable(kind):
                 self.other[path] = kind
-            elif kind or path not in kinds or ENDING.search(path):
+            elif kind or path in self.known or ENDING.search(path):
                 self.files[path] = file
 
     def add_list(self, lines: Iterable[str], relative_to: str) -> bool:

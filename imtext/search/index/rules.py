@@ -53,7 +53,7 @@ def read_rules(folder: Path) -> Rules:
         return Rules(tuple(map(str, settings["exclude"])), bool(settings["include_hidden"]))
     except FileNotFoundError:
         return Rules()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SearchError) as error:
         raise SearchError(
             f"{folder / SETTINGS} cannot be read ({error}). Delete it, and name --exclude again"
         ) from error

@@ -62,6 +62,21 @@ def test_unchanged_files_are_not_opened(gallery: Path, monkeypatch: pytest.Monke
     assert opened == [str(gallery / "03.png"), str(gallery / "no ending")]
 
 
+def test_a_picture_without_ending_is_not_forgotten_when_it_cannot_be_read(index: Index, gallery: Path) -> None:
+    odd = gallery / "no ending"
+    picture(gallery / "x.png", 90).rename(odd)
+    assert index.update([str(gallery)]).added == 13
+    odd.unlink()
+    odd.symlink_to("nowhere")
+    assert index.update().refused == {str(odd): "No such file or directory"}
+    assert len(index) == 13
+    odd.unlink()
+    odd.write_text("words")
+    assert "not a picture" in index.update().refused[str(odd)]
+    odd.unlink()
+    assert index.update().removed == 1
+
+
 def test_patterns_leave_out_what_folders_leave_out(gallery: Path) -> None:
     for name in ("@eaDir", ".hidden", "private"):
         (gallery / "more" / name).mkdir()
