@@ -175,15 +175,17 @@ def _summary(report: Report) -> str:
 def _print_left_out(result: Report | Changes) -> None:
     """Print how many files of which types were not read, and what was not looked at, in one line each."""
     from imtext.preprocess.formats import install_hint
+    from imtext.search.index.exclusion import BY_USER
 
     if result.other:
         hints = {kind: f" ({hint})" if (hint := install_hint(kind)) else "" for kind in result.other}
         types = (f"{number:,} {kind}{hints[kind]}" for kind, number in result.other.most_common())
         print(f"Left out: {', '.join(types)}")
     if result.skipped:
-        hint = "" if all(reason.startswith("by ") for reason in result.skipped) else "; --include-hidden reads them"
-        reasons = (f"{number:,} {reason}" for reason, number in result.skipped.most_common())
-        print(f"Skipped: {', '.join(reasons)}{hint}")
+        counts = [(reason in BY_USER, f"{number:,} {reason}") for reason, number in result.skipped.most_common()]
+        by_name = ", ".join(count for is_by_user, count in counts if not is_by_user)
+        by_user = [count for is_by_user, count in counts if is_by_user]
+        print(f"Skipped: {', '.join([f'{by_name} (to read them: --include-hidden)'] * bool(by_name) + by_user)}")
 
 
 def _print_status(folder: Path, sources: Sequence[str], rules: Rules) -> None:

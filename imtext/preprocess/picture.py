@@ -24,6 +24,7 @@ from imtext.preprocess.shades import eight_bits, is_deep
 MAX_PIXELS = 200_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `open_image` refuses instead
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # broken EXIF data does not matter
 
 log = logging.getLogger(__name__)
 

@@ -86,10 +86,10 @@ def test_what_is_left_out(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Mo
     (photos / "notes.txt").write_text("nothing")
     counted = 'Left out: 2 MOV, 1 DNG (pip install "imtext[raw]")\n'
     status = imtext("index", photos, "--status", "--index", index, "--exclude", "b.*").stdout
-    assert status.endswith(f"1 new, 0 changed, 0 gone, 0 unchanged\n{counted}Skipped: "
-                           "1 hidden, 1 @eaDir, 1 by --exclude; --include-hidden reads them\n")  # fmt: skip
+    skipped = "Skipped: 1 hidden, 1 @eaDir (to read them: --include-hidden)"
+    assert status.endswith(f"1 new, 0 changed, 0 gone, 0 unchanged\n{counted}{skipped}, 1 by --exclude\n")
     first = imtext("index", photos, "--index", index, "--bundle", bundle.path)
-    assert first.stdout.endswith(f"{counted}Skipped: 1 hidden, 1 @eaDir; --include-hidden reads them\n")
+    assert first.stdout.endswith(f"{counted}{skipped}\n")
     assert "2 added" in first.stdout
     (photos / ".imtextignore").write_text("@eaDir/\n")
     again = imtext("index", "--index", index, "--exclude", "a.png", "--include-hidden").stdout

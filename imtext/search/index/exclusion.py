@@ -10,6 +10,7 @@ from imtext.search.index.rules import Rules
 
 IGNORE = ".imtextignore"
 HIDDEN, BY_OPTION, BY_FILE = "hidden", "by --exclude", f"by {IGNORE}"
+BY_USER = (BY_OPTION, BY_FILE)
 
 # Folders that systems and programs make beside photos. Other names that begin with a dot are hidden.
 _NAMES = (
