@@ -14,7 +14,7 @@ Tags = dict[int, int | tuple[int, ...] | bytes | list[int]]
 def float_colours() -> bytes:
     """A TIFF of three floating-point channels, which Pillow does not read."""
     pixels = np.zeros((4, 4, 3), "<f4").tobytes()
-    tags = {256: 4, 257: 4, 258: (32, 32, 32), 259: 1, 262: 2, 277: 3, 278: 4, 279: len(pixels), 339: (3, 3, 3)}
+    tags: Tags = {256: 4, 257: 4, 258: (32, 32, 32), 259: 1, 262: 2, 277: 3, 278: 4, 279: len(pixels), 339: (3, 3, 3)}
     return tiff([({**tags, 273: pixels}, None)])
 
 
@@ -24,13 +24,13 @@ def dng(preview: Image.Image, orientation: int = 1) -> bytes:
     buffer = io.BytesIO()
     preview.save(buffer, "JPEG")
     small = buffer.getvalue()
-    front = {
+    front: Tags = {
         254: 1, 256: preview.width, 257: preview.height, 258: (8, 8, 8), 259: 7, 262: 6, 271: b"Imtext\0",
         272: b"Shoebox\0", 273: small, 274: orientation, 277: 3, 278: preview.height, 279: len(small),
         50706: bytes([1, 4, 0, 0]), 50708: b"Imtext Shoebox\0", 50721: [1, 0, 0, 0, 1, 0, 0, 0, 1], 50728: [1, 1, 1],
         50778: 21,
     }  # fmt: skip
-    behind = {
+    behind: Tags = {
         254: 0, 256: 96, 257: 64, 258: 16, 259: 1, 262: 32803, 273: sensor.tobytes(), 277: 1, 278: 64,
         279: sensor.nbytes, 33421: (2, 2), 33422: bytes([0, 1, 1, 2]), 50717: 4095,
     }  # fmt: skip
