@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imtext.cli.options import BundleOption, IndexOption, find_bundle
+from imtext.cli.options import BundleOption, ExcludeOption, HiddenOption, IndexOption, find_bundle
 from imtext.cli.printing import one_line, print_first
 from imtext.errors import ImtextError
 
@@ -48,21 +48,8 @@ def index(
             "search. Default: store them, or as it was done before.",
         ),
     ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Leave out files and folders, by a pattern as in .gitignore: '*.png', 'Screenshots/'. Repeatable. "
-            "Default: as before; '' leaves out nothing any more. A file .imtextignore in a folder holds patterns, too.",
-        ),
-    ] = None,
-    include_hidden: Annotated[
-        bool | None,
-        typer.Option(
-            "--include-hidden/--no-include-hidden",
-            help="Also read hidden files, and folders such as @eaDir, #recycle and .thumbnails. Default: as before.",
-        ),
-    ] = None,
+    exclude: ExcludeOption = None,
+    include_hidden: HiddenOption = None,
 ) -> None:
     """Add, update, rename and remove pictures, so that the index matches its folders.
 

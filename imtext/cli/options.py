@@ -46,6 +46,22 @@ RerankOption = Annotated[
     ),
 ]
 
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Leave out files and folders by a pattern as in .gitignore: '*.png', 'Screenshots/'. Repeatable. "
+        "Default: as before; '' leaves out nothing any more. A file .imtextignore in a folder holds patterns, too.",
+    ),
+]
+HiddenOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--include-hidden/--no-include-hidden",
+        help="Also read hidden files, and folders such as @eaDir, #recycle and .thumbnails. Default: as before.",
+    ),
+]
+
 
 def find_bundle(named: Path | None, fallback: Path | None = None) -> Path:
     """The bundle to use: the named one, else the newest below `runs/`, else `fallback`.

@@ -78,8 +78,8 @@ def test_what_is_left_out(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("imtext.preprocess.formats._is_installed", lambda module: False)
     photos, index = tmp_path / "photos", tmp_path / "index"
     (photos / "@eaDir").mkdir(parents=True)
-    for name in ("a.png", "b.png", "._a.png", "@eaDir/a.png"):
-        picture(photos / name, len(name))
+    for number, name in enumerate(("a.png", "b.png", "._a.png", "@eaDir/a.png")):
+        picture(photos / name, number)
     for name in ("1.mov", "2.mov"):
         (photos / name).write_bytes(b"\0\0\0\x14ftypqt  ")
     (photos / "c.dng").write_bytes(dng(Image.new("RGB", (40, 30))))
@@ -93,7 +93,7 @@ def test_what_is_left_out(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Mo
     assert "2 added" in first.stdout
     (photos / ".imtextignore").write_text("@eaDir/\n")
     again = imtext("index", "--index", index, "--exclude", "a.png", "--include-hidden").stdout
-    assert "1 added" in again or "1 renamed" in again or "1 copies" in again, "._a.png"
+    assert "1 added, 1 removed" in again
     assert again.endswith("Skipped: 1 by --exclude, 1 by .imtextignore\n")
     assert "excluded     a.png\nhidden       files and folders are read, too\n" in imtext("info", index).stdout
     last = imtext("index", "--index", index, "--exclude", "").stdout
