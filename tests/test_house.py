@@ -70,6 +70,7 @@ def test_every_test_has_a_module_of_its_name() -> None:
         "test_processes.py",
         "test_towers.py",
         "search/index/test_killed.py",
+        "search/index/test_shoebox.py",
     }
     lost = []
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
