@@ -10,6 +10,7 @@ import pytest
 from imtext.errors import SearchError
 from imtext.search import Index
 from imtext.search.index.discovery import Found, find
+from imtext.search.index.kinds import kinds_of
 from imtext.search.index.rules import Rules
 from tests.conftest import picture
 from tests.search.index.conftest import names
@@ -50,16 +51,20 @@ def test_files_as_in_a_list(gallery: Path, tmp_path: Path, monkeypatch: pytest.M
 
 def test_unchanged_files_are_not_opened(gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(
-        "imtext.search.index.discovery.kinds_of", lambda paths: opened.extend(paths) or [""] * len(paths)
-    )
+
+    def watched(paths: list[str]) -> list[str]:
+        opened.extend(paths)
+        return kinds_of(paths)
+
+    monkeypatch.setattr("imtext.search.index.discovery.kinds_of", watched)
     (gallery / "no ending").write_bytes((gallery / "00.png").read_bytes())
+    (gallery / "notes.txt").write_text("no picture")
     known = find([str(gallery)]).files
-    assert (len(opened), len(known)) == (13, 12)
+    assert (len(opened), len(known)) == (14, 13)
     opened.clear()
     os.utime(gallery / "03.png", (1, 1))
     assert list(find([str(gallery)], known=known).files) == list(known)
-    assert opened == [str(gallery / "03.png"), str(gallery / "no ending")]
+    assert opened == [str(gallery / "03.png"), str(gallery / "notes.txt")]
 
 
 def test_a_picture_without_ending_is_not_forgotten_when_it_cannot_be_read(index: Index, gallery: Path) -> None:
