@@ -94,7 +94,7 @@ def test_what_is_left_out(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Mo
     (photos / ".imtextignore").write_text("@eaDir/\n")
     again = imtext("index", "--index", index, "--exclude", "a.png", "--include-hidden").stdout
     assert "1 added, 1 removed" in again
-    assert again.endswith("Skipped: 1 by --exclude, 1 by .imtextignore\n")
+    assert again.endswith("Skipped: 1 by .imtextignore, 1 by --exclude\n")
     assert "excluded     a.png\nhidden       files and folders are read, too\n" in imtext("info", index).stdout
     last = imtext("index", "--index", index, "--exclude", "").stdout
     assert last.endswith("Skipped: 1 by .imtextignore\n")
