@@ -48,8 +48,10 @@ def test_only_training_captions_count(tmp_path: Path) -> None:
     before = data.word_vectors(8)
     for row in (*data.rows["val"], *data.rows["test"]):
         data.captions[row] = ["a red star"] * 50
+    data._word_vectors.clear()
     assert data.word_vectors(8).equal(before)
     data.captions[data.rows["train"][0]] = ["a red star"] * 50
+    data._word_vectors.clear()
     assert not data.word_vectors(8).equal(before)
 
 
