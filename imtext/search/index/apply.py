@@ -9,7 +9,9 @@ from itertools import repeat
 
 from imtext.preprocess import Pixels
 from imtext.search.encoder import BATCH, Encoder
+from imtext.search.facts import Facts
 from imtext.search.index.changes import Changes
+from imtext.search.index.description import describe
 from imtext.search.index.preparation import Preparer
 from imtext.search.store.protocol import UNREAD, File, Grid, Picture, Store
 
@@ -31,6 +33,7 @@ class Report:
         unchanged: files that were up to date.
         refused: path → why it was left out, without files that were refused earlier and have not changed.
         refused_before: number of files that were refused earlier and have not changed.
+        described: pictures of an earlier version whose facts were read now.
         without_pictures: sources that are not remembered, because they contain no pictures.
         seconds: duration.
     """
@@ -43,6 +46,7 @@ class Report:
     unchanged: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     refused_before: int = 0
+    described: int = 0
     without_pictures: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -84,8 +88,9 @@ class _Update:
         # Content → the name it had. A new file with this content was renamed.
         self._gone = {content: path for path in changes.gone if (content := self._content_before[path])}
         self._to_embed: list[tuple[File, Pixels]] = []
-        self._files: list[File] = []
+        self._files: list[File] = list(changes.recorded)
         self._pictures: list[Picture] = []
+        self._facts: dict[bytes, Facts] = {}
 
     def run(self, progress: Progress) -> Report:
         started = committed = time.monotonic()
@@ -96,6 +101,8 @@ class _Update:
             if item.file.reason:
                 self._refuse(item.file)
             elif item.pixels is not None:
+                if item.facts is not None:
+                    self._facts[item.file.content] = item.facts
                 self._embed_later(item.file, item.pixels)
             else:
                 self._take_known(item.file)
@@ -106,6 +113,7 @@ class _Update:
         # Old names are removed last. Until then a renamed picture has both names, so its vector is never lost.
         self._commit(self.changes.gone)
         self.report.removed = len(self.changes.gone) - len(self.report.renamed)
+        self.report.described = describe(self.store, COMMIT_SECONDS)
         self.report.seconds = time.monotonic() - started
         return self.report
 
@@ -149,5 +157,5 @@ class _Update:
 
     def _commit(self, gone: list[str] | None = None, sweep: bool = True) -> None:
         self._embed()
-        self.store.commit(self._pictures, self._files, gone or [], sweep)
-        self._pictures, self._files = [], []
+        self.store.commit(self._pictures, self._files, gone or [], sweep, self._facts)
+        self._pictures, self._files, self._facts = [], [], {}

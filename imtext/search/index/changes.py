@@ -15,7 +15,8 @@ class Changes:
 
     Attributes:
         new: files that are not in the index.
-        changed: files whose size or modification time has changed since they were indexed.
+        changed: files whose size, times or place on the drive have changed since they were indexed.
+        recorded: unchanged files that an earlier version has indexed, with all that this version records of a file.
         gone: paths in the index that no longer exist.
         unchanged: number of files that are up to date.
         refused_before: number of unchanged files that were refused earlier.
@@ -24,14 +25,21 @@ class Changes:
 
     new: list[File] = field(default_factory=list)
     changed: list[File] = field(default_factory=list)
+    recorded: list[File] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     unchanged: int = 0
     refused_before: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def compare(store: Store, found: Found) -> Changes:
-    """The changes that an update would make for the files that were found."""
+def compare(store: Store, found: Found, verify: bool = False) -> Changes:
+    """The changes that an update would make for the files that were found.
+
+    Args:
+        store: what was indexed.
+        found: what is there.
+        verify: take all files as changed, so that the content of each is read and compared.
+    """
     found = replace(found, files=dict(found.files), refused=dict(found.refused))
     before = {file.path: file for folder in found.folders for file in store.files(folder)}
     if found.complete:
@@ -44,9 +52,11 @@ def compare(store: Store, found: Found) -> Changes:
         known = before.get(path)
         if known is None:
             changes.new.append(file)
-        elif (known.size, known.mtime_ns) != (file.size, file.mtime_ns):
+        elif verify or not file.unchanged_since(known):
             changes.changed.append(file)
         else:
+            if file.ctime_ns and not known.ctime_ns:
+                changes.recorded.append(replace(file, content=known.content, reason=known.reason))
             changes.unchanged += 1
             changes.refused_before += bool(known.reason)
     # A path that cannot be accessed is not gone, and neither is anything below it.

@@ -50,7 +50,7 @@ class Found:
         if not stat.S_ISREG(state.st_mode):  # reading a pipe would never end
             self.refused[path] = "not a regular file"
             return
-        self.files[path] = File(path, state.st_size, state.st_mtime_ns)
+        self.files[path] = File.found(path, state)
 
     def add_folder(self, folder: str) -> None:
         """Add all pictures below a folder, in order of name.

@@ -108,6 +108,7 @@ class Index:
         allow_empty: bool = False,
         files: Sequence[str] = (),
         grids: bool | None = None,
+        verify: bool = False,
     ) -> Report:
         """Update the index from its sources: add, update, rename and remove pictures.
 
@@ -118,6 +119,7 @@ class Index:
             files: paths, as in a list; a missing file is refused.
             grids: store what the bundle's re-ranker reads of every new picture; without it, each search reads files.
                 None: as for the pictures that are there, and of the first pictures yes.
+            verify: read the content of every picture, to find changes that date and size do not show.
 
         Raises:
             SearchError: another process is writing, a source is missing, a named folder is suddenly empty, the index
@@ -134,7 +136,7 @@ class Index:
                 found.believe_missing()
             else:
                 looking.require_pictures(self.store, found)
-            changes = compare(self.store, found)
+            changes = compare(self.store, found, verify)
             without_pictures = looking.remember(self.store, sources, found, forget_missing=allow_empty)
             report = apply_changes(self.store, self.encoder, changes, progress, keep)
             report.without_pictures = without_pictures

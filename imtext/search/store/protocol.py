@@ -7,12 +7,15 @@ file keeps its picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from imtext.search.facts import Facts
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -31,6 +34,8 @@ class File:
         mtime_ns: modification time in nanoseconds.
         content: hash of its content; empty if the file was refused.
         reason: why the file was refused; empty if it is in the index.
+        ctime_ns: time of the last change of content or name in nanoseconds, which programs cannot set back; 0: unknown.
+        inode: number of the file on its drive.
     """
 
     path: str
@@ -38,10 +43,23 @@ class File:
     mtime_ns: int
     content: bytes = b""
     reason: str = ""
+    ctime_ns: int = 0
+    inode: int = 0
+
+    @classmethod
+    def found(cls, path: str, state: os.stat_result) -> Self:
+        """A file on disk, whose content was not read."""
+        inode = state.st_ino & (2**63 - 1)  # databases have signed numbers
+        return cls(path, state.st_size, state.st_mtime_ns, ctime_ns=state.st_ctime_ns, inode=inode)
 
     def refuse(self, reason: str) -> File:
         """The same file, refused for a reason that holds until the file changes."""
-        return File(self.path, self.size, self.mtime_ns, b"", " ".join(reason.split())[:300] or "unreadable")
+        return replace(self, content=b"", reason=" ".join(reason.split())[:300] or "unreadable")
+
+    def unchanged_since(self, before: File) -> bool:
+        """Is this the file that was indexed, by everything that is known without reading it?"""
+        same = (self.size, self.mtime_ns) == (before.size, before.mtime_ns)
+        return same and (not before.ctime_ns or (self.ctime_ns, self.inode) == (before.ctime_ns, before.inode))
 
 
 def unread(path: str, reason: str) -> File:
@@ -183,6 +201,12 @@ class Store(Protocol):
     def grids(self, ids: Sequence[int]) -> dict[int, Grid]:
         """Id → the grid of this picture; ids without a grid are left out."""
 
+    def facts(self, ids: Sequence[int]) -> dict[int, Facts]:
+        """Id → the facts of this picture; ids without facts are left out."""
+
+    def without_facts(self) -> list[File]:
+        """The files of pictures without facts, which an earlier version has indexed."""
+
     def sources(self) -> list[str]:
         """Folders, patterns and lists that were indexed, in order of name."""
 
@@ -194,6 +218,7 @@ class Store(Protocol):
         files: Iterable[File] = (),
         gone: Iterable[str] = (),
         sweep: bool = True,
+        facts: Mapping[bytes, Facts] | None = None,
     ) -> None:
         """Add pictures, add or update files, forget files; all or nothing.
 
@@ -203,6 +228,7 @@ class Store(Protocol):
             gone: paths to forget.
             sweep: also forget pictures that no file has any more. Only the last commit of an update does this, because
                 a later commit may add a file with such a picture.
+            facts: content → facts, of new pictures and of known ones; they are forgotten with their pictures.
 
         Raises:
             StoreError: the store could not be written; nothing has changed.

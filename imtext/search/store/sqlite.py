@@ -13,7 +13,8 @@ from imtext.errors import SearchError
 from imtext.search.leftovers import remove_leftovers
 from imtext.search.store.matrix import Matrix, open_matrix
 from imtext.search.store.protocol import Neighbors, Vectors, unread
-from imtext.search.store.rows import Rows, create_rows
+from imtext.search.store.rows import Rows
+from imtext.search.store.schema import create_rows
 
 SCHEME = "sqlite"
 ROWS, MATRIX = "index.sqlite", "vectors.cache"
