@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imtext.search.facts import Facts
+from imtext.search.filters import Filters
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -104,8 +105,8 @@ class Neighbors:
 class Store(Protocol):
     """The methods that an index needs. All of them may be called from several threads at once.
 
-    Rows are read as of the last commit. `nearest`, `vector_of`, `ids` and `size` see the pictures as of the last
-    `refresh`, so that one search sees one state. The first call of any of them calls `refresh`.
+    Rows are read as of the last commit. `nearest`, `newest`, `vector_of`, `ids` and `size` see the pictures as of the
+    last `refresh`, so that one search sees one state. The first call of any of them calls `refresh`.
 
     Attributes:
         location: URL to open this store again.
@@ -166,10 +167,21 @@ class Store(Protocol):
     def size(self) -> int:
         """Number of pictures that `nearest` searches."""
 
-    def nearest(self, queries: Vectors, top_k: int) -> Neighbors:
+    def nearest(self, queries: Vectors, top_k: int, filters: Filters | None = None) -> Neighbors:
         """The pictures nearest to each of ``[Q, embed_dim]`` query vectors of unit length.
 
         Pictures with equal scores are in the order of indexing, so that a query always has the same result.
+
+        Args:
+            queries: of unit length.
+            top_k: maximum number of pictures for each query.
+            filters: choose from the pictures that pass; `mean` and `size` stay those of all pictures.
+        """
+
+    def newest(self, top_k: int, filters: Filters) -> list[int]:
+        """The ids of the newest pictures that pass, newest first; of equal dates in the order of indexing.
+
+        The date of a picture is that of its facts, or the local time at which the oldest of its files was modified.
         """
 
     def vector_of(self, id: int) -> Vectors | None:

@@ -227,6 +227,16 @@ class Rows:
         rows = self._of_pictures("SELECT * FROM picture_facts WHERE picture IN ({})", ids)
         return {number: Facts(*facts) for number, *facts in rows}
 
+    def all_facts(self) -> Iterator[tuple[int, Facts]]:
+        """Id and facts of every picture that has facts."""
+        rows = self._query("SELECT * FROM picture_facts") if self._upgraded() else []
+        return ((number, Facts(*facts)) for number, *facts in rows)
+
+    def names(self) -> Iterator[tuple[int, str, int]]:
+        """Id of the picture, path and modification time of every file that is in the index."""
+        rows = self._query("SELECT picture, path, mtime_ns FROM files WHERE picture IS NOT NULL")
+        return ((number, os.fsdecode(path), mtime_ns) for number, path, mtime_ns in rows)
+
     def without_facts(self) -> list[File]:
         """The files of pictures without facts, which an earlier version has indexed."""
         lacking = "WHERE picture NOT IN (SELECT picture FROM picture_facts)" if self._upgraded() else ""

@@ -14,7 +14,9 @@ import numpy as np
 
 from imtext.errors import SearchError
 from imtext.search.facts import Facts
+from imtext.search.filters import Filters
 from imtext.search.store import exact
+from imtext.search.store.columns import Columns
 from imtext.search.store.protocol import File, Grid, Ids, Neighbors, Picture, Vectors, unread
 
 SCHEME = "memory"
@@ -112,9 +114,20 @@ class MemoryStore:
     def size(self) -> int:
         return len(self._current().ids)
 
-    def nearest(self, queries: Vectors, top_k: int) -> Neighbors:
+    def _columns(self) -> Columns:
+        content = self._content
+        numbers = {name: number for name, (number, _) in content.pictures.items()}
+        facts = [(numbers[name], facts) for name, facts in content.facts.items()]
+        files = [(numbers[file.content], file.path, file.mtime_ns) for file in self.files() if not file.reason]
+        return Columns.build(self._current().ids, facts, files, self.sources())
+
+    def newest(self, top_k: int, filters: Filters) -> list[int]:
+        return [int(id) for id in self._current().ids[self._columns().newest(filters, top_k)]]
+
+    def nearest(self, queries: Vectors, top_k: int, filters: Filters | None = None) -> Neighbors:
         found = self._current()
-        places, scores = exact.top_k(found.vectors, queries, top_k)
+        among = self._columns().passing(filters) if filters else None
+        places, scores = exact.top_k(found.vectors, queries, top_k, among)
         mean = found.vectors.mean(axis=0) if len(found.ids) else np.zeros(self.embed_dim, np.float32)
         return Neighbors(found.version, found.ids[places], scores, mean, len(found.ids))
 
