@@ -158,7 +158,7 @@ def folder_key(folder: str, sources: Sequence[str]) -> str:
     """
     around = [source for source in sources if f"{folder}{os.sep}".startswith(source.rstrip(os.sep) + os.sep)]
     top = min(around, key=len).rstrip(os.sep) if around else folder
-    return f"{folder[top.rfind(os.sep) :]}{os.sep}".replace(os.sep, "/").casefold()
+    return f"{folder[max(0, top.rfind(os.sep)) :]}{os.sep}".replace(os.sep, "/").casefold()
 
 
 def is_inside(wanted: str, folder: str, key: str) -> bool:

@@ -62,7 +62,7 @@ def search_routes(service: Service) -> APIRouter:
         rerank_top_k: Annotated[RerankTopK, Query()] = None,
     ) -> Results:
         filters, sort = filter_by.filters(), filter_by.sort
-        if (q is not None and like is not None) or not (q is not None or like is not None or filters):
+        if (q is not None and like is not None) or not (q or like or filters or sort == "date"):
             raise SearchError("Give one of two parameters: either q=<words> or like=<id of a picture>; or only filters")
         if q is not None:
             reranked = service.reranked(rerank_top_k)
@@ -76,7 +76,7 @@ def search_routes(service: Service) -> APIRouter:
     @router.post("/search", summary="Search by words or by filters")
     async def search_post(request: SearchRequest) -> Results:
         filters = request.filters()
-        if request.query is None and not filters:
+        if request.query is None and not filters and request.sort != "date":
             raise SearchError("Give words in query, a filter, or both")
         reranked = service.reranked(request.rerank_top_k)
         options = SearchOptions(request.top_k, request.min_relevance, reranked, filters, request.sort)
