@@ -76,7 +76,8 @@ def _facts(image: Image.Image) -> Facts:
     exif = _or(Image.Exif(), lambda: Image.Image.getexif(image))
     if _or(1, lambda: int(exif.get(ExifTags.Base.Orientation, 1))) in ROTATED:
         width, height = height, width
-    details = _or({}, lambda: exif.get_ifd(ExifTags.IFD.Exif))
+    nothing: dict[int, Any] = {}
+    details = _or(nothing, lambda: exif.get_ifd(ExifTags.IFD.Exif))
     position = _or(None, lambda: _position(exif.get_ifd(ExifTags.IFD.GPSInfo)))
     return Facts(
         width,
@@ -133,7 +134,7 @@ def _position(gps: dict[int, Any]) -> tuple[float, float] | None:
 
 def _degrees(parts: Sequence[Any], reference: Any, negative: str) -> float:
     """Degrees, minutes and seconds → degrees."""
-    value = sum(float(part) / 60**place for place, part in enumerate(parts))
+    value = sum(float(part) / float(60**place) for place, part in enumerate(parts))
     if not math.isfinite(value):
         raise ValueError(f"{parts} are no degrees")
     return round(-value if _text(reference).upper().startswith(negative) else value, 6)

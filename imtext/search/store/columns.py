@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -125,7 +125,7 @@ class Columns:
 def local_time(mtime_ns: int) -> str:
     """The local time of a modification time, ISO 8601 with seconds; that of 1970 if it is out of bounds."""
     try:
-        return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(mtime_ns // 10**9))[:19]
+        return datetime.fromtimestamp(mtime_ns // 10**9).isoformat()
     except (OverflowError, ValueError, OSError):
         return "1970-01-01T00:00:00"
 
