@@ -90,6 +90,11 @@ def search_routes(service: Service) -> APIRouter:
         options = SearchOptions(top_k, filters=filter_by.filters(), sort=filter_by.sort)
         return service.results(await service.run(service.search_upload, await read_upload(request), options), started)
 
+    _add_rank(router, service)
+    return router
+
+
+def _add_rank(router: APIRouter, service: Service) -> None:
     @router.post("/rank", summary="Order pictures by words, or texts by a picture", responses=responses(MISSING))
     async def rank(
         request: Annotated[RankPictures | RankTexts, Body(openapi_examples=RANK_EXAMPLES)],
@@ -107,8 +112,6 @@ def search_routes(service: Service) -> APIRouter:
                 for item, match in zip(items, matches, strict=True)
             ]
         )
-
-    return router
 
 
 async def read_upload(request: Request) -> bytes:
