@@ -25,6 +25,8 @@ from imtext.benchmark.speed import peak_memory
 from imtext.errors import ImtextError
 from imtext.search.bundle import Bundle
 from imtext.search.encoder import Encoder
+from imtext.search.facts import Facts
+from imtext.search.filters import Filters
 from imtext.search.index import Index
 from imtext.search.query import parse_query
 from imtext.search.store import File, Picture
@@ -33,6 +35,12 @@ Floats = npt.NDArray[np.float32]
 
 TOP_K, COLD_SIZE, COLD_STARTS = 10, 10_000, 5
 WHOLE = "text → results"
+# Shares of the pictures of `_filled_index` that pass.
+FILTERS = {
+    "all": Filters(after="2000-01-01T00:00:00", camera="phone", min_width=1_000, near=(0.0, 0.0), within_km=20_038),
+    "half": Filters(after="2020-01-01T00:00:00"),
+    "1 in 100": Filters(folder="Holidays"),
+}
 QUERY = "a brown dog runs along the beach with a ball in its mouth"
 
 
@@ -66,6 +74,10 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
             index = _filled_index(Path(folder) / "index", bundle, vectors)
             methods: dict[str, Callable[[Floats], object]] = {
                 "imtext": partial(index.store.nearest, top_k=TOP_K),
+                **{
+                    f"imtext, {share} passes": partial(index.store.nearest, top_k=TOP_K, filters=filters)
+                    for share, filters in FILTERS.items()
+                },
                 **_others(vectors),
             }
             times: dict[str, list[float]] = {name: [] for name in (WHOLE, *methods)}
@@ -84,12 +96,20 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
 
 
 def _filled_index(path: Path, bundle: Bundle, vectors: Floats) -> Index:
-    """An index with the given vectors, of pictures that do not exist."""
+    """An index with the given vectors, of pictures that do not exist. Half were taken since 2020."""
     index = Index.create(path, bundle)
-    names = [(b"%d" % number, f"/pictures/{number}.jpg") for number in range(len(vectors))]
+    folders = ["Holidays", *(f"folder {number}" for number in range(99))]
+    names = [(b"%d" % number, f"/pictures/{folders[number % 100]}/{number}.jpg") for number in range(len(vectors))]
+    facts = {
+        content: Facts(
+            4_000, 3_000, f"{2010 + number % 20}-05-12T14:03:11", "Apple iPhone 12", number % 90, number % 180
+        )
+        for number, (content, _) in enumerate(names)
+    }
     index.store.commit(
         (Picture(content, vector) for (content, _), vector in zip(names, vectors, strict=True)),
         (File(name, 1, 1, content) for content, name in names),
+        facts=facts,
     )
     return index
 

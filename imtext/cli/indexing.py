@@ -37,6 +37,9 @@ def index(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Embed everything again; needed to switch to another --bundle.")
     ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every picture, to find changes that date and size do not show.")
+    ] = False,
     allow_empty: Annotated[
         bool, typer.Option(help="Remove the pictures of a folder that is missing or has become empty.")
     ] = False,
@@ -69,7 +72,7 @@ def index(
     opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild)
     try:
         with _progress() as count:
-            report = opened.update(sources or [], count, allow_empty, grids=grids, rules=rules)
+            report = opened.update(sources or [], count, allow_empty, grids=grids, rules=rules, verify=verify)
     except KeyboardInterrupt:
         print("Stopped. Committed pictures are kept.", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -153,6 +156,7 @@ def _summary(report: Report) -> str:
         "unchanged": report.unchanged,
         "left out": len(report.refused),
         "left out before": report.refused_before,
+        "described (date, place, camera)": report.described,
     }
     changes = ", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "nothing to do"
     rate = f" ({report.added / report.seconds:.0f} pictures/s)" if report.added else ""
@@ -185,7 +189,11 @@ def _print_status(folder: Path, sources: Sequence[str], rules: Rules) -> None:
     changes = opened.compare(sources, rules) if opened else compare(None, find(sources, rules=rules))
     for label, paths, reason in (
         ("new", [file.path for file in changes.new], "not in the index"),
-        ("changed", [file.path for file in changes.changed], "size or time of change differs, or not read yet"),
+        (
+            "changed",
+            [file.path for file in changes.changed],
+            "size, time or place on the drive differs, or not read yet",
+        ),
         ("gone", changes.gone, "no longer in its folder"),
     ):
         print_first([f"{one_line(path)} ({reason})" for path in paths], 10, label)

@@ -50,6 +50,12 @@ def json_row(kind: str, name: str, score: float, relevance: float | None) -> dic
     return {kind: name, "score": round(score, 6), "relevance": relevance}
 
 
+def result_row(result: SearchResult, scored: bool) -> dict[str, Any]:
+    """One picture of an index for `--json`; `scored`: there was a query."""
+    row = json_row("path", result.path, result.score, result.relevance) if scored else {"path": result.path}
+    return row | {"date": result.date, "date_from": result.date_from, "place": result.place}
+
+
 def print_rows(rows: Iterable[tuple[str, float, float | None, str]]) -> None:
     """Print results as a table: relevance, score, name and a note after the name.
 
@@ -62,13 +68,14 @@ def print_rows(rows: Iterable[tuple[str, float, float | None, str]]) -> None:
         print(f"{percent(relevance):>5}  {score:6.3f}  {one_line(name)}{note}")
 
 
-def print_results(results: Sequence[SearchResult], index_size: int, preview: bool) -> None:
+def print_results(results: Sequence[SearchResult], index_size: int, preview: bool, file_dates: bool = False) -> None:
     """Print the results of one query.
 
     Args:
         results: best first.
         index_size: number of pictures in the index, to tell "no match" from "no pictures".
         preview: show the first four pictures in the terminal.
+        file_dates: print a date after pictures whose camera has written none, too.
     """
     if not results:
         print("The index is empty." if not index_size else "No good match. --min-relevance 0 shows the nearest anyway.")
@@ -76,9 +83,38 @@ def print_results(results: Sequence[SearchResult], index_size: int, preview: boo
     if preview:
         _print_preview([result.path for result in results[:4]])
     print_rows(
-        (result.path, result.score, result.relevance, f"  (+{len(result.copies)} copies)" if result.copies else "")
+        (result.path, result.score, result.relevance, _copies(result) + _when_and_where(result, file_dates))
         for result in results
     )
+
+
+def print_list(results: Sequence[SearchResult], index_size: int, preview: bool) -> None:
+    """Print pictures that were found without a query: date, name and place."""
+    if not results:
+        print("The index is empty." if not index_size else "No picture found.")
+        return
+    if preview:
+        _print_preview([result.path for result in results[:4]])
+    for result in results:
+        print(f"{_day(result)}  {one_line(result.path)}{_copies(result)}{_place(result)}")
+
+
+def _copies(result: SearchResult) -> str:
+    return f"  (+{len(result.copies)} copies)" if result.copies else ""
+
+
+def _when_and_where(result: SearchResult, file_dates: bool) -> str:
+    """The day of a photo and its place, as far as they are known."""
+    day = f"  {_day(result)}" if result.date_from == "camera" or (file_dates and result.date_from) else ""
+    return day + _place(result)
+
+
+def _day(result: SearchResult) -> str:
+    return result.date[:10] + (" (file)" if result.date_from == "file" else "")
+
+
+def _place(result: SearchResult) -> str:
+    return "" if result.place is None else f"  {result.place[0]:.4f},{result.place[1]:.4f}"
 
 
 def _print_preview(paths: Sequence[str]) -> None:

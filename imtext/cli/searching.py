@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from imtext.cli.filtering import (
+    AfterOption,
+    BeforeOption,
+    CameraOption,
+    FolderOption,
+    MinSizeOption,
+    NearOption,
+    PortraitOption,
+    SortOption,
+    WithinOption,
+)
 from imtext.cli.options import (
     BundleOption,
     IndexOption,
@@ -21,11 +32,24 @@ from imtext.cli.options import (
     TopKOption,
     find_bundle,
 )
-from imtext.cli.printing import CALIBRATE, exit_on_closed_pipe, json_row, print_results, print_rows, write_page
+from imtext.cli.printing import (
+    CALIBRATE,
+    exit_on_closed_pipe,
+    json_row,
+    print_list,
+    print_results,
+    print_rows,
+    result_row,
+    write_page,
+)
 from imtext.errors import SearchError
 
 if TYPE_CHECKING:
-    from imtext.search import SearchResult
+    from imtext.search import Index, SearchResult
+    from imtext.search.facts import Orientation
+    from imtext.search.index import SearchOptions
+
+    Found = Sequence[tuple[str, Sequence[SearchResult]]]  # each query and its results
 
 NOTHING_FOUND = 1
 
@@ -45,6 +69,15 @@ def search(
     ] = None,
     index: IndexOption = None,
     top_k: TopKOption = 10,
+    after: AfterOption = None,
+    before: BeforeOption = None,
+    folder: FolderOption = None,
+    camera: CameraOption = None,
+    portrait: PortraitOption = None,
+    min_size: MinSizeOption = None,
+    near: NearOption = None,
+    within: WithinOption = None,
+    sort: SortOption = "relevance",
     min_relevance: MinRelevanceOption = None,
     rerank_top_k: RerankOption = None,
     as_json: JsonOption = False,
@@ -57,28 +90,27 @@ def search(
     show: Annotated[bool, typer.Option("--preview", help="Show small pictures in the terminal.")] = False,
     queries: Annotated[Path | None, typer.Option(help="A file with one query per line; - for standard input.")] = None,
 ) -> None:
-    """Find pictures by words, by a picture, or by arithmetic over both."""
-    exit_on_closed_pipe()
-    from imtext.search import Index, default_index, parse_query
-    from imtext.search.query import query_notes
+    """Find pictures by words, by a picture, or by arithmetic over both; of all pictures, or of those that filters keep.
 
-    texts = _read_queries(query, queries)
+    With filters or --sort date, the query may be left out: the newest pictures come first.
+    """
+    exit_on_closed_pipe()
+    from imtext.search import Index, default_index, parse_filters
+    from imtext.search.index import SearchOptions
+
+    orientation: Orientation | None = None if portrait is None else "portrait" if portrait else "landscape"
+    filters = parse_filters(after, before, folder, camera, orientation, min_size, near, within)
+    options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort)
+    listing = not query and queries is None and (filters or sort == "date")
+    texts = [] if listing else _read_queries(query, queries)
     opened = Index(index or default_index())
-    parsed = [parse_query(text) for text in texts]
-    found = list(zip(texts, opened.search_batch(parsed, top_k, min_relevance, rerank_top_k), strict=True))
-    for terms in parsed:
-        _print_notes(query_notes(terms, opened.encoder.tokenizer))
+    found = [("", opened.newest(top_k, filters))] if listing else _search(opened, texts, options)
     if as_json:
         _print_json(found, batch=queries is not None)
     elif paths_only:
         _print_paths(found, b"\0" if null else b"\n")
     else:
-        for text, results in found:
-            if len(found) > 1:
-                print(f"# {text}")
-            print_results(results, len(opened), show)
-        if opened.bundle.calibration is None:
-            _print_notes([f"this model gives scores, but no per cents; to add them: {CALIBRATE}"])
+        _print_found(found, opened, options, show)
     if sheet is not None or open_sheet:
         write_page(sheet, found, open_sheet)
     if not any(results for _, results in found):
@@ -107,14 +139,42 @@ def _print_notes(notes: Sequence[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def _print_json(found: Sequence[tuple[str, Sequence[SearchResult]]], batch: bool) -> None:
+def _search(opened: Index, texts: Sequence[str], options: SearchOptions) -> Found:
+    """Run the queries; print to standard error which of their words the model does not read."""
+    from imtext.search import parse_query
+    from imtext.search.query import embed_queries, query_notes
+
+    parsed = [parse_query(text) for text in texts]
+    results = opened.search_each(embed_queries(parsed, opened.encoder), [options] * len(parsed))
+    for terms in parsed:
+        _print_notes(query_notes(terms, opened.encoder.tokenizer))
+    return list(zip(texts, results, strict=True))
+
+
+def _print_found(found: Found, opened: Index, options: SearchOptions, show: bool) -> None:
+    """Print a table of the results of each query; without a query, dates take the place of relevance and score."""
+    listing = not any(text for text, _ in found)
+    for text, results in found:
+        if len(found) > 1:
+            print(f"# {text}")
+        if not results and options.filters and len(opened) and not opened.newest(1, options.filters):
+            print("No picture of the index passes these filters.")
+        elif listing:
+            print_list(results, len(opened), show)
+        else:
+            print_results(results, len(opened), show, file_dates=options.sort == "date")
+    if opened.bundle.calibration is None and not listing:
+        _print_notes([f"this model gives scores, but no per cents; to add them: {CALIBRATE}"])
+
+
+def _print_json(found: Found, batch: bool) -> None:
     """Print one list of results; with `batch` one line per query."""
     for text, results in found:
-        rows = [json_row("path", result.path, result.score, result.relevance) for result in results]
+        rows = [result_row(result, scored=bool(text)) for result in results]
         print(json.dumps({"query": text, "results": rows}) if batch else json.dumps(rows, indent=2))
 
 
-def _print_paths(found: Sequence[tuple[str, Sequence[SearchResult]]], end: bytes) -> None:
+def _print_paths(found: Found, end: bytes) -> None:
     """Print the paths only, as the file system's bytes."""
     for _, results in found:
         for result in results:

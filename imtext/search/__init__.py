@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imtext.search.bundle import Bundle, load_bundle
 from imtext.search.encoder import Encoder
+from imtext.search.filters import Filters, parse_filters
 from imtext.search.index import Index, default_index
 from imtext.search.predictor import Predictor, create_predictor
 from imtext.search.query import Query, Term, parse_query
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bundle",
     "Encoder",
+    "Filters",
     "Index",
     "Predictor",
     "Query",
@@ -29,6 +31,7 @@ __all__ = [
     "default_index",
     "load_bundle",
     "newest_bundle",
+    "parse_filters",
     "parse_query",
     "runs_dir",
 ]

@@ -13,6 +13,7 @@ from imtext.errors import SearchError
 from imtext.preprocess import Pixels, open_image, upright_rgb
 from imtext.search.bundle import load_bundle
 from imtext.search.encoder import Embeddings, Encoder
+from imtext.search.filters import NO_FILTERS, Filters, Sort
 from imtext.search.index import Index
 from imtext.search.pretrained import named_bundle
 from imtext.search.query import embed_queries, parse_query, picture_query, query_notes
@@ -199,20 +200,30 @@ class Predictor:
         return index.update(sources, progress, files=files, grids=grids, rules=rules).refused
 
     def search_database(
-        self, text_query: str, top_k: int = 10, min_relevance: float | None = 0.0, rerank_top_k: int | None = None
+        self,
+        text_query: str,
+        top_k: int = 10,
+        min_relevance: float | None = 0.0,
+        rerank_top_k: int | None = None,
+        filters: Filters = NO_FILTERS,
+        sort: Sort = "relevance",
     ) -> list[SearchResult]:
         """The best pictures of the database for a text or query arithmetic, best first.
 
         Args:
-            text_query: words, or query arithmetic.
+            text_query: words, or query arithmetic; empty: the newest pictures that pass the filters.
             top_k: maximum number of results.
             min_relevance: leave out results below this relevance; None: below the bundle's own threshold.
             rerank_top_k: number of candidates that the bundle's re-ranker scores again; None: the predictor's own.
+            filters: choose from the pictures that pass; `parse_filters` makes them of texts such as ``2024-05``.
+            sort: order of the results; ``date``: newest first.
 
         Raises:
             SearchError: the query cannot be used, a number is out of bounds, or the bundle has no re-ranker.
         """
-        return self.search_database_batch([text_query], top_k, min_relevance, rerank_top_k)[0]
+        if not text_query.strip() and filters:
+            return self.index.newest(top_k, filters)
+        return self.search_database_batch([text_query], top_k, min_relevance, rerank_top_k, filters, sort)[0]
 
     def search_database_batch(
         self,
@@ -220,10 +231,12 @@ class Predictor:
         top_k: int = 10,
         min_relevance: float | None = 0.0,
         rerank_top_k: int | None = None,
+        filters: Filters = NO_FILTERS,
+        sort: Sort = "relevance",
     ) -> list[list[SearchResult]]:
         """`search_database` for many queries at once, which is faster than one after the other."""
         queries = [parse_query(query) for query in text_queries]
-        return self.index.search_batch(queries, top_k, min_relevance, self._again(rerank_top_k))
+        return self.index.search_batch(queries, top_k, min_relevance, self._again(rerank_top_k), filters, sort)
 
     def search_similar(self, image: Source, top_k: int = 10) -> list[SearchResult]:
         """The pictures of the database that are most similar to a picture."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+DateFrom = Literal["camera", "file"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,9 @@ class SearchResult:
             for bundles without calibration.
         id: the hash of its content; empty for a picture that is not in an index.
         copies: other files with the same content.
+        date: local time when it was taken, ISO 8601, with the offset from UTC if that is known; empty: unknown.
+        date_from: what says so: ``camera``, or ``file`` for the time when its file changed.
+        place: latitude and longitude where it was taken, in degrees.
     """
 
     path: str
@@ -23,6 +29,9 @@ class SearchResult:
     relevance: float | None
     id: str = ""
     copies: tuple[str, ...] = ()
+    date: str = ""
+    date_from: DateFrom | None = None
+    place: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,10 @@ def test_status_names_missing_sources(index: Path, tmp_path: Path) -> None:
     assert "0 new, 0 changed, 0 gone" in printed
 
 
+def test_verify(index: Path) -> None:
+    assert "12 unchanged in" in imtext("index", "--verify", "--index", index).stdout
+
+
 def test_status_without_an_index(index: Path, tmp_path: Path) -> None:
     (tmp_path / "dangling.png").symlink_to(tmp_path / "nothing")
     added = picture(tmp_path / "a.png", 50)

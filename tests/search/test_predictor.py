@@ -12,7 +12,7 @@ from PIL import Image
 
 import imtext
 from imtext.errors import BundleError, SearchError
-from imtext.search import Bundle, Predictor
+from imtext.search import Bundle, Predictor, parse_filters
 
 
 @pytest.fixture
@@ -66,6 +66,15 @@ def test_database(predictor: Predictor, gallery: Path) -> None:
     assert {item.relevance for item in predictor.search_database("xyzzy")} == {0.0}, "no word of it is known"
     assert predictor.search_database("xyzzy", min_relevance=1e-9) == []
     assert predictor.search_similar(gallery / "03.png")[0].path == str(gallery / "03.png")
+
+
+def test_database_with_filters(predictor: Predictor, gallery: Path) -> None:
+    predictor.build_image_database(gallery)
+    more = parse_filters(folder="More")
+    found = predictor.search_database("red", filters=more)
+    assert {Path(result.path).parent for result in found} == {gallery / "more"}
+    assert predictor.search_database("red", filters=more, sort="date")[0].date == max(result.date for result in found)
+    assert {result.path for result in predictor.search_database("", filters=more)} == {result.path for result in found}
 
 
 def test_database_in_a_folder(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:

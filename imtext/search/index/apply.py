@@ -10,7 +10,9 @@ from itertools import repeat
 
 from imtext.preprocess import Pixels
 from imtext.search.encoder import BATCH, Encoder
+from imtext.search.facts import Facts
 from imtext.search.index.changes import Changes
+from imtext.search.index.description import describe
 from imtext.search.index.preparation import Preparer
 from imtext.search.store.protocol import UNREAD, File, Grid, Picture, Store
 
@@ -34,6 +36,7 @@ class Report:
         refused_before: number of files that were refused earlier and have not changed.
         other: types of pictures and videos that cannot be read, with their numbers.
         skipped: reasons why files and folders were not looked at, with their numbers.
+        described: pictures of an earlier version whose facts were read now.
         without_pictures: sources that are not remembered, because they contain no pictures.
         seconds: duration.
     """
@@ -48,6 +51,7 @@ class Report:
     refused_before: int = 0
     other: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
+    described: int = 0
     without_pictures: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -91,8 +95,9 @@ class _Update:
         # Content → the name it had. A new file with this content was renamed.
         self._gone = {content: path for path in changes.gone if (content := self._content_before[path])}
         self._to_embed: list[tuple[File, Pixels]] = []
-        self._files: list[File] = []
+        self._files: list[File] = list(changes.recorded)
         self._pictures: list[Picture] = []
+        self._facts: dict[bytes, Facts] = {}
 
     def run(self, progress: Progress) -> Report:
         started = committed = time.monotonic()
@@ -103,6 +108,8 @@ class _Update:
             if item.file.reason:
                 self._refuse(item.file)
             elif item.pixels is not None:
+                if item.facts is not None:
+                    self._facts[item.file.content] = item.facts
                 self._embed_later(item.file, item.pixels)
             else:
                 self._take_known(item.file)
@@ -113,6 +120,7 @@ class _Update:
         # Old names are removed last. Until then a renamed picture has both names, so its vector is never lost.
         self._commit(self.changes.gone)
         self.report.removed = len(self.changes.gone) - len(self.report.renamed)
+        self.report.described = describe(self.store, COMMIT_SECONDS)
         self.report.seconds = time.monotonic() - started
         return self.report
 
@@ -156,5 +164,5 @@ class _Update:
 
     def _commit(self, gone: list[str] | None = None, sweep: bool = True) -> None:
         self._embed()
-        self.store.commit(self._pictures, self._files, gone or [], sweep)
-        self._pictures, self._files = [], []
+        self.store.commit(self._pictures, self._files, gone or [], sweep, self._facts)
+        self._pictures, self._files, self._facts = [], [], {}

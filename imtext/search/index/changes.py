@@ -17,7 +17,8 @@ class Changes:
 
     Attributes:
         new: files that are not in the index.
-        changed: files whose size or modification time has changed since they were indexed.
+        changed: files whose size, times or place on the drive have changed since they were indexed.
+        recorded: unchanged files that an earlier version has indexed, with all that this version records of a file.
         gone: paths in the index that no longer exist.
         unchanged: number of files that are up to date.
         refused_before: number of unchanged files that were refused earlier.
@@ -28,6 +29,7 @@ class Changes:
 
     new: list[File] = field(default_factory=list)
     changed: list[File] = field(default_factory=list)
+    recorded: list[File] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     unchanged: int = 0
     refused_before: int = 0
@@ -36,8 +38,14 @@ class Changes:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def compare(store: Store | None, found: Found) -> Changes:
-    """The changes that an update would make for the files that were found; None: of an index that is not there yet."""
+def compare(store: Store | None, found: Found, verify: bool = False) -> Changes:
+    """The changes that an update would make for the files that were found.
+
+    Args:
+        store: what was indexed; None for an index that is not there yet.
+        found: what is there.
+        verify: take all files as changed, so that the content of each is read and compared.
+    """
     found = replace(found, files=dict(found.files), refused=dict(found.refused))
     known = found.known or ({file.path: file for file in store.files()} if store else {})
     folders = tuple(folder.rstrip(os.sep) + os.sep for folder in found.folders)
@@ -50,9 +58,11 @@ def compare(store: Store | None, found: Found) -> Changes:
         was = known.get(path)
         if was is None:
             changes.new.append(file)
-        elif not file.is_as(was):
+        elif verify or not file.unchanged_since(was):
             changes.changed.append(file)
         else:
+            if file.ctime_ns and not was.ctime_ns:
+                changes.recorded.append(replace(file, content=was.content, reason=was.reason))
             changes.unchanged += 1
             changes.refused_before += bool(was.reason)
     # A path that cannot be accessed is not gone, and neither is anything below it.

@@ -65,7 +65,7 @@ class Found:
             reason = error.strerror or str(error)
         else:
             if stat.S_ISREG(state.st_mode):  # reading a pipe would never end
-                return File(path, state.st_size, state.st_mtime_ns)
+                return File.found(path, state)
             reason = "not a regular file"
         if is_named:
             self.refused[path] = reason
@@ -131,7 +131,7 @@ class Found:
 
     def _sift(self, inside: Mapping[str, File]) -> None:
         """Add the files that are pictures by their content; those that the index knows and that are unchanged are."""
-        unsure = [path for path, file in inside.items() if not file.is_as(self.known.get(path))]
+        unsure = [path for path, file in inside.items() if not self._is_known(file)]
         kinds = dict(zip(unsure, kinds_of(unsure), strict=True))
         for path, file in inside.items():
             kind = kinds.get(path, "")
@@ -139,6 +139,10 @@ class Found:
                 self.other[path] = kind
             elif kind or path in self.known or ENDING.search(path):
                 self.files[path] = file
+
+    def _is_known(self, file: File) -> bool:
+        before = self.known.get(file.path)
+        return before is not None and file.unchanged_since(before)
 
     def add_list(self, lines: Iterable[str], relative_to: str) -> bool:
         """Add the files and folders that a list names; returns False if none of them exists."""

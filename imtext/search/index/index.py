@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,43 +10,21 @@ import numpy as np
 from imtext.errors import SearchError
 from imtext.search.bundle import Bundle, load_bundle
 from imtext.search.encoder import Encoder
+from imtext.search.filters import NO_FILTERS, Filters, Sort
 from imtext.search.index import sources as looking
+from imtext.search.index.answer import SearchOptions, answer, list_pictures, read_grids
 from imtext.search.index.apply import Progress, Report, apply_changes, no_progress
 from imtext.search.index.changes import Changes, compare
 from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
 from imtext.search.index.rules import Rules, read_rules, write_rules
 from imtext.search.query import Query, Term, embed_queries
-from imtext.search.ranking import CalibratedReranker, Candidates, Reranker, rank, relevant, retrieval_depth
-from imtext.search.reranker import (
-    bundle_reranker,
-    can_rerank,
-    candidates_to_rerank,
-    grids_of,
-    has_grids,
-    keeps_grids,
-)
+from imtext.search.ranking import Reranker, retrieval_depth
+from imtext.search.reranker import can_rerank, candidates_to_rerank, has_grids, keeps_grids
 from imtext.search.results import SearchResult
 from imtext.search.store.location import open_store
-from imtext.search.store.protocol import File, Grid, Neighbors
+from imtext.search.store.protocol import File, Grid
 
 MAX_TOP_K = 1_000
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """What is wanted of one search.
-
-    Attributes:
-        top_k: maximum number of results.
-        min_relevance: leave out results below this relevance; results without a relevance stay. None: the bundle's own
-            threshold, after re-ranking that of the re-ranker.
-        rerank_top_k: number of candidates that the bundle's re-ranker scores again; 0: none; None: as many as the
-            bundle says, if it has a re-ranker. Only queries of a single text are ranked again.
-    """
-
-    top_k: int = 10
-    min_relevance: float | None = 0.0
-    rerank_top_k: int | None = None
 
 
 class Index:
@@ -115,6 +92,7 @@ class Index:
         files: Sequence[str] = (),
         grids: bool | None = None,
         rules: Rules | None = None,
+        verify: bool = False,
     ) -> Report:
         """Update the index from its sources: add, update, rename and remove pictures.
 
@@ -127,6 +105,7 @@ class Index:
                 None: as for the pictures that are there, and of the first pictures yes.
             rules: what is left out below folders, now and in later updates; indexed pictures that are left out are
                 removed. None: as before.
+            verify: read the content of every picture, to find changes that date and size do not show.
 
         Raises:
             SearchError: another process is writing, a source is missing, a named folder is suddenly empty, the index
@@ -144,7 +123,7 @@ class Index:
                 found.believe_missing()
             else:
                 looking.require_pictures(self.store, found)
-            changes = compare(self.store, found)
+            changes = compare(self.store, found, verify)
             write_rules(self.folder, rules)
             without_pictures = looking.remember(self.store, sources, found, forget_missing=allow_empty)
             report = apply_changes(self.store, self.encoder, changes, progress, keep)
@@ -186,19 +165,15 @@ class Index:
         top_k: int = 10,
         min_relevance: float | None = 0.0,
         rerank_top_k: int | None = None,
+        filters: Filters = NO_FILTERS,
+        sort: Sort = "relevance",
     ) -> list[SearchResult]:
-        """The best pictures for one query, best first.
-
-        Args:
-            terms: result of `parse_query`.
-            top_k: maximum number of results.
-            min_relevance: leave out results below this relevance; see `SearchOptions`.
-            rerank_top_k: number of candidates to score again; see `SearchOptions`.
+        """The best pictures for one query, best first. For the arguments see `SearchOptions`.
 
         Raises:
             SearchError: a number out of bounds, a query that cannot be embedded, or no re-ranker in the bundle.
         """
-        return self.search_batch([terms], top_k, min_relevance, rerank_top_k)[0]
+        return self.search_batch([terms], top_k, min_relevance, rerank_top_k, filters, sort)[0]
 
     def search_batch(
         self,
@@ -206,9 +181,12 @@ class Index:
         top_k: int = 10,
         min_relevance: float | None = 0.0,
         rerank_top_k: int | None = None,
+        filters: Filters = NO_FILTERS,
+        sort: Sort = "relevance",
     ) -> list[list[SearchResult]]:
         """Like `search`, for many queries in one pass over all vectors."""
-        return self.search_queries(embed_queries(queries, self.encoder), top_k, min_relevance, rerank_top_k)
+        embedded = embed_queries(queries, self.encoder)
+        return self.search_queries(embedded, top_k, min_relevance, rerank_top_k, filters, sort)
 
     def search_queries(
         self,
@@ -216,13 +194,16 @@ class Index:
         top_k: int = 10,
         min_relevance: float | None = 0.0,
         rerank_top_k: int | None = None,
+        filters: Filters = NO_FILTERS,
+        sort: Sort = "relevance",
     ) -> list[list[SearchResult]]:
         """Like `search_batch`, for queries that are already embedded, such as pictures (`picture_query`).
 
         Raises:
             SearchError: a number out of bounds, or no re-ranker in the bundle.
         """
-        return self.search_each(queries, [SearchOptions(top_k, min_relevance, rerank_top_k)] * len(queries))
+        options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort)
+        return self.search_each(queries, [options] * len(queries))
 
     def search_each(self, queries: Sequence[Query], options: Sequence[SearchOptions]) -> list[list[SearchResult]]:
         """Like `search_queries`, with options for each query; a query has the same results as alone.
@@ -231,14 +212,29 @@ class Index:
             SearchError: a number out of bounds, or no re-ranker in the bundle.
         """
         for one in options:
-            if not 1 <= one.top_k <= MAX_TOP_K:
-                raise SearchError(f"top_k must be between 1 and {MAX_TOP_K:,}, not {one.top_k}")
+            _require_top_k(one.top_k)
         depths = [self._depth(query, one) for query, one in zip(queries, options, strict=True)]
         self._follow()
-        vectors = np.array([query.vector for query in queries], dtype=np.float32)
-        neighbors = self.store.nearest(vectors, max(depths, default=1))
-        rows = zip(queries, options, depths, strict=True)
-        return [self._ranked(query, neighbors, row, depth, one) for row, (query, one, depth) in enumerate(rows)]
+        found: dict[int, list[SearchResult]] = {}
+        for filters in dict.fromkeys(one.filters for one in options):  # one pass for all queries of the same filters
+            rows = [row for row, one in enumerate(options) if one.filters == filters]
+            vectors = np.array([queries[row].vector for row in rows], dtype=np.float32)
+            neighbors = self.store.nearest(vectors, max(depths[row] for row in rows), filters or None)
+            for place, row in enumerate(rows):
+                found[row] = answer(
+                    queries[row], neighbors, place, depths[row], options[row], self.store, self.encoder, self.reranker
+                )
+        return [found[row] for row in range(len(queries))]
+
+    def newest(self, top_k: int = 10, filters: Filters = NO_FILTERS) -> list[SearchResult]:
+        """The newest pictures that pass, newest first, without a score or a relevance.
+
+        Raises:
+            SearchError: `top_k` is out of bounds.
+        """
+        _require_top_k(top_k)
+        self._follow()
+        return list_pictures(self.store, self.store.newest(top_k, filters), filters)
 
     def _depth(self, query: Query, options: SearchOptions) -> int:
         """The number of candidates that a search needs."""
@@ -247,42 +243,11 @@ class Index:
         reranked = candidates_to_rerank(self.bundle, options.rerank_top_k)
         return max(options.top_k, reranked if can_rerank(query) else 0)
 
-    def _ranked(
-        self, query: Query, neighbors: Neighbors, row: int, depth: int, options: SearchOptions
-    ) -> list[SearchResult]:
-        ids = neighbors.ids[row][:depth].tolist()
-        held = self.store.held(ids)
-        present = [place for place, id in enumerate(ids) if id in held]  # the others were removed a moment ago
-        files = [held[ids[place]] for place in present]
-        mean = float(neighbors.mean @ query.vector)
-        paths = [first.path for first, *_ in files]
-        candidates = Candidates(paths, neighbors.scores[row][present], mean, neighbors.size)
-        numbers = {path: ids[place] for path, place in zip(paths, present, strict=True)}
-
-        def find_grids(names: Sequence[str]) -> list[Grid | None]:
-            return self.grids([numbers[name] for name in names], held)
-
-        reranker = self.reranker or bundle_reranker(self.encoder, query, options.rerank_top_k, find_grids)
-        results = []
-        for match in rank(query, candidates, self.bundle.calibration, options.top_k, reranker):
-            first, *copies = files[match.place]
-            others = tuple(file.path for file in copies)
-            results.append(SearchResult(first.path, match.score, match.relevance, first.content.hex(), others))
-        least = options.min_relevance
-        if least is None:
-            calibration = reranker.calibration if isinstance(reranker, CalibratedReranker) else self.bundle.calibration
-            least = calibration.min_relevance if calibration else 0.0
-        return relevant(results, least)
-
     def grids(self, ids: Sequence[int], held: Mapping[int, Sequence[File]]) -> list[Grid | None]:
-        """The grids of pictures for the bundle's re-ranker, stored ones or from files.
+        """The grids of pictures for the bundle's re-ranker; see `read_grids`."""
+        return read_grids(self.store, self.encoder, ids, held)
 
-        Args:
-            ids: ids of pictures.
-            held: the files of each of them, as of `Store.held`.
 
-        Returns:
-            A grid for each id; None for a picture without a file that is as it was when it was indexed.
-        """
-        found = grids_of(self.encoder, self.store.grids(ids), {id: held[id] for id in ids})
-        return [found.get(id) for id in ids]
+def _require_top_k(top_k: int) -> None:
+    if not 1 <= top_k <= MAX_TOP_K:
+        raise SearchError(f"top_k must be between 1 and {MAX_TOP_K:,}, not {top_k}")

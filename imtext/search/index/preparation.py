@@ -7,11 +7,12 @@ import os
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imtext.preprocess import Pixels, Preprocess, open_image
 from imtext.preprocess.formats import HEAD, install_hint, is_readable, sniff
+from imtext.search.facts import Facts, read_facts
 from imtext.search.store.protocol import File, Store, unread
 
 MAX_BYTES = 500_000_000  # maximum size of a file
@@ -26,10 +27,12 @@ class Prepared:
     Attributes:
         file: the file with its content's hash, or with the reason why it was refused.
         pixels: pixels to embed; None if the file was refused or its content is known.
+        facts: facts of a picture to embed.
     """
 
     file: File
     pixels: Pixels | None = None
+    facts: Facts | None = None
 
 
 class Preparer:
@@ -74,7 +77,8 @@ class Preparer:
         if file.reason or file.content in self._given_out or self.store.known([file.content]):
             return Prepared(file)
         try:
-            return Prepared(file, self.preprocess.pixels(open_image(content, self.preprocess.image_size)))
+            pixels = self.preprocess.pixels(open_image(content, self.preprocess.image_size))
+            return Prepared(file, pixels, read_facts(content))
         except ValueError as error:
             if install_hint(kind := sniff(content[:HEAD])) and not is_readable(kind):  # until it is installed
                 return Prepared(unread(file.path, str(error)))
@@ -95,4 +99,4 @@ def _read(file: File) -> tuple[File, bytes]:
         return unread(file.path, NO_MEMORY), b""
     except ValueError as error:  # a path that no file can have
         return file.refuse(str(error)), b""
-    return File(file.path, file.size, file.mtime_ns, hashlib.blake2b(content, digest_size=16).digest()), content
+    return replace(file, content=hashlib.blake2b(content, digest_size=16).digest()), content

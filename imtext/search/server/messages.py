@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from imtext.search.bundle import MAX_CANDIDATES
 from imtext.search.index import MAX_TOP_K
 from imtext.search.query import MAX_LENGTH
+from imtext.search.results import DateFrom
+from imtext.search.server.filtering import FilterFields
 from imtext.search.server.refusals import problem
 
 # ---- responses
@@ -33,6 +35,9 @@ class Result(BaseModel):
         description="Probability that the words describe it, 0 … 1; null for queries with a picture in them."
     )
     copies: int = Field(description="Other files with the same content.")
+    date: str = Field(description="Local time when it was taken, ISO 8601, with the offset from UTC if it is known.")
+    date_from: DateFrom | None = Field(description="What says so: the camera, or the file, by its last change.")
+    place: tuple[float, float] | None = Field(description="Latitude and longitude where it was taken, if known.")
 
 
 class Unread(BaseModel):
@@ -131,11 +136,11 @@ Words = Annotated[
 Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Id of a picture, as in results.")]
 
 
-class SearchRequest(BaseModel):
-    """A search by words."""
+class SearchRequest(FilterFields):
+    """A search by words, by filters, or by both."""
 
     model_config = ConfigDict(extra="forbid")
-    query: Words
+    query: Words | None = None
     top_k: TopK = 10
     min_relevance: Relevance = 0.0
     rerank_top_k: RerankTopK = None

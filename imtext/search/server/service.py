@@ -18,7 +18,8 @@ from starlette.exceptions import HTTPException
 
 from imtext.errors import SearchError
 from imtext.search.encoder import Embeddings
-from imtext.search.index import Index, SearchOptions, SearchResult
+from imtext.search.filters import NO_FILTERS
+from imtext.search.index import Index, SearchOptions, SearchResult, list_pictures
 from imtext.search.query import Query, Term, embed_picture, embed_queries, parse_query, picture_query
 from imtext.search.ranking import Match, rank_vectors
 from imtext.search.reranker import bundle_reranker
@@ -152,19 +153,23 @@ class Service:
         index = self.index  # `follow` may replace it at any time
         return embed_picture(content, index.encoder, self.limits.image_pixels), index
 
-    def search_upload(self, content: bytes, top_k: int) -> list[SearchResult]:
+    def search_upload(self, content: bytes, options: SearchOptions) -> list[SearchResult]:
         """Pictures similar to an uploaded one."""
         vector, index = self.embed_upload(content)
-        return index.search_queries([picture_query(vector)], top_k)[0]
+        return index.search_each([picture_query(vector)], [options])[0]
 
-    def search_like(self, id: str, top_k: int) -> list[SearchResult]:
+    def search_like(self, id: str, options: SearchOptions) -> list[SearchResult]:
         """Pictures similar to a picture of the index.
 
         Raises:
             HTTPException: 404, there is no such picture.
         """
         index = self.index
-        return index.search_queries([picture_query(self._vector(index, id))], top_k)[0]
+        return index.search_each([picture_query(self._vector(index, id))], [options])[0]
+
+    def newest(self, options: SearchOptions) -> list[SearchResult]:
+        """The newest pictures that pass the filters."""
+        return self.index.newest(options.top_k, options.filters)
 
     def rank_pictures(self, words: str, ids: Sequence[str], rerank_top_k: int | None = None) -> list[Match]:
         """Order pictures of the index by words, best first.
@@ -199,12 +204,7 @@ class Service:
     def list_pictures(self, offset: int, limit: int) -> list[SearchResult]:
         """A page of all pictures, in the order in which they were added."""
         store = self.index.store
-        ids = store.ids(offset, limit)
-        files = store.held(ids)
-        return [
-            SearchResult(first.path, 0.0, None, first.content.hex(), tuple(copy.path for copy in copies))
-            for first, *copies in (files[id] for id in ids if id in files)
-        ]
+        return list_pictures(store, store.ids(offset, limit), NO_FILTERS)
 
     def file(self, id: str) -> tuple[str, os.stat_result]:
         """The path of a picture, if its file is still the one that was indexed.
@@ -261,7 +261,14 @@ class Service:
         return Results(
             results=[
                 Result(
-                    id=result.id, name=name, score=result.score, relevance=result.relevance, copies=len(result.copies)
+                    id=result.id,
+                    name=name,
+                    score=result.score,
+                    relevance=result.relevance,
+                    copies=len(result.copies),
+                    date=result.date,
+                    date_from=result.date_from,
+                    place=result.place,
                 )
                 for result, name in zip(found, names, strict=True)
             ],

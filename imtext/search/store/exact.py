@@ -10,31 +10,49 @@ from imtext.search.store.protocol import Vectors
 BLOCK = 65_536  # rows scored at once for several queries, so that their scores fit in the processor's cache
 QUERIES = 64  # queries scored at once: 16 MB of scores
 
+FEW = 8  # at most N / 8 rows are copied before they are scored; of more rows, the copy takes longer than it saves
+
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
-def top_k(vectors: Vectors, queries: Vectors, k: int) -> tuple[Places, Floats]:
+def top_k(vectors: Vectors, queries: Vectors, k: int, among: Mask | None = None) -> tuple[Places, Floats]:
     """The rows of ``[N, embed_dim]`` vectors that are nearest to each of ``[Q, embed_dim]`` queries.
+
+    Args:
+        vectors: of unit length.
+        queries: of unit length.
+        k: maximum number of rows for each query.
+        among: ``[N]``, the rows to choose from; None: all.
 
     Returns:
         Places ``[Q, k']`` and scores ``[Q, k']``, best first; k' is the smaller of k and N. Rows with equal scores are
         in ascending order, so that a query always has the same result.
     """
+    if among is not None:
+        rows = np.flatnonzero(among)
+        if len(rows) * FEW <= len(vectors):
+            places, best_scores = top_k(vectors[rows], queries, k)
+            return rows[places], best_scores
+        k = min(k, len(rows))
     k = min(k, len(vectors))
     if k < 1 or not len(queries):
         return np.zeros((len(queries), 0), dtype=np.int64), np.zeros((len(queries), 0), dtype=np.float32)
     if len(queries) == 1:  # by far the most frequent case; a product with one vector runs at the speed of memory
-        scores = vectors @ queries[0]
+        scores = _only(among, vectors @ queries[0])
         places = best_places(scores, k)
         return places[None], scores[places][None]
     if len(queries) > QUERIES:
-        parts = [top_k(vectors, queries[start : start + QUERIES], k) for start in range(0, len(queries), QUERIES)]
+        parts = [
+            top_k(vectors, queries[start : start + QUERIES], k, among) for start in range(0, len(queries), QUERIES)
+        ]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
     found = [np.zeros(0, dtype=np.int64) for _ in queries]
     kept = [np.zeros(0, dtype=np.float32) for _ in queries]
     for start in range(0, len(vectors), BLOCK):
-        for row, line in enumerate(queries @ vectors[start : start + BLOCK].T):
+        part = None if among is None else among[start : start + BLOCK]
+        for row, line in enumerate(_only(part, queries @ vectors[start : start + BLOCK].T)):
             best = best_places(line, min(k, len(line)))
             found[row] = np.concatenate([found[row], best + start])
             kept[row] = np.concatenate([kept[row], line[best]])
@@ -42,6 +60,11 @@ def top_k(vectors: Vectors, queries: Vectors, k: int) -> tuple[Places, Floats]:
         best = best_places(score, k)
         found[row], kept[row] = found[row][best], score[best]
     return np.stack(found), np.stack(kept)
+
+
+def _only(among: Mask | None, scores: Floats) -> Floats:
+    """Scores ``[…, N]`` with the lowest one possible for rows that are not chosen from."""
+    return scores if among is None else np.where(among, scores, np.float32(-np.inf))
 
 
 def best_places(scores: Floats, k: int) -> Places:

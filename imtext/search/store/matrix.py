@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imtext.search.store.exact import Floats, Places, top_k
+from imtext.search.store.exact import Floats, Mask, Places, top_k
 from imtext.search.store.protocol import Ids, Vectors
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class Matrix:
     vectors: Vectors
     mean: Vectors
 
-    def top_k(self, queries: Vectors, k: int) -> tuple[Places, Floats]:
+    def top_k(self, queries: Vectors, k: int, among: Mask | None = None) -> tuple[Places, Floats]:
         """Places and scores ``[Q, k']`` of the best rows for ``[Q, embed_dim]`` queries; see `exact.top_k`."""
-        return top_k(self.vectors, queries, k)
+        return top_k(self.vectors, queries, k, among)
 
     def place(self, id: int) -> int | None:
         """The row of an id."""

@@ -7,12 +7,16 @@ file keeps its picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from imtext.search.facts import Facts
+from imtext.search.filters import Filters
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -31,6 +35,8 @@ class File:
         mtime_ns: modification time in nanoseconds.
         content: hash of its content; empty if the file was refused.
         reason: why the file was refused; empty if it is in the index.
+        ctime_ns: time of the last change of content or name in nanoseconds, which programs cannot set back; 0: unknown.
+        inode: number of the file on its drive.
     """
 
     path: str
@@ -38,14 +44,23 @@ class File:
     mtime_ns: int
     content: bytes = b""
     reason: str = ""
+    ctime_ns: int = 0
+    inode: int = 0
 
-    def is_as(self, before: File | None) -> bool:
-        """Whether the file is unchanged, by size and time, since it was indexed."""
-        return before is not None and (before.size, before.mtime_ns) == (self.size, self.mtime_ns)
+    @classmethod
+    def found(cls, path: str, state: os.stat_result) -> Self:
+        """A file on disk, whose content was not read."""
+        inode = state.st_ino & (2**63 - 1)  # databases have signed numbers
+        return cls(path, state.st_size, state.st_mtime_ns, ctime_ns=state.st_ctime_ns, inode=inode)
 
     def refuse(self, reason: str) -> File:
         """The same file, refused for a reason that holds until the file changes."""
-        return File(self.path, self.size, self.mtime_ns, b"", " ".join(reason.split())[:300] or "unreadable")
+        return replace(self, content=b"", reason=" ".join(reason.split())[:300] or "unreadable")
+
+    def unchanged_since(self, before: File) -> bool:
+        """Is this the file that was indexed, by everything that is known without reading it?"""
+        same = (self.size, self.mtime_ns) == (before.size, before.mtime_ns)
+        return same and (not before.ctime_ns or (self.ctime_ns, self.inode) == (before.ctime_ns, before.inode))
 
 
 def unread(path: str, reason: str) -> File:
@@ -90,8 +105,8 @@ class Neighbors:
 class Store(Protocol):
     """The methods that an index needs. All of them may be called from several threads at once.
 
-    Rows are read as of the last commit. `nearest`, `vector_of`, `ids` and `size` see the pictures as of the last
-    `refresh`, so that one search sees one state. The first call of any of them calls `refresh`.
+    Rows are read as of the last commit. `nearest`, `newest`, `vector_of`, `ids` and `size` see the pictures as of the
+    last `refresh`, so that one search sees one state. The first call of any of them calls `refresh`.
 
     Attributes:
         location: URL to open this store again.
@@ -152,10 +167,21 @@ class Store(Protocol):
     def size(self) -> int:
         """Number of pictures that `nearest` searches."""
 
-    def nearest(self, queries: Vectors, top_k: int) -> Neighbors:
+    def nearest(self, queries: Vectors, top_k: int, filters: Filters | None = None) -> Neighbors:
         """The pictures nearest to each of ``[Q, embed_dim]`` query vectors of unit length.
 
         Pictures with equal scores are in the order of indexing, so that a query always has the same result.
+
+        Args:
+            queries: of unit length.
+            top_k: maximum number of pictures for each query.
+            filters: choose from the pictures that pass; `mean` and `size` stay those of all pictures.
+        """
+
+    def newest(self, top_k: int, filters: Filters) -> list[int]:
+        """The ids of the newest pictures that pass, newest first; of equal dates in the order of indexing.
+
+        The date of a picture is that of its facts, or the local time at which the oldest of its files was modified.
         """
 
     def vector_of(self, id: int) -> Vectors | None:
@@ -187,6 +213,12 @@ class Store(Protocol):
     def grids(self, ids: Sequence[int]) -> dict[int, Grid]:
         """Id → the grid of this picture; ids without a grid are left out."""
 
+    def facts(self, ids: Sequence[int]) -> dict[int, Facts]:
+        """Id → the facts of this picture; ids without facts are left out."""
+
+    def without_facts(self) -> list[File]:
+        """The files of pictures without facts, which an earlier version has indexed."""
+
     def sources(self) -> list[str]:
         """Folders, patterns and lists that were indexed, in order of name."""
 
@@ -198,6 +230,7 @@ class Store(Protocol):
         files: Iterable[File] = (),
         gone: Iterable[str] = (),
         sweep: bool = True,
+        facts: Mapping[bytes, Facts] | None = None,
     ) -> None:
         """Add pictures, add or update files, forget files; all or nothing.
 
@@ -207,6 +240,7 @@ class Store(Protocol):
             gone: paths to forget.
             sweep: also forget pictures that no file has any more. Only the last commit of an update does this, because
                 a later commit may add a file with such a picture.
+            facts: content → facts, of new pictures and of known ones; they are forgotten with their pictures.
 
         Raises:
             StoreError: the store could not be written; nothing has changed.

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imtext.errors import SearchError, StoreError
+from imtext.search.facts import Facts
 from imtext.search.store.protocol import File, Grid, Ids, Picture, Vectors
+from imtext.search.store.schema import GRIDS, SCHEMA, connect, is_upgraded, upgrade
 
-SCHEMA = 1
 BLOCK = 4096  # vectors read at once
 
 
@@ -37,12 +39,12 @@ class Rows:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise SearchError(f"There is no index in {path.parent}. Create one: imtext index <folder of pictures>")
-        self.path, self.frozen = path, False
+        self.path, self.frozen, self._is_upgraded = path, False, False
         self._address, self._lock = path.absolute().as_uri(), threading.RLock()
         try:
             if os.access(path.parent, os.W_OK):
                 self._address += "?mode=rw"  # never create a file: a deleted index must not come back
-                self._db = _connect(self._address)
+                self._db = connect(self._address)
                 self._db.execute("PRAGMA journal_mode = WAL")
             else:
                 self._db = self._connect_to_read()
@@ -65,12 +67,12 @@ class Rows:
     def _connect_to_read(self) -> sqlite3.Connection:
         self._address += "?mode=ro"
         try:
-            connection = _connect(self._address)
+            connection = connect(self._address)
             connection.execute("PRAGMA schema_version")  # connecting alone reads nothing
         except sqlite3.OperationalError:
             # In write-ahead mode even a reader needs files next to the database, unless a writer has created them.
             self._address, self.frozen = f"{self._address}&immutable=1", True
-            connection = _connect(self._address)
+            connection = connect(self._address)
         return connection
 
     @contextmanager
@@ -117,12 +119,20 @@ class Rows:
             prefix = os.fsencode(below.rstrip(os.sep) + os.sep)
             where, values = "WHERE path >= ? AND path < ?", (prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
         rows = self._query(
-            "SELECT path, size, mtime_ns, content, reason FROM files "
-            f"LEFT JOIN pictures ON pictures.id = files.picture {where} ORDER BY path",
+            f"SELECT {self._file()} FROM files LEFT JOIN pictures ON pictures.id = files.picture {where} ORDER BY path",
             values,
         )
-        for path, size, mtime_ns, content, reason in rows:
-            yield File(os.fsdecode(path), size, mtime_ns, content or b"", reason)
+        for row in rows:
+            yield _file(*row)
+
+    def _file(self) -> str:
+        """The columns of a `File`; a file of an earlier version that was never written to by this one lacks some."""
+        return f"path, size, mtime_ns, content, reason, {'ctime_ns, inode' if self._upgraded() else '0, 0'}"
+
+    def _upgraded(self) -> bool:
+        with self._lock, self._errors("read"):
+            self._is_upgraded = self._is_upgraded or is_upgraded(self._db)
+            return self._is_upgraded
 
     def known(self, contents: Sequence[bytes]) -> set[bytes]:
         """The contents that already have a vector."""
@@ -137,22 +147,28 @@ class Rows:
         files: Iterable[File] = (),
         gone: Iterable[str] = (),
         sweep: bool = True,
+        facts: Mapping[bytes, Facts] | None = None,
     ) -> None:
-        """Add pictures, add or update files, forget files; all or nothing. `sweep`: forget pictures without files.
+        """Add pictures, add or update files, forget files; all or nothing. See `Store.commit`.
 
         Raises:
             StoreError: the store could not be written; nothing has changed.
         """
         with self._transaction():
+            upgrade(self._db)
             before = self._db.total_changes
             for picture in pictures:
                 self._add(picture)
             self._db.executemany(
-                "INSERT INTO files (path, size, mtime_ns, picture, reason) "
-                "VALUES (?, ?, ?, (SELECT id FROM pictures WHERE content = ?), ?) ON CONFLICT (path) DO UPDATE SET "
-                "size = excluded.size, mtime_ns = excluded.mtime_ns, picture = excluded.picture, "
-                "reason = excluded.reason",
-                ((os.fsencode(file.path), file.size, file.mtime_ns, file.content, file.reason) for file in files),
+                "INSERT INTO files (path, size, mtime_ns, picture, reason, ctime_ns, inode) "
+                "VALUES (?, ?, ?, (SELECT id FROM pictures WHERE content = ?), ?, ?, ?) ON CONFLICT (path) DO UPDATE "
+                "SET size = excluded.size, mtime_ns = excluded.mtime_ns, picture = excluded.picture, "
+                "reason = excluded.reason, ctime_ns = excluded.ctime_ns, inode = excluded.inode",
+                ((os.fsencode(file.path), *astuple(file)[1:]) for file in files),
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO picture_facts SELECT id, ?, ?, ?, ?, ?, ? FROM pictures WHERE content = ?",
+                ((*astuple(known), content) for content, known in (facts or {}).items()),
             )
             self._db.executemany("DELETE FROM files WHERE path = ?", ((os.fsencode(path),) for path in gone))
             if sweep:
@@ -169,7 +185,7 @@ class Rows:
             "INSERT OR IGNORE INTO pictures (content, vector) VALUES (?, ?)", (picture.content, vector)
         )
         if picture.grid is not None and added.rowcount:
-            self._db.execute(_GRIDS)  # only indexes with a re-ranker have this table
+            self._db.execute(GRIDS)  # only indexes with a re-ranker have this table
             grid = np.ascontiguousarray(picture.grid, "<f2").tobytes()
             self._db.execute("INSERT INTO grids VALUES (?, ?, ?)", (added.lastrowid, len(picture.grid), grid))
 
@@ -179,7 +195,7 @@ class Rows:
         All come from one snapshot, even if other rows are committed while the blocks are read.
         """
         with self._errors("read"):
-            reader = _connect(self._address)
+            reader = connect(self._address)
             reader.execute("BEGIN")
             version = int(reader.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()[0])
             held = reader.execute("SELECT DISTINCT picture FROM files WHERE picture IS NOT NULL ORDER BY picture")
@@ -197,12 +213,37 @@ class Rows:
         """Id → the files that have this picture, in alphabetical order; ids without files are left out."""
         found: dict[int, list[File]] = {}
         select = (
-            "SELECT picture, path, size, mtime_ns, content, reason FROM files "
+            f"SELECT picture, {self._file()} FROM files "
             "JOIN pictures ON pictures.id = files.picture WHERE picture IN ({}) ORDER BY path"
         )
-        for number, path, *rest in self._of_pictures(select, ids):
-            found.setdefault(number, []).append(File(os.fsdecode(path), *rest))
+        for number, *file in self._of_pictures(select, ids):
+            found.setdefault(number, []).append(_file(*file))
         return found
+
+    def facts(self, ids: Sequence[int]) -> dict[int, Facts]:
+        """Id → the facts of this picture; ids without facts are left out."""
+        if not self._upgraded():
+            return {}
+        rows = self._of_pictures("SELECT * FROM picture_facts WHERE picture IN ({})", ids)
+        return {number: Facts(*facts) for number, *facts in rows}
+
+    def all_facts(self) -> Iterator[tuple[int, Facts]]:
+        """Id and facts of every picture that has facts."""
+        rows = self._query("SELECT * FROM picture_facts") if self._upgraded() else []
+        return ((number, Facts(*facts)) for number, *facts in rows)
+
+    def names(self) -> Iterator[tuple[int, str, int]]:
+        """Id of the picture, path and modification time of every file that is in the index."""
+        rows = self._query("SELECT picture, path, mtime_ns FROM files WHERE picture IS NOT NULL")
+        return ((number, os.fsdecode(path), mtime_ns) for number, path, mtime_ns in rows)
+
+    def without_facts(self) -> list[File]:
+        """The files of pictures without facts, which an earlier version has indexed."""
+        lacking = "WHERE picture NOT IN (SELECT picture FROM picture_facts)" if self._upgraded() else ""
+        rows = self._query(
+            f"SELECT {self._file()} FROM files JOIN pictures ON pictures.id = files.picture {lacking} ORDER BY path"
+        )
+        return [_file(*row) for row in rows]
 
     def grids(self, ids: Sequence[int]) -> dict[int, Grid]:
         """Id → the grid of this picture; ids without a grid are left out."""
@@ -237,39 +278,6 @@ class Rows:
             self._db.executemany("DELETE FROM sources WHERE path = ?", ((os.fsencode(source),) for source in forget))
 
 
-def create_rows(path: Path, embed_dim: int) -> None:
-    """Create the file, or complete one whose creation was interrupted."""
-    facts = {"schema": SCHEMA, "embed_dim": embed_dim, "version": 0}
-    try:
-        with closing(_connect(path.absolute().as_uri())) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in _TABLES:
-                connection.execute(statement)
-            connection.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.items())
-            connection.execute("COMMIT")
-    except sqlite3.OperationalError as error:
-        raise SearchError(f"{path} cannot be opened: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise SearchError(f"{path} cannot be read as an index ({error}). Delete the folder and index again") from error
-
-
-def _connect(address: str) -> sqlite3.Connection:
-    return sqlite3.connect(address, timeout=30, isolation_level=None, check_same_thread=False, uri=True)
-
-
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
-    # AUTOINCREMENT: an id is never used twice, so clients may keep it.
-    "CREATE TABLE IF NOT EXISTS pictures (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, "
-    "vector BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, "
-    "picture INTEGER REFERENCES pictures (id), reason TEXT NOT NULL, CHECK (picture IS NOT NULL OR reason <> '')) "
-    "WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS sources (path BLOB PRIMARY KEY) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS files_by_picture ON files (picture)",
-)
-_GRIDS = (
-    "CREATE TABLE IF NOT EXISTS grids (picture INTEGER PRIMARY KEY REFERENCES pictures (id) ON DELETE CASCADE, "
-    "places INTEGER NOT NULL, grid BLOB NOT NULL)"
-)
+def _file(path: bytes, size: int, mtime_ns: int, content: bytes | None, *rest: Any) -> File:
+    """A `File` of its columns."""
+    return File(os.fsdecode(path), size, mtime_ns, content or b"", *rest)

@@ -10,10 +10,13 @@ from typing import Self
 import numpy as np
 
 from imtext.errors import SearchError
+from imtext.search.filters import Filters
 from imtext.search.leftovers import remove_leftovers
+from imtext.search.store.columns import Columns
 from imtext.search.store.matrix import Matrix, open_matrix
 from imtext.search.store.protocol import Neighbors, Vectors, unread
-from imtext.search.store.rows import Rows, create_rows
+from imtext.search.store.rows import Rows
+from imtext.search.store.schema import create_rows
 
 SCHEME = "sqlite"
 ROWS, MATRIX = "index.sqlite", "vectors.cache"
@@ -36,7 +39,8 @@ class SQLiteStore(Rows):
             self._identity = _identity(path, content=True)
         self.location = f"{SCHEME}:///{path.absolute()}"
         self._matrix: Matrix | None = None
-        self._refreshing = threading.Lock()
+        self._columns: tuple[Matrix, Columns] | None = None  # read for the first filter
+        self._refreshing = threading.RLock()
 
     # ---- opening and closing
 
@@ -116,6 +120,8 @@ class SQLiteStore(Rows):
             if self._matrix is not None and self._matrix.version == self.version():
                 return False
             self._matrix = open_matrix(matrix_path(self.path), self)
+            if self._columns is not None:  # filters are in use: the next search must not wait
+                self._columns_of(self._matrix)
             return True
 
     def _current(self) -> Matrix:
@@ -124,16 +130,29 @@ class SQLiteStore(Rows):
         assert self._matrix is not None
         return self._matrix
 
+    def _columns_of(self, matrix: Matrix) -> Columns:
+        with self._refreshing:
+            if self._columns is None or self._columns[0] is not matrix:
+                self._columns = matrix, Columns.build(matrix.ids, self.all_facts(), self.names(), self.sources())
+            return self._columns[1]
+
     @property
     def size(self) -> int:
         """Number of pictures that `nearest` searches."""
         return len(self._current().ids)
 
-    def nearest(self, queries: Vectors, top_k: int) -> Neighbors:
-        """The pictures nearest to each of ``[Q, embed_dim]`` query vectors."""
+    def nearest(self, queries: Vectors, top_k: int, filters: Filters | None = None) -> Neighbors:
+        """The pictures nearest to each of ``[Q, embed_dim]`` query vectors, of those that pass."""
         matrix = self._current()
-        places, scores = matrix.top_k(queries, top_k)
+        among = self._columns_of(matrix).passing(filters) if filters else None
+        places, scores = matrix.top_k(queries, top_k, among)
         return Neighbors(matrix.version, matrix.ids[places], scores, matrix.mean, len(matrix.ids))
+
+    def newest(self, top_k: int, filters: Filters) -> list[int]:
+        """The ids of the newest pictures that pass, newest first."""
+        matrix = self._current()
+        newest: list[int] = matrix.ids[self._columns_of(matrix).newest(filters, top_k)].tolist()
+        return newest
 
     def vector_of(self, id: int) -> Vectors | None:
         """The vector ``[embed_dim]`` of one picture."""

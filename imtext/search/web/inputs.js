@@ -1,7 +1,8 @@
 // Inputs that start a search: typing, the form, chosen, pasted or dropped files, and the slider.
 
+import { onFilters } from "./filters.js";
 import { render, showCount } from "./grid.js";
-import { focusFirstWhenLoaded, searchFile, searchWords, showAll, watchEnd } from "./search.js";
+import { focusFirstWhenLoaded, searchFile, searchFiltered, searchWords, showAll, watchEnd } from "./search.js";
 import { $, MOST, like, query, slider, state } from "./state.js";
 
 const PAUSE = 130; // milliseconds without a key before a search starts
@@ -20,6 +21,7 @@ $("#form").addEventListener("submit", (event) => {
   searchWords();
   focusFirstWhenLoaded();
 });
+onFilters(searchFiltered);
 $("button", like).addEventListener("click", showAll);
 $("#file").addEventListener("change", (event) => {
   searchFile(event.target.files[0]);

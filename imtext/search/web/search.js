@@ -1,9 +1,11 @@
 // Searching: a mode (words, a similar picture, an upload, or everything) becomes one request. The grid shows its response.
 
+import { filters, setFilters } from "./filters.js";
 import { explain, render } from "./grid.js";
 import { Refusal, fetchResults } from "./server.js";
 import { $, MOST, PAGE, busy, grid, like, query, state, viewer } from "./state.js";
 
+const filterKey = () => JSON.stringify(filters());
 let controller = new AbortController();
 let focusGrid = false; // whether the first result gets the focus when it arrives
 
@@ -11,6 +13,7 @@ export async function load(next = state.mode, more = false) {
   controller.abort();
   controller = new AbortController();
   const mode = (state.mode = next);
+  mode.filters = filterKey();
   const { signal } = controller;
   const count = more ? Math.min(state.found.length + PAGE, MOST) : PAGE;
   grid.setAttribute("aria-busy", "true");
@@ -42,7 +45,8 @@ export async function load(next = state.mode, more = false) {
 // The address names the search, so that it can be bookmarked.
 function updateAddress() {
   const { mode } = state;
-  const address = mode.kind === "words" ? `?${new URLSearchParams({ q: mode.text })}` : mode.kind === "like" ? `?${new URLSearchParams({ like: mode.id })}` : "./";
+  const parts = { ...(mode.kind === "words" && { q: mode.text }), ...(mode.kind === "like" && { like: mode.id }), ...filters() };
+  const address = Object.keys(parts).length ? `?${new URLSearchParams(parts)}` : "./";
   if (address !== location.search || address === "./") history.replaceState(null, "", address);
   document.title = mode.kind === "words" ? `${mode.text} – imtext` : "imtext";
 }
@@ -62,8 +66,16 @@ function choose(next, picture) {
 export function searchWords() {
   const { mode } = state;
   const text = query.value.trim();
-  if (text === (mode.text ?? "") && mode.kind !== "like" && mode.kind !== "upload" && !mode.failed) return;
-  choose(text ? { kind: "words", text } : { kind: "all" });
+  if (text === (mode.text ?? "") && mode.kind !== "like" && mode.kind !== "upload" && !mode.failed && filterKey() === mode.filters) return;
+  choose(text ? { kind: "words", text } : { kind: Object.keys(filters()).length ? "newest" : "all" });
+}
+
+export function searchFiltered() {
+  if (state.mode.kind !== "like" && state.mode.kind !== "upload") searchWords();
+  else if (filterKey() !== state.mode.filters) {
+    load();
+    updateAddress();
+  }
 }
 
 export function searchSimilar(id) {
@@ -82,6 +94,7 @@ export function searchFile(file) {
 
 export function showAll() {
   query.value = "";
+  setFilters({});
   choose({ kind: "all" });
   query.focus();
 }

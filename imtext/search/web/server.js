@@ -1,5 +1,6 @@
 // Requests to the API. A busy server (503) is asked again a few times.
 
+import { filters } from "./filters.js";
 import { PAGE } from "./state.js";
 
 export class Refusal extends Error {}
@@ -16,12 +17,13 @@ export async function ask(path, options = {}) {
 
 // One page of results for a mode: the best `count`, or the next pictures of the whole index from `offset` on.
 export function fetchResults(mode, count, offset, signal) {
-  const parameters = (values) => new URLSearchParams(values);
+  const parameters = (values) => new URLSearchParams({ ...values, ...filters() });
   if (mode.kind === "words") return ask(`search?${parameters({ q: mode.text, top_k: count })}`, { signal });
   if (mode.kind === "like") return ask(`search?${parameters({ like: mode.id, top_k: count })}`, { signal });
+  if (mode.kind === "newest") return ask(`search?${parameters({ top_k: count })}`, { signal });
   if (mode.kind === "upload") {
     const headers = { "content-type": "application/octet-stream" };
-    return ask(`search/image?top_k=${count}`, { signal, method: "POST", body: mode.file, headers });
+    return ask(`search/image?${parameters({ top_k: count })}`, { signal, method: "POST", body: mode.file, headers });
   }
-  return ask(`images?${parameters({ offset, limit: PAGE })}`, { signal });
+  return ask(`images?${new URLSearchParams({ offset, limit: PAGE })}`, { signal });
 }

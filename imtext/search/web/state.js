@@ -8,7 +8,7 @@ export const query = $("#query"), slider = $("#relevance"), grid = $("#grid"), v
 
 export const state = {
   info: { pictures: 0, min_relevance: null },
-  mode: { kind: "all" }, // all | words: text | like: id | upload: file
+  mode: { kind: "all" }, // all | newest (only filters) | words: text | like: id | upload: file
   found: [], // results of the last response
   shown: [], // results above the slider's level
   complete: false, // true when there is nothing further to load

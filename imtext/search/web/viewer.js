@@ -14,6 +14,8 @@ function view(place) {
   const figures = [];
   if (result.relevance !== null) figures.push(`${percent(result.relevance)} relevant`);
   if (result.score !== null) figures.push(`similarity ${result.score.toFixed(3)}`);
+  if (result.date_from === "camera") figures.push(result.date.slice(0, 10));
+  if (result.place) figures.push(result.place.map((degrees) => degrees.toFixed(4)).join(", "));
   if (result.copies) figures.push(`${result.copies} more cop${result.copies === 1 ? "y" : "ies"}`);
   $(".figures", viewer).textContent = figures.join(" · ");
   $("a", viewer).href = `images/${result.id}`;

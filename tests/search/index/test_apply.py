@@ -7,6 +7,7 @@ import shutil
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,15 @@ import pytest
 from PIL import Image
 
 from imtext.search import Encoder, Index, parse_query
+from imtext.search.facts import Facts
 from imtext.search.index.apply import apply_changes
 from imtext.search.index.changes import compare
 from imtext.search.index.discovery import find
 from imtext.search.query import picture_query
-from imtext.search.store import create_store
+from imtext.search.store import File, create_store
 from tests.conftest import picture
 from tests.search.index.conftest import names, similar
+from tests.search.photos import photo
 
 
 def test_into_any_store(gallery: Path, encoder: Encoder) -> None:
@@ -209,3 +212,68 @@ def test_unreadable(index: Index, gallery: Path, monkeypatch: pytest.MonkeyPatch
         assert similar(index, gallery / "01.png").path == str(gallery / "01.png")
     report = index.update()
     assert (report.added, report.unchanged, report.refused, len(index)) == (2, 12, {}, 14)
+
+
+def test_edited_with_the_same_date_and_size(index: Index, tmp_path: Path) -> None:
+    """As editors do that keep the date, of formats whose size follows from that of the picture."""
+    folder = tmp_path / "bitmaps"
+    folder.mkdir()
+    path = picture(folder / "a.bmp", 1)
+    index.update([str(folder)])
+    before = path.stat()
+    picture(path, 2)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    report = index.update()
+    assert (report.added, report.updated, len(index)) == (1, 1, 1)
+    assert similar(index, path).score == pytest.approx(1, abs=1e-4)
+
+
+def test_a_restored_backup_is_read_but_not_embedded(
+    index: Index, gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.update([str(gallery)])
+    ids = index.store.ids()
+    shutil.copytree(gallery, tmp_path / "backup")  # with its dates
+    shutil.rmtree(gallery)
+    (tmp_path / "backup").rename(gallery)
+    assert len(index.compare().changed) == 12
+    monkeypatch.setattr(Encoder, "encode_images", pytest.fail)
+    report = index.update()
+    assert (report.added, report.unchanged, report.renamed, report.copies) == (0, 12, [], 0)
+    assert (index.store.ids(), index.compare().unchanged) == (ids, 12)
+
+
+def test_verify_finds_what_no_date_shows(index: Index, gallery: Path) -> None:
+    index.update([str(gallery)])
+    path = gallery / "03.png"
+    (known,) = (file for file in index.store.files() if file.path == str(path))
+    picture(path, 100)
+    index.store.commit(files=[replace(File.found(str(path), path.stat()), content=known.content)])
+    assert index.update().unchanged == 12
+    report = index.update(verify=True)
+    assert (report.updated, report.added, report.unchanged) == (1, 1, 11)
+    assert similar(index, path).score == pytest.approx(1, abs=1e-4)
+
+
+def test_facts_are_read_with_the_picture_or_later(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo(folder / "a.jpg", taken="2024:05:12 14:03:11", place=(38.72, -9.14))
+    photo(folder / "b.jpg", seed=1)
+    expected = [Facts(40, 30, "2024-05-12T14:03:11", "", 38.72, -9.14), Facts(40, 30)]
+    with monkeypatch.context() as earlier:
+        earlier.setattr("imtext.search.index.preparation.read_facts", lambda content: None)
+        earlier.setattr("imtext.search.index.apply.describe", lambda store, seconds: 0)
+        index.update([str(folder)])
+    assert index.store.facts(index.store.ids()) == {}
+    monkeypatch.setattr(Encoder, "encode_images", pytest.fail)
+    assert (report := index.update()).described == 2
+    assert (report.added, report.unchanged) == (0, 2)
+    assert [index.store.facts([id])[id] for id in index.store.ids()] == expected
+    monkeypatch.undo()
+    photo(folder / "c.jpg", seed=2, camera=("Canon", "Canon EOS 80D"))
+    assert (report := index.update()).described == 0
+    assert index.store.facts(index.store.ids())[index.store.ids()[-1]].camera == "Canon EOS 80D"

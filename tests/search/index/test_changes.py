@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +90,30 @@ def test_another_time_is_a_change(store: Store, gallery: Path) -> None:
     os.utime(gallery / "03.png", (1, 1))
     changes = compare(store, find([str(gallery)]))
     assert ([file.path for file in changes.changed], changes.unchanged) == ([str(gallery / "03.png")], 11)
+
+
+def test_a_file_that_was_replaced_is_changed_although_date_and_size_are_the_same(store: Store, gallery: Path) -> None:
+    found = find([str(gallery)])
+    know(store, *(replace(file, content=file.path.encode()) for file in found.files.values()))
+    edited, replaced = gallery / "03.png", gallery / "04.png"
+    state = edited.stat()
+    edited.write_bytes(edited.read_bytes()[::-1])
+    os.utime(edited, ns=(state.st_atime_ns, state.st_mtime_ns))
+    shutil.copy2(replaced, gallery / "other")
+    (gallery / "other").replace(replaced)
+    changes = compare(store, find([str(gallery)]))
+    assert ([file.path for file in changes.changed], changes.unchanged) == ([str(edited), str(replaced)], 10)
+    assert (changes.recorded, len(compare(store, found, verify=True).changed)) == ([], 12)
+
+
+def test_what_an_earlier_version_did_not_record_is_no_change(store: Store, gallery: Path) -> None:
+    found = find([str(gallery)])
+    plain = [File(file.path, file.size, file.mtime_ns, file.path.encode()) for file in found.files.values()]
+    know(store, *plain[1:], replace(plain[0], content=b"").refuse("not a picture"))
+    changes = compare(store, found)
+    assert (changes.changed, changes.unchanged) == ([], 12)
+    assert [(file.content, file.reason) for file in changes.recorded] == [
+        (file.content, file.reason) for file in store.files()
+    ]
+    store.commit(files=changes.recorded)
+    assert compare(store, found).recorded == []

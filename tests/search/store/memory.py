@@ -6,14 +6,17 @@ import itertools
 import os
 import random
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 
 from imtext.errors import SearchError
+from imtext.search.facts import Facts
+from imtext.search.filters import Filters
 from imtext.search.store import exact
+from imtext.search.store.columns import Columns
 from imtext.search.store.protocol import File, Grid, Ids, Neighbors, Picture, Vectors, unread
 
 SCHEME = "memory"
@@ -26,6 +29,7 @@ class Content:
     embed_dim: int
     pictures: dict[bytes, tuple[int, Vectors]] = field(default_factory=dict)
     grids: dict[int, Grid] = field(default_factory=dict)
+    facts: dict[bytes, Facts] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
     sources: set[str] = field(default_factory=set)
     version: int = 0
@@ -110,9 +114,20 @@ class MemoryStore:
     def size(self) -> int:
         return len(self._current().ids)
 
-    def nearest(self, queries: Vectors, top_k: int) -> Neighbors:
+    def _columns(self) -> Columns:
+        content = self._content
+        numbers = {name: number for name, (number, _) in content.pictures.items()}
+        facts = [(numbers[name], facts) for name, facts in content.facts.items()]
+        files = [(numbers[file.content], file.path, file.mtime_ns) for file in self.files() if not file.reason]
+        return Columns.build(self._current().ids, facts, files, self.sources())
+
+    def newest(self, top_k: int, filters: Filters) -> list[int]:
+        return [int(id) for id in self._current().ids[self._columns().newest(filters, top_k)]]
+
+    def nearest(self, queries: Vectors, top_k: int, filters: Filters | None = None) -> Neighbors:
         found = self._current()
-        places, scores = exact.top_k(found.vectors, queries, top_k)
+        among = self._columns().passing(filters) if filters else None
+        places, scores = exact.top_k(found.vectors, queries, top_k, among)
         mean = found.vectors.mean(axis=0) if len(found.ids) else np.zeros(self.embed_dim, np.float32)
         return Neighbors(found.version, found.ids[places], scores, mean, len(found.ids))
 
@@ -159,6 +174,15 @@ class MemoryStore:
     def grids(self, ids: Sequence[int]) -> dict[int, Grid]:
         return {id: self._content.grids[id] for id in ids if id in self._content.grids}
 
+    def facts(self, ids: Sequence[int]) -> dict[int, Facts]:
+        content = self._content
+        return {
+            id: content.facts[name] for name, (id, _) in content.pictures.items() if id in ids and name in content.facts
+        }
+
+    def without_facts(self) -> list[File]:
+        return [file for file in self.files() if not file.reason and file.content not in self._content.facts]
+
     def sources(self) -> list[str]:
         return sorted(self._content.sources)
 
@@ -170,6 +194,7 @@ class MemoryStore:
         files: Iterable[File] = (),
         gone: Iterable[str] = (),
         sweep: bool = True,
+        facts: Mapping[bytes, Facts] | None = None,
     ) -> None:
         with self._content.lock:
             content = self._content
@@ -190,11 +215,13 @@ class MemoryStore:
             if sweep:
                 kept = {file.content for file in new_files.values()}
                 new_pictures = {name: picture for name, picture in new_pictures.items() if name in kept}
-            if (new_pictures.keys(), new_files) != (content.pictures.keys(), content.files):
+            new_facts = {name: one for name, one in (content.facts | dict(facts or {})).items() if name in new_pictures}
+            before = content.pictures.keys(), content.files, content.facts
+            if (new_pictures.keys(), new_files, new_facts) != before:
                 content.version = random.getrandbits(62)
             numbers = {number for number, _ in new_pictures.values()}
             content.grids = {number: grid for number, grid in new_grids.items() if number in numbers}
-            content.pictures, content.files = new_pictures, new_files
+            content.pictures, content.files, content.facts = new_pictures, new_files, new_facts
 
     def remember(self, sources: Iterable[str], forget: Iterable[str] = ()) -> None:
         with self._content.lock:

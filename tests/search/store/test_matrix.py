@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from imtext.search.store.matrix import open_matrix
-from imtext.search.store.rows import Rows, create_rows
+from imtext.search.store.rows import Rows
+from imtext.search.store.schema import create_rows
 from tests.search.store.conftest import DIM, vector
 
 Add = Callable[..., None]

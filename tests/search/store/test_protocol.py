@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from imtext.errors import SearchError
+from imtext.search.facts import Facts
 from imtext.search.store import File, Picture, Store, create_store, open_store, rebuild_store, store_exists
 from imtext.search.store.protocol import UNREAD, unread
 from tests.search.store.conftest import DIM, vector
@@ -88,6 +89,8 @@ def test_files_and_refusals(store: Store, add: Add) -> None:
     assert list(files) == sorted(files)
     assert files["/pictures/001.jpg"] == File("/pictures/001.jpg", 1, 1, b"1")
     assert files["/pictures/bad.jpg"].reason == "not a picture"
+    store.commit(files=[File("/pictures/001.jpg", 1, 1, b"1", ctime_ns=5, inode=2**63 - 1)])
+    assert File("/pictures/001.jpg", 1, 1, b"1", "", 5, 2**63 - 1) in store.files()
     assert (files["/other/x.png"].size, files["/other/x.png"].reason) == (UNREAD, "unreadable")
     assert [file.path for file in store.files("/other")] == ["/other/x.png"]
     assert (list(store.files("/oth")), store.count()) == ([], 2)
@@ -156,6 +159,24 @@ def test_grids_stay_and_go_with_their_pictures(store: Store, location: str, add:
     assert len(store.grids(list(range(10_000)))) == len(grids) - 1
     rebuild_store(location, DIM)
     assert open_store(location).grids(ids) == {}
+
+
+def test_facts_stay_and_go_with_their_pictures(store: Store, location: str, add: Add) -> None:
+    facts = Facts(4000, 3000, "2024-05-12T14:03:11+01:00", "Apple iPhone 12", 38.7223, -9.1393)
+    add(store, 3)
+    store.commit(facts={b"0": facts, b"1": Facts(2, 1), b"unknown": facts}, sweep=False)
+    ids = store.ids()
+    for reader in (store, open_store(location)):
+        assert reader.facts([*ids, ids[0]]) == {ids[0]: facts, ids[1]: Facts(2, 1)}
+        assert [file.content for file in reader.without_facts()] == [b"2"]
+    version = store.version()
+    store.commit(facts={b"2": Facts()})
+    assert store.version() != version, "searches must see them"
+    store.commit(facts={b"1": facts}, gone=["/pictures/000.jpg"])
+    assert store.facts(ids) == {ids[1]: facts, ids[2]: Facts()}
+    with pytest.raises(RuntimeError):
+        store.commit(_one_and_an_error(Picture(b"x", vector(0))), facts={b"1": Facts()})
+    assert store.facts(ids)[ids[1]] == facts
 
 
 def _one_and_an_error(picture: Picture) -> Iterator[Picture]:

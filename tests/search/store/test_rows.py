@@ -10,7 +10,8 @@ import pytest
 
 from imtext.errors import SearchError, StoreError
 from imtext.search.store import File, Picture
-from imtext.search.store.rows import Rows, create_rows
+from imtext.search.store.rows import Rows
+from imtext.search.store.schema import create_rows
 
 
 @pytest.fixture

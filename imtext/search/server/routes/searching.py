@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Query, Request
 from imtext.errors import SearchError
 from imtext.search.index import SearchOptions
 from imtext.search.query import parse_query, unread_words
+from imtext.search.server.filtering import FilterParameters
 from imtext.search.server.messages import (
     IMAGE_BODY,
     MISSING,
@@ -28,6 +29,7 @@ from imtext.search.server.messages import (
 )
 from imtext.search.server.service import Service, TextSearch
 
+MISSED = responses(MISSING)
 RANK_EXAMPLES = {
     "pictures": {"value": {"query": "a dog", "ids": ["0" * 32]}},
     "texts": {"value": {"id": "0" * 32, "texts": ["a dog", "a cat"]}},
@@ -38,36 +40,61 @@ def search_routes(service: Service) -> APIRouter:
     """`/search`, `/search/image` and `/rank`."""
     router = APIRouter(tags=["search"])
 
-    async def search_words(query: str, top_k: int, min_relevance: float, rerank_top_k: int | None) -> Results:
+    async def search_words(query: str, options: SearchOptions) -> Results:
         started = time.perf_counter()
-        options = SearchOptions(top_k, min_relevance, service.reranked(rerank_top_k))
         found = await service.searches.submit(TextSearch(parse_query(query, pictures=False), options))
         return service.results(found.results, started, found.query)
 
-    @router.get("/search", summary="Search by words, or for pictures similar to one", responses=responses(MISSING))
+    async def list_newest(options: SearchOptions) -> Results:
+        started = time.perf_counter()
+        page = service.results(await service.run(service.newest, options), started)
+        for result in page.results:
+            result.score = None
+        return page
+
+    @router.get("/search", summary="Search by words, for pictures similar to one, or by filters", responses=MISSED)
     async def search(
+        filter_by: FilterParameters,
         q: Annotated[Words | None, Query()] = None,
         like: Annotated[Id | None, Query()] = None,
         top_k: Annotated[TopK, Query()] = 10,
         min_relevance: Annotated[Relevance, Query()] = 0.0,
         rerank_top_k: Annotated[RerankTopK, Query()] = None,
     ) -> Results:
-        if (q is None) == (like is None):
-            raise SearchError("Give one of two parameters: either q=<words> or like=<id of a picture>")
+        filters, sort = filter_by.filters(), filter_by.sort
+        if (q is not None and like is not None) or not (q or like or filters or sort == "date"):
+            raise SearchError("Give one of two parameters: either q=<words> or like=<id of a picture>; or only filters")
         if q is not None:
-            return await search_words(q, top_k, min_relevance, rerank_top_k)
+            reranked = service.reranked(rerank_top_k)
+            return await search_words(q, SearchOptions(top_k, min_relevance, reranked, filters, sort))
+        options = SearchOptions(top_k, filters=filters, sort=sort)
+        if like is None:
+            return await list_newest(options)
         started = time.perf_counter()
-        return service.results(await service.run(service.search_like, like, top_k), started)
+        return service.results(await service.run(service.search_like, like, options), started)
 
-    @router.post("/search", summary="Search by words")
+    @router.post("/search", summary="Search by words or by filters")
     async def search_post(request: SearchRequest) -> Results:
-        return await search_words(request.query, request.top_k, request.min_relevance, request.rerank_top_k)
+        filters = request.filters()
+        if request.query is None and not filters and request.sort != "date":
+            raise SearchError("Give words in query, a filter, or both")
+        reranked = service.reranked(request.rerank_top_k)
+        options = SearchOptions(request.top_k, request.min_relevance, reranked, filters, request.sort)
+        return await (list_newest(options) if request.query is None else search_words(request.query, options))
 
     @router.post("/search/image", summary="Search by an uploaded picture", openapi_extra=IMAGE_BODY)
-    async def search_image(request: Request, top_k: Annotated[TopK, Query()] = 10) -> Results:
+    async def search_image(
+        request: Request, filter_by: FilterParameters, top_k: Annotated[TopK, Query()] = 10
+    ) -> Results:
         started = time.perf_counter()
-        return service.results(await service.run(service.search_upload, await read_upload(request), top_k), started)
+        options = SearchOptions(top_k, filters=filter_by.filters(), sort=filter_by.sort)
+        return service.results(await service.run(service.search_upload, await read_upload(request), options), started)
 
+    _add_rank(router, service)
+    return router
+
+
+def _add_rank(router: APIRouter, service: Service) -> None:
     @router.post("/rank", summary="Order pictures by words, or texts by a picture", responses=responses(MISSING))
     async def rank(
         request: Annotated[RankPictures | RankTexts, Body(openapi_examples=RANK_EXAMPLES)],
@@ -89,8 +116,6 @@ def search_routes(service: Service) -> APIRouter:
                 for item, match in zip(items, matches, strict=True)
             ],
         )
-
-    return router
 
 
 async def read_upload(request: Request) -> bytes:

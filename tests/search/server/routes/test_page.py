@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="nee
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page") / "pictures"
-    folder.mkdir()
+    (folder / "more").mkdir(parents=True)
     for number in range(90):
-        picture(folder / f"drawing {number:02}.png", number)
+        picture(folder / ("more" if number >= 80 else "") / f"drawing {number:02}.png", number)
     return folder
 
 
@@ -114,6 +114,31 @@ def test_enter_repeats_a_failed_search(page: Page) -> None:
     page.unroute("**/search?*")
     page.locator("#query").press("Enter")
     expect(page.locator("#status")).to_contain_text("of 90 pictures")
+
+
+def test_filters(page: Page) -> None:
+    page.locator("#filters summary").click()
+    page.get_by_label("Folder").fill("more")
+    page.get_by_label("Folder").press("Enter")
+    expect(page.locator("#grid li")).to_have_count(10)
+    expect(page.locator("#filters summary")).to_have_text("Filters (1)")
+    page.locator("#query").fill("a red star")
+    expect(page.locator("#status")).to_contain_text("10 of 90 pictures")
+    page.wait_for_url("**/?q=a+red+star&in=more")
+    page.reload()
+    expect(page.get_by_label("Folder")).to_have_value("more")
+    expect(page.locator("#status")).to_contain_text("10 of 90 pictures")
+    page.get_by_label("Order").select_option("newest first")
+    page.wait_for_url("**/?q=a+red+star&in=more&sort=date")
+    page.locator("#grid button").first.press("s")
+    expect(page.locator("#like")).to_be_visible()
+    expect(page.locator("#grid li")).to_have_count(10)
+    page.get_by_label("From").fill("2024-13")
+    page.get_by_label("From").press("Enter")
+    expect(page.locator("#nothing")).to_contain_text("has no month 13")
+    page.keyboard.press("Escape")
+    expect(page.locator("#status")).to_have_text("90 pictures")
+    expect(page.locator("#filters summary")).to_have_text("Filters ")
 
 
 def test_results_come_while_typing(page: Page) -> None:

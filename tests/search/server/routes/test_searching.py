@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imtext.search import Bundle, parse_query
+from imtext.search import Bundle, parse_filters, parse_query
 from imtext.training.checkpoints import TrainedModel
 from tests.search.server.conftest import Server, Start, bomb, raw
 
@@ -35,6 +35,45 @@ def test_search_is_that_of_the_index(server: Server) -> None:
     assert cut == [one for one in all_relevance if one["relevance"] >= middle]
     assert server.get("/search", params={"q": "a zorkmid"}).json()["unknown_words"] == ["zorkmid"]
     assert server.get("/search", params={"q": "zorkmid", "min_relevance": 1e-9}).json()["results"] == []
+
+
+def test_filters_are_those_of_the_index(server: Server) -> None:
+    newest = server.index.newest(5)
+    for answer in (server.get("/search?sort=date&top_k=5"), server.post("/search", json={"sort": "date", "top_k": 5})):
+        results = answer.json()["results"]
+        assert [one["id"] for one in results] == [one.id for one in newest]
+        assert [one["date"] for one in results] == [one.date for one in newest]
+        assert {(one["date_from"], one["place"], one["score"]) for one in results} == {("file", None, None)}
+    square = parse_filters(orientation="square"), {"in": "pictures", "orientation": "square"}
+    for parsed, filters in (square, (parse_filters(after="2100"), {"after": "2100"})):
+        expected = server.index.search(parse_query("red"), filters=parsed)
+        for answer in (
+            server.get("/search", params={"q": "red", **filters}),
+            server.post("/search", json={"query": "red", **filters}),
+        ):
+            assert [one["id"] for one in answer.json()["results"]] == [one.id for one in expected]
+    like = newest[0].id
+    assert server.get("/search", params={"like": like, "in": "nowhere"}).json()["results"] == []
+    upload = (server.pictures / "07.png").read_bytes()
+    assert server.post("/search/image?in=nowhere", data=upload).json()["results"] == []
+    assert server.get("/search", params={"in": str(server.pictures)}).json()["results"] == [], (
+        "no paths of this machine"
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "detail"),
+    [
+        ({"q": "red", "after": "2024-13"}, "after: '2024-13' has no month 13"),
+        ({"q": "red", "orientation": "round"}, "orientation: Input should be 'portrait', 'landscape' or 'square'"),
+        ({"q": "red", "in": "x" * 301}, "in: String should have at most 300 characters"),
+        ({"within": "5km"}, "needs a place"),
+        ({"sort": "relevance"}, "or only filters"),
+    ],
+)
+def test_filters_that_are_wrong(server: Server, parameters: dict[str, str], detail: str) -> None:
+    answer = server.get("/search", params=parameters)
+    assert (answer.status_code, detail in answer.json()["detail"]) == (422, True), answer.text
 
 
 def test_unknown_words_have_no_good_match(server: Server) -> None:

@@ -1,0 +1,80 @@
+"""Results of an index: files that pass come first, dates and places, order by date."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from imtext.search import Filters, Index, parse_query
+from imtext.search.index import SearchOptions
+from imtext.search.index.answer import found_picture
+from imtext.search.query import embed_queries
+from imtext.search.store import File
+from imtext.search.store.columns import local_time
+from tests.search.photos import photo
+
+
+@pytest.fixture
+def photos(index: Index, tmp_path: Path) -> Path:
+    """Three photos of three years, the first one twice, and a picture without a date."""
+    folder = tmp_path / "photos"
+    for name in ("Backup", "Holidays"):
+        (folder / name).mkdir(parents=True)
+    photo(folder / "Holidays" / "a.jpg", (40, 30), "2022:05:12 14:03:11", "+01:00", ("", "Leica"), (38.7, -9.1), seed=1)
+    photo(folder / "Holidays" / "b.jpg", (30, 40), "2024:05:12 14:03:11", seed=2)
+    photo(folder / "c.jpg", (50, 50), "2023:05:12 14:03:11", seed=3)
+    photo(folder / "d.png", (60, 50), seed=4)
+    os.utime(folder / "d.png", (1, 1))
+    shutil.copy(folder / "Holidays" / "a.jpg", folder / "Backup")
+    index.update([str(folder)])
+    return folder
+
+
+def names(results: list) -> list[str]:  # type: ignore[type-arg]
+    return [Path(result.path).name for result in results]
+
+
+def test_words_and_filters(index: Index, photos: Path) -> None:
+    terms = parse_query("red")
+    all_of_them = index.search(terms)
+    for filters in (Filters(after="2023-01-01T00:00:00"), Filters(orientation="landscape"), Filters(camera="none")):
+        kept = {result.id for result in index.newest(10, filters)}
+        assert index.search(terms, filters=filters) == [result for result in all_of_them if result.id in kept]
+        assert index.search(terms, 1, filters=filters) == [one for one in all_of_them if one.id in kept][:1]
+
+
+def test_sorted_by_date(index: Index, photos: Path) -> None:
+    terms = parse_query("red")
+    best = index.search(terms, top_k=3)
+    assert index.search(terms, top_k=3, sort="date") == sorted(best, key=lambda one: one.date, reverse=True)
+    assert names(index.newest(10)) == ["b.jpg", "c.jpg", "a.jpg", "d.png"]
+    assert names(index.newest(2)) == ["b.jpg", "c.jpg"]
+
+
+def test_each_query_has_its_own_filters(index: Index, photos: Path) -> None:
+    queries = embed_queries([parse_query(text) for text in ("red", "blue", "red")], index.encoder)
+    options = [SearchOptions(filters=Filters(camera="leica")), SearchOptions(), SearchOptions(2, sort="date")]
+    together = index.search_each(queries, options)
+    assert together == [index.search_each([query], [one])[0] for query, one in zip(queries, options, strict=True)]
+    assert [len(results) for results in together] == [1, 4, 2]
+
+
+def test_the_copy_in_the_folder_comes_first(index: Index, photos: Path) -> None:
+    copies = [str(photos / folder / "a.jpg") for folder in ("Backup", "Holidays")]
+    (plain,) = index.newest(10, Filters(camera="leica"))
+    (inside,) = index.newest(10, Filters(camera="leica", folder="holidays"))
+    assert [plain.path, *plain.copies] == copies
+    assert [inside.path, *inside.copies] == copies[::-1]
+    assert names(index.search(parse_query("red"), filters=Filters(folder="Holidays", camera="leica"))) == ["a.jpg"]
+
+
+def test_dates_and_places(index: Index, photos: Path) -> None:
+    found = {Path(result.path).name: result for result in index.newest(10)}
+    assert (found["a.jpg"].date, found["a.jpg"].date_from) == ("2022-05-12T14:03:11+01:00", "camera")
+    assert found["a.jpg"].place == (38.7, -9.1)
+    assert (found["d.png"].date, found["d.png"].date_from, found["d.png"].place) == (local_time(10**9), "file", None)
+    old, new = File("/b", 1, 10**18, b"x"), File("/a", 1, 2 * 10**18, b"x")
+    assert found_picture([new, old], None).date == local_time(10**18), "copying makes files younger"

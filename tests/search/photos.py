@@ -1,0 +1,55 @@
+"""Pictures with the entries that cameras write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image
+
+Base, Gps = ExifTags.Base, ExifTags.GPS
+
+
+def photo(
+    path: Path,
+    size: tuple[int, int] = (40, 30),
+    taken: str = "",
+    offset: str = "",
+    camera: tuple[str, str] = ("", ""),
+    place: tuple[float, float] | None = None,
+    exif: Mapping[int, Any] | None = None,
+    seed: int = 0,
+) -> Path:
+    """Save a picture of noise; `exif`: further entries, or groups of entries."""
+    entries = Image.Exif()
+    entries[Base.Software] = "imtext"  # Pillow takes groups alone for nothing
+    if taken:
+        entries.get_ifd(ExifTags.IFD.Exif)[Base.DateTimeOriginal] = taken
+    if offset:
+        entries.get_ifd(ExifTags.IFD.Exif)[Base.OffsetTimeOriginal] = offset
+    for tag, value in zip((Base.Make, Base.Model), camera, strict=True):
+        if value:
+            entries[tag] = value
+    if place:
+        entries.get_ifd(ExifTags.IFD.GPSInfo).update(
+            {
+                Gps.GPSLatitudeRef: "N" if place[0] >= 0 else "S", Gps.GPSLatitude: _sexagesimal(place[0]),
+                Gps.GPSLongitudeRef: "E" if place[1] >= 0 else "W", Gps.GPSLongitude: _sexagesimal(place[1]),
+            }
+        )  # fmt: skip
+    for number, content in (exif or {}).items():
+        if isinstance(content, Mapping):
+            entries.get_ifd(number).update(content)
+        else:
+            entries[number] = content
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(pixels).save(path, exif=entries)
+    return path
+
+
+def _sexagesimal(degrees: float) -> tuple[float, float, float]:
+    """Degrees, minutes and seconds."""
+    minutes, seconds = divmod(abs(degrees) * 3600, 60)
+    return (minutes // 60, minutes % 60, round(seconds, 4))

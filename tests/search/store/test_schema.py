@@ -1,0 +1,60 @@
+"""Files of earlier versions: readable as they are, upgraded by the first commit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imtext.search.facts import Facts
+from imtext.search.store import File
+from imtext.search.store.schema import create_rows, is_upgraded
+from imtext.search.store.sqlite import SQLiteStore
+from tests.search.store.conftest import DIM
+
+
+@pytest.fixture
+def path(tmp_path: Path, add: Callable[..., None]) -> Path:
+    """Three pictures, as the first version wrote them."""
+    path = tmp_path / "index.sqlite"
+    store = SQLiteStore.create(f"sqlite:///{path}", DIM)
+    add(store, 3)
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE picture_facts")
+        for column in ("ctime_ns", "inode"):
+            connection.execute(f"ALTER TABLE files DROP COLUMN {column}")
+    connection.close()
+    return path
+
+
+def upgraded(path: Path) -> bool:
+    with sqlite3.connect(path) as connection:
+        return is_upgraded(connection)
+
+
+def test_read_without_an_upgrade(path: Path) -> None:
+    store = SQLiteStore(path)
+    ids = store.ids()
+    assert [file.path for file in store.files()] == [f"/pictures/00{number}.jpg" for number in range(3)]
+    assert (len(store.held(ids)), store.facts(ids), len(store.without_facts())) == (3, {}, 3)
+    assert not upgraded(path)
+
+
+def test_upgraded_by_the_first_commit(path: Path) -> None:
+    store, reader = SQLiteStore(path), SQLiteStore(path)
+    ids = reader.ids()
+    assert reader.facts(ids) == {}
+    store.commit(files=[File("/pictures/001.jpg", 1, 1, b"1", ctime_ns=5, inode=7)], facts={b"1": Facts(3, 2)})
+    assert upgraded(path)
+    assert reader.facts(ids) == {ids[1]: Facts(3, 2)}, "also those that were open"
+    assert [(file.ctime_ns, file.inode) for file in reader.files()] == [(0, 0), (5, 7), (0, 0)]
+    assert [file.content for file in reader.without_facts()] == [b"0", b"2"]
+
+
+def test_upgraded_by_opening_for_writing(path: Path) -> None:
+    create_rows(path, DIM)
+    assert upgraded(path)
+    assert SQLiteStore(path).count() == 3
