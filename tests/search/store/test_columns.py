@@ -115,7 +115,7 @@ def test_filters_are_exact(store: Store, location: str) -> None:
     rng = np.random.default_rng(0)
     pictures = fill(store, rng)
     ids = np.array(store.ids())
-    vectors = np.stack([found for id in ids.tolist() if (found := store.vector_of(id)) is not None])
+    vectors = np.stack([kept for id in ids.tolist() if (kept := store.vector_of(id)) is not None])
     reader, counts = open_store(location), []
     for _ in range(200):
         filters = random_filters(rng)
