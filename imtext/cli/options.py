@@ -45,6 +45,14 @@ RerankOption = Annotated[
         "a re-ranker.",
     ),
 ]
+HostOption = Annotated[
+    str, typer.Option(help="Address to listen on; other addresses than this machine's own need a token.")
+]
+TokenOption = Annotated[str | None, typer.Option(envvar="IMTEXT_TOKEN", help="A secret that every request must send.")]
+AnyoneOption = Annotated[bool, typer.Option("--anyone", help="Let other machines send requests without a token.")]
+NameOption = Annotated[
+    list[str] | None, typer.Option(help="Another host name to serve, such as the name of a reverse proxy.")
+]
 
 
 def find_bundle(named: Path | None, fallback: Path | None = None) -> Path:

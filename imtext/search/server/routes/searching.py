@@ -14,11 +14,11 @@ from imtext.search.server.messages import (
     IMAGE_BODY,
     MISSING,
     Id,
+    MinRelevance,
     Ranked,
     Ranking,
     RankPictures,
     RankTexts,
-    Relevance,
     RerankTopK,
     Results,
     SearchRequest,
@@ -38,7 +38,7 @@ def search_routes(service: Service) -> APIRouter:
     """`/search`, `/search/image` and `/rank`."""
     router = APIRouter(tags=["search"])
 
-    async def search_words(query: str, top_k: int, min_relevance: float, rerank_top_k: int | None) -> Results:
+    async def search_words(query: str, top_k: int, min_relevance: float | None, rerank_top_k: int | None) -> Results:
         started = time.perf_counter()
         options = SearchOptions(top_k, min_relevance, service.reranked(rerank_top_k))
         found = await service.searches.submit(TextSearch(parse_query(query, pictures=False), options))
@@ -49,7 +49,7 @@ def search_routes(service: Service) -> APIRouter:
         q: Annotated[Words | None, Query()] = None,
         like: Annotated[Id | None, Query()] = None,
         top_k: Annotated[TopK, Query()] = 10,
-        min_relevance: Annotated[Relevance, Query()] = 0.0,
+        min_relevance: Annotated[MinRelevance, Query()] = None,
         rerank_top_k: Annotated[RerankTopK, Query()] = None,
     ) -> Results:
         if (q is None) == (like is None):
