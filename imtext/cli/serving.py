@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from imtext.cli.options import AnyoneOption, HostOption, IndexOption, NameOption, TokenOption
-from imtext.errors import SearchError
+from imtext.cli.options import AnyoneOption, HostOption, IndexOption, NameOption, TokenOption, find_index
 
 
 def serve(
@@ -31,25 +30,12 @@ def serve(
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
 ) -> None:
     """Serve a search page and an API until Ctrl-C."""
-    from imtext.search import default_index
     from imtext.search.server import serve as run_server
-
-    if folder and index:
-        raise SearchError(f"Name one index: either {folder} or --index {index}")
 
     def announce(url: str, pictures: int) -> None:
         print(f"{pictures:,} pictures at {url} (API: {url}/docs). Ctrl-C stops.", flush=True)
         if open_page:
             webbrowser.open(f"{url}/?token={token}" if token else url)
 
-    run_server(
-        folder or index or default_index(),
-        host,
-        port,
-        token,
-        anyone,
-        cors_origin or [],
-        name or [],
-        root_path,
-        announce,
-    )
+    chosen = find_index(folder, index)
+    run_server(chosen, host, port, token, anyone, cors_origin or [], name or [], root_path, announce)
