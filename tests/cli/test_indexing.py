@@ -100,7 +100,8 @@ def test_indexing_that_fails(
 @pytest.mark.slow
 def test_watch(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:
     folder = tmp_path / "index"
-    command = [sys.executable, "-m", "imtext", "index", gallery, "--index", folder, "--bundle", bundle.path, "--watch"]
+    options = ("--index", folder, "--bundle", bundle.path, "--watch")
+    command = [sys.executable, "-m", "imtext", "index", *map(str, (gallery, *options))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         assert watching.stderr is not None

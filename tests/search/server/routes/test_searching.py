@@ -39,19 +39,18 @@ def test_search_is_that_of_the_index(server: Server) -> None:
 
 
 def test_results_below_the_threshold_of_the_model_are_left_out(start: Start, bundle: Bundle, tmp_path: Path) -> None:
-    usual = bundle.manifest["calibration"]
-    query, all_of_them = {"q": "a red circle", "top_k": 30}, {"min_relevance": 0}
-    relevance = [one.relevance for one in start().index.search(parse_query(query["q"]), 30)]
+    usual, words = bundle.manifest["calibration"], "a red circle"
+    relevance = [one.relevance or 0 for one in start().index.search(parse_query(words), 30)]
     middle = relevance[12]
     server = start(model=changed_bundle(bundle, tmp_path / "b", calibration={**usual, "min_relevance": middle}))
-    body = {"query": query["q"], "top_k": 30}
+    query, body = {"q": words, "top_k": "30"}, {"query": words, "top_k": 30}
     found = server.get("/search", params=query).json()["results"]
     assert 13 <= len(found) < 30
     assert [one["relevance"] for one in found] == [one for one in relevance if one >= middle]
     assert server.post("/search", json=body).json()["results"] == found
     assert server.post("/search", json={**body, "min_relevance": None}).json()["results"] == found
-    assert len(server.get("/search", params={**query, **all_of_them}).json()["results"]) == 30
-    assert len(server.post("/search", json={**body, **all_of_them}).json()["results"]) == 30
+    assert len(server.get("/search", params={**query, "min_relevance": "0"}).json()["results"]) == 30
+    assert len(server.post("/search", json={**body, "min_relevance": 0}).json()["results"]) == 30
     like = {"like": found[0]["id"], "top_k": 30}
     assert len(server.get("/search", params=like).json()["results"]) == 30
 
