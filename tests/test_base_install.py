@@ -17,7 +17,19 @@ from tests.exported import Exported
 
 ROOT = Path(__file__).parents[1]
 MAX_MEGABYTES = 350
-HEAVY = ("torch", "lightning", "hydra", "mlflow", "datasets", "sklearn", "scipy", "matplotlib", "fastapi", "uvicorn")
+HEAVY = (
+    "torch",
+    "lightning",
+    "hydra",
+    "mlflow",
+    "datasets",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "fastapi",
+    "mcp",
+    "uvicorn",
+)
 
 
 def find_uv() -> str | None:
@@ -137,6 +149,8 @@ def test_weights_of_torch_need_more(environment: Path, tmp_path: Path) -> None:
         (("python", "-m", "imtext.evaluate"), "train", 1),
         (("imtext", "export", "last"), "train", 2),
         (("imtext", "serve"), "serve", 2),
+        (("imtext", "mcp"), "mcp", 2),
+        (("imtext", "index", "--watch"), "watch", 2),
     ],
 )
 def test_a_missing_package_names_its_install_command(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imtext.cli.options import IndexOption, find_index
 from imtext.cli.printing import CALIBRATE, one_line
 from imtext.errors import needs
 
@@ -30,14 +31,15 @@ def info(
     path: Annotated[
         Path | None, typer.Argument(help="A bundle, a training run, or an index; default: the index as for search.")
     ] = None,
+    index: IndexOption = None,
 ) -> None:
     """Describe a bundle or an index."""
-    from imtext.search import Index, default_index, load_bundle
+    from imtext.search import Index, load_bundle
 
-    if path is not None and not Index.exists(path):
+    if path is not None and index is None and not Index.exists(path):
         _print_bundle(load_bundle(path))
         return
-    path = path or default_index()
+    path = find_index(path, index)
     opened = Index(path)
     print(f"index        {path.absolute()}")
     print(f"pictures     {len(opened):,}")
@@ -96,16 +98,20 @@ def check(
             "the default settings if there is no index.",
         ),
     ] = None,
+    index: IndexOption = None,
 ) -> None:
     """Check bundles and indexes (all files, and a test embedding), or the settings of a run."""
     from imtext.search import Index, default_index
 
-    if not targets:
-        targets = [str(default_index())] if Index.exists(default_index()) else []
+    targets = targets or []
+    if index or (not targets and Index.exists(default_index())):
+        _check_folder(find_index(None, index), is_index=True)
+        if not targets:
+            return
     settings = [target for target in targets if "=" in target and not Path(target).exists()]
     for target in targets:
         if target not in settings:
-            _check_folder(Path(target))
+            _check_folder(Path(target), Index.exists(Path(target)))
     if settings or not targets:
         with needs("train"):
             from imtext.config.compose import check_overrides
@@ -114,13 +120,13 @@ def check(
         print(f"ok: settings {' '.join(settings)}" if settings else "ok: default settings")
 
 
-def _check_folder(path: Path) -> None:
+def _check_folder(path: Path, is_index: bool) -> None:
     """Check one bundle or index: its files, one embedding of a text and of a picture, and the stored vectors."""
     import numpy as np
 
     from imtext.search import Encoder, Index, load_bundle
 
-    opened = Index(path) if Index.exists(path) else None
+    opened = Index(path) if is_index else None
     encoder = opened.encoder if opened else Encoder(load_bundle(path))
     size = encoder.bundle.preprocess.image_size
     encoder.encode_texts(["a"])

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from imtext.cli.options import IndexOption, find_index
 from imtext.errors import BundleError
 
 
@@ -21,6 +22,7 @@ def calibrate(
             help="A bundle, or an index, whose own copy is calibrated. Default: the index as for search.",
         ),
     ] = None,
+    index: IndexOption = None,
     image_root: Annotated[
         Path | None, typer.Option(help="Folder that relative paths start from. Default: that of the file.")
     ] = None,
@@ -31,7 +33,7 @@ def calibrate(
     """
     from imtext.evaluation.recalibrate import calibrate as measure
     from imtext.evaluation.recalibrate import read_pairs
-    from imtext.search import Encoder, Index, default_index, load_bundle
+    from imtext.search import Encoder, Index, load_bundle
     from imtext.search.bundle import calibrate_bundle
     from imtext.search.index import own_bundle
     from imtext.search.index.folder import only_writer
@@ -39,7 +41,7 @@ def calibrate(
 
     pairs = read_pairs(data, image_root)
     print(f"Embedding pictures and captions of {data} …", file=sys.stderr)
-    target = path or default_index()
+    target = find_index(path, index)
     is_index = Index.exists(target)
     if path is None and not is_index:
         raise BundleError(f"There is no index in {target}. Name the bundle: imtext calibrate <bundle> --data {data}")

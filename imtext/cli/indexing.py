@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 
 from imtext.cli.options import BundleOption, ExcludeOption, HiddenOption, IndexOption, find_bundle
 from imtext.cli.printing import one_line, print_first
-from imtext.errors import ImtextError
+from imtext.errors import ImtextError, SearchError
 
 if TYPE_CHECKING:
     from imtext.search import Index
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from imtext.search.index.changes import Changes
 
 INTERRUPTED = 130
+WAIT_SECONDS = 5  # between two tries while another process is indexing
 
 
 def index(
@@ -53,6 +55,9 @@ def index(
     ] = None,
     exclude: ExcludeOption = None,
     include_hidden: HiddenOption = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until Ctrl-C, with an update after every change.")
+    ] = False,
 ) -> None:
     """Add, update, rename and remove pictures, so that the index matches its folders.
 
@@ -66,6 +71,8 @@ def index(
     if status:
         _print_status(folder, sources or [], rules)
         return
+    if watch:
+        from imtext.search.index import watching  # first, because a package may be missing
     own = own_bundle(folder) if bundle is None else None
     if rebuild and grids is None:
         grids = _grids_before(folder)
@@ -73,14 +80,43 @@ def index(
     try:
         with _progress() as count:
             report = opened.update(sources or [], count, allow_empty, grids=grids, rules=rules, verify=verify)
+        _print_details(report, opened.store.sources())
+        print(f"{_summary(report)}. {len(opened):,} pictures in {folder}", flush=True)
+        _print_left_out(report)
+        if opened.bundle.reranker and report.added:
+            print(_about_grids(opened))
+        if watch:
+            _keep_updated(opened, watching.changes(folder.absolute(), lambda: opened.store.sources()))
     except KeyboardInterrupt:
         print("Stopped. Committed pictures are kept.", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    _print_details(report, opened.store.sources())
-    print(f"{_summary(report)}. {len(opened):,} pictures in {folder}")
-    _print_left_out(report)
-    if opened.bundle.reranker and report.added:
-        print(_about_grids(opened))
+
+
+def _keep_updated(opened: Index, changes: Iterator[None]) -> None:
+    """Update an index after every change, and print what was done."""
+    print("Watching the folders for changes. Ctrl-C stops.", flush=True)
+    refused: dict[str, str] = {}
+    for _ in changes:
+        report = _update_when_free(opened)
+        if report.added or report.renamed or report.copies or report.removed or report.refused != refused:
+            _print_details(report, opened.store.sources())
+            print(f"{_summary(report)}. {len(opened):,} pictures", flush=True)
+        refused = report.refused
+
+
+def _update_when_free(opened: Index) -> Report:
+    """Update an index; while another process is writing, wait for it."""
+    said = False
+    while True:
+        try:
+            return opened.update()
+        except SearchError as error:
+            if opened.replaced():
+                raise
+            if not said:
+                print(f"waiting: {error}", file=sys.stderr, flush=True)
+            said = True
+            time.sleep(WAIT_SECONDS)
 
 
 def _grids_before(folder: Path) -> bool | None:

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import imtext
-from imtext.cli import bundles, calibrating, demo, indexing, pretrained, searching, serving, tagging
+from imtext.cli import agents, bundles, calibrating, demo, indexing, pretrained, searching, serving, tagging
 from imtext.errors import ImtextError
 
 ERROR = 2
@@ -32,6 +32,7 @@ app.command()(tagging.tag)
 app.command()(pretrained.bundle)
 app.command()(calibrating.calibrate)
 app.command()(serving.serve)
+app.command()(agents.mcp)
 app.command()(bundles.info)
 app.command()(bundles.check)
 app.command()(demo.demo)

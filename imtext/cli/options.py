@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from imtext.cli.printing import one_line
-from imtext.errors import BundleError
+from imtext.errors import BundleError, SearchError
 
 IndexOption = Annotated[
     Path | None,
@@ -45,6 +45,46 @@ RerankOption = Annotated[
         "a re-ranker.",
     ),
 ]
+HostOption = Annotated[
+    str, typer.Option(help="Address to listen on; other addresses than this machine's own need a token.")
+]
+TokenOption = Annotated[str | None, typer.Option(envvar="IMTEXT_TOKEN", help="A secret that every request must send.")]
+AnyoneOption = Annotated[bool, typer.Option("--anyone", help="Let other machines send requests without a token.")]
+NameOption = Annotated[
+    list[str] | None, typer.Option(help="Another host name to serve, such as the name of a reverse proxy.")
+]
+
+
+def find_index(named: Path | None, index: Path | None) -> Path:
+    """The folder of the index: as an argument of the verb, by `--index`, or the default.
+
+    Raises:
+        SearchError: both are named.
+    """
+    from imtext.search import default_index
+
+    if named and index:
+        raise SearchError(f"Name one index: either {named} or --index {index}")
+    return named or index or default_index()
+
+
+def find_model(bundle: Path | None, index: Path | None) -> Path:
+    """The bundle for a verb that needs no index: `--bundle`, that of `--index`, or what `find_bundle` finds.
+
+    Raises:
+        SearchError: both are named, or there is no such index.
+    """
+    from imtext.search import default_index
+    from imtext.search.index import own_bundle
+
+    if index is None:
+        return find_bundle(bundle, fallback=own_bundle(default_index()))
+    if bundle is not None:
+        raise SearchError(f"Name one model: either --bundle {bundle} or that of --index {index}")
+    if (own := own_bundle(index)) is None:
+        raise SearchError(f"There is no index in {index}. Create one: imtext index <folder> --index {index}")
+    return own
+
 
 ExcludeOption = Annotated[
     list[str] | None,

@@ -30,7 +30,7 @@ from imtext.cli.options import (
     MinRelevanceOption,
     RerankOption,
     TopKOption,
-    find_bundle,
+    find_model,
 )
 from imtext.cli.printing import (
     CALIBRATE,
@@ -186,6 +186,7 @@ def rank(
     query: Annotated[str, typer.Argument(help="Words or arithmetic; with --texts, a picture.")],
     candidates: Annotated[list[str], typer.Argument(help="Pictures; with --texts, texts.")],
     bundle: BundleOption = None,
+    index: IndexOption = None,
     top_k: Annotated[int | None, typer.Option("--top-k", "-k", min=1, help="Maximum number of results.")] = None,
     texts: Annotated[bool, typer.Option("--texts", help="Rank texts by how well they describe one picture.")] = False,
     rerank_top_k: RerankOption = None,
@@ -193,15 +194,14 @@ def rank(
 ) -> None:
     """Rank a few pictures by a text, or texts by a picture; no index needed."""
     exit_on_closed_pipe()
-    from imtext.search import create_predictor, default_index
-    from imtext.search.index import own_bundle
+    from imtext.search import create_predictor
     from imtext.search.query import picture_file
 
     if texts and not picture_file(query) and (picture := next(filter(picture_file, candidates), None)):
         raise SearchError(f'With --texts the picture comes first: imtext rank --texts {picture} "{query}"')
     if texts and rerank_top_k:
         raise SearchError("--rerank-top-k orders pictures by a text; it does not go with --texts")
-    predictor = create_predictor(find_bundle(bundle, fallback=own_bundle(default_index())))
+    predictor = create_predictor(find_model(bundle, index))
     if texts:
         ranked = predictor.rank_texts(query, candidates, top_k)
         rows = [(text.text, text.score, text.relevance) for text in ranked]

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from imtext.cli.options import IndexOption
-from imtext.errors import SearchError
+from imtext.cli.options import AnyoneOption, HostOption, IndexOption, NameOption, TokenOption, find_index
 
 
 def serve(
@@ -17,32 +16,26 @@ def serve(
         Path | None, typer.Argument(metavar="[INDEX]", help="Folder of the index; default as for search.")
     ] = None,
     index: IndexOption = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; other addresses than this machine's own need a token.")
-    ] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0: any free port.")] = 8000,
-    token: Annotated[
-        str | None, typer.Option(envvar="IMTEXT_TOKEN", help="A secret that every request must send.")
-    ] = None,
-    anyone: Annotated[bool, typer.Option("--anyone", help="Let other machines send requests without a token.")] = False,
+    token: TokenOption = None,
+    anyone: AnyoneOption = False,
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="Another origin whose pages may send requests: https://example.org.")
     ] = None,
-    name: Annotated[
-        list[str] | None, typer.Option(help="Another host name to serve, such as the name of a reverse proxy.")
-    ] = None,
+    name: NameOption = None,
+    root_path: Annotated[
+        str, typer.Option(help="Prefix of the addresses that a reverse proxy removes, such as /photos.")
+    ] = "",
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
 ) -> None:
     """Serve a search page and an API until Ctrl-C."""
-    from imtext.search import default_index
     from imtext.search.server import serve as run_server
 
-    if folder and index:
-        raise SearchError(f"Name one index: either {folder} or --index {index}")
-
     def announce(url: str, pictures: int) -> None:
-        print(f"{pictures:,} pictures at {url} (API: {url}/openapi.json). Ctrl-C stops.", flush=True)
+        print(f"{pictures:,} pictures at {url} (API: {url}/docs). Ctrl-C stops.", flush=True)
         if open_page:
             webbrowser.open(f"{url}/?token={token}" if token else url)
 
-    run_server(folder or index or default_index(), host, port, token, anyone, cors_origin or [], name or [], announce)
+    chosen = find_index(folder, index)
+    run_server(chosen, host, port, token, anyone, cors_origin or [], name or [], root_path, announce)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from imtext.cli.options import BundleOption, JsonOption, find_bundle
+from imtext.cli.options import BundleOption, IndexOption, JsonOption, find_model
 from imtext.cli.printing import exit_on_closed_pipe, json_row, one_line, print_rows
 from imtext.errors import SearchError
 
@@ -23,17 +23,17 @@ def tag(
         typer.Option(help='A sentence with {} for the label, "a photo of a {}"; may be repeated: the mean is taken.'),
     ] = None,
     bundle: BundleOption = None,
+    index: IndexOption = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Maximum number of labels of a picture.")] = 3,
     as_json: JsonOption = False,
 ) -> None:
     """Tag pictures with your labels; the model needs no training for them."""
     exit_on_closed_pipe()
-    from imtext.search import create_predictor, default_index
-    from imtext.search.index import own_bundle
+    from imtext.search import create_predictor
     from imtext.search.tagging import TEMPLATES, Tagger
 
     wanted = _read_labels(labels, labels_file)
-    predictor = create_predictor(find_bundle(bundle, fallback=own_bundle(default_index())))
+    predictor = create_predictor(find_model(bundle, index))
     tagger = Tagger(predictor.encoder, wanted, template or TEMPLATES)
     tagged = []
     for path, vector in zip(pictures, predictor.encode_images(pictures), strict=True):

@@ -39,6 +39,9 @@ def test_check(index: Path, bundle: Bundle, tmp_path: Path) -> None:
 def test_without_a_path_the_default_index_is_used(index: Path, tmp_path: Path) -> None:
     assert "pictures     12" in imtext("info", IMTEXT_INDEX=str(index)).stdout
     assert imtext("check", IMTEXT_INDEX=str(index)).stdout == f"ok: index {index}, 12 pictures\n"
+    assert imtext("check", "-i", index, IMTEXT_INDEX=str(tmp_path)).stdout == f"ok: index {index}, 12 pictures\n"
+    assert imtext("check", "optim.lr=1e-3", "-i", index).stdout.count("ok: ") == 2
+    assert "pictures     12" in imtext("info", "-i", index, IMTEXT_INDEX=str(tmp_path)).stdout
     assert imtext("check", IMTEXT_INDEX=str(tmp_path)).stdout == "ok: default settings\n"
     done = imtext("rank", "red", index.parent / "00.png", IMTEXT_INDEX=str(index), IMTEXT_ROOT=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, f"Model: {index / 'bundle'}\n")

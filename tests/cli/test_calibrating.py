@@ -21,7 +21,7 @@ def test_a_bundle_and_an_index(immich: Exported, captions: Path, index: Path, tm
     assert "An index keeps its own copy" in done.stdout
     assert load_bundle(made).calibration is not None
     assert load_bundle(own / "bundle").calibration is None
-    done = imtext("calibrate", "--data", captions, IMTEXT_INDEX=str(own))
+    done = imtext("calibrate", "--data", captions, "--index", own)
     assert done.stdout.startswith(f"Calibrated: {own / 'bundle'}\n")
     assert load_bundle(own / "bundle").calibration == load_bundle(made).calibration
     assert " %  " in imtext("search", "red", "--index", own, "--min-relevance", "0").stdout

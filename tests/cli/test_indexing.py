@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ from PIL import Image
 
 from imtext.errors import StoreError
 from imtext.search import Bundle, Index
+from imtext.search import index as search_index
 from imtext.search.index import index as index_module
 from tests.cli.conftest import imtext
 from tests.conftest import picture
@@ -123,3 +128,42 @@ def test_indexing_that_fails(
     monkeypatch.setattr(index_module, "apply_changes", fail)
     done = imtext("index", tmp_path, "--index", index)
     assert (done.returncode, done.stderr.strip()) == (code, message)
+
+
+@pytest.mark.slow
+def test_watch(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    options = ("--index", folder, "--bundle", bundle.path, "--watch")
+    command = [sys.executable, "-m", "imtext", "index", *map(str, (gallery, *options))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        try:
+            assert watching.stdout.readline().startswith("12 added in")
+            assert watching.stdout.readline() == "Watching the folders for changes. Ctrl-C stops.\n"
+            new = picture(gallery / "new.png", 77)
+            assert watching.stdout.readline().startswith("1 added, 12 unchanged in")
+            assert imtext("search", new, "--index", folder, "-p", "-k", "1").stdout == f"{new}\n"
+            new.unlink()
+            assert watching.stdout.readline().startswith("1 removed, 12 unchanged in")
+            gallery.rename(tmp_path / "away")
+            assert watching.stdout.readline().startswith("1 left out in")
+            (tmp_path / "away").rename(gallery)
+            assert watching.stdout.readline().startswith("12 unchanged in")
+            picture(gallery / "newer.png", 78)
+            assert watching.stdout.readline().startswith("1 added, 12 unchanged in")
+        finally:
+            os.kill(watching.pid, signal.SIGINT)
+        said = watching.stderr.read()
+        assert f"left out: {gallery}: no longer exists" in said
+        assert said.endswith("\nStopped. Committed pictures are kept.\n")
+        assert watching.wait(20) == 130
+
+
+def test_watching_needs_a_package(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(search_index, "watching", raising=False)
+    monkeypatch.delitem(sys.modules, "imtext.search.index.watching", raising=False)
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    done = imtext("index", "--index", index, "--watch")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert 'pip install "imtext[watch]"' in done.stderr

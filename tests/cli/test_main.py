@@ -8,15 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from imtext.cli.main import app
 from imtext.search import Bundle
 from tests.cli.conftest import imtext
 from tests.conftest import picture
 from tests.exported import Exported
 
 HEAVY = {
-    "datasets", "fastapi", "huggingface_hub", "hydra", "lightning", "matplotlib", "mlflow", "omegaconf", "onnx",
+    "datasets", "fastapi", "huggingface_hub", "hydra", "lightning", "matplotlib", "mcp", "mlflow", "omegaconf", "onnx",
     "prometheus_client", "scipy", "sklearn", "starlette", "torch", "torchmetrics", "torchvision", "uvicorn",
+    "watchfiles",
 }  # fmt: skip
 
 
@@ -55,7 +58,7 @@ def test_version() -> None:
 
 def test_help() -> None:
     listed = imtext("--help").stdout
-    verbs = ("index", "search", "rank", "tag", "bundle", "calibrate", "export", "serve", "info", "check", "demo")
+    verbs = ("index", "search", "rank", "tag", "bundle", "calibrate", "export", "serve", "mcp", "info", "check", "demo")
     for verb in verbs:
         assert f"{verb} " in listed
         assert imtext(verb, "-h").returncode == 0
@@ -78,7 +81,14 @@ def test_help() -> None:
         (["tag", "a.png"], "Name labels: --labels beach,dog"),
         (["rank", "--texts", "a dog", "a.png"], 'the picture comes first: imtext rank --texts a.png "a dog"'),
         (["serve", "here", "--index", "there"], "Name one index: either here or --index there"),
+        (["info", "here", "--index", "there"], "Name one index: either here or --index there"),
+        (["rank", "red", "a.png", "--bundle", "b", "--index", "there"], "either --bundle b or that of --index there"),
         (["serve", "-i", "there"], "There is no index in there"),
+        (["mcp", "-i", "there"], "There is no index in there"),
+        (["info", "-i", "there"], "There is no index in there"),
+        (["check", "-i", "there"], "There is no index in there"),
+        (["rank", "red", "a.png", "-i", "there"], "There is no index in there"),
+        (["tag", "a.png", "--labels", "red", "-i", "there"], "There is no index in there"),
         (["check", "optim.lrr=1"], "there is no setting called optim.lrr. Did you mean optim.lr"),
     ],
 )
@@ -91,6 +101,13 @@ def test_errors_are_one_line(args: list[str], message: str, tmp_path: Path, monk
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_every_verb_of_an_index_names_it_in_the_same_way() -> None:
+    without = {"export", "bundle", "demo"}  # they know no index, or make their own
+    verbs = get_command(app).commands  # type: ignore[attr-defined]
+    options = {name: [one.opts for one in verb.params if one.name == "index"] for name, verb in verbs.items()}
+    assert options == {name: [] if name in without else [["--index", "-i"]] for name in verbs}
 
 
 def test_the_exit_code_reaches_the_shell(tmp_path: Path) -> None:

@@ -51,8 +51,7 @@ def create_app(
         SearchError: there is no index, or the token is too short.
         BundleError: the index's bundle is damaged.
     """
-    if token is not None and not re.fullmatch(r"[A-Za-z0-9_-]{8,}", token):
-        raise SearchError("A token must consist of 8 or more letters, digits, - and _")
+    check_token(token)
     limits = limits or Limits()
     service = Service(Path(index), limits)
     registry = CollectorRegistry()
@@ -61,13 +60,13 @@ def create_app(
         title="imtext",
         version=imtext.__version__,
         description="Search pictures by words or by another picture.",
-        lifespan=lambda _: _lifespan(service),
-        docs_url=None,  # these pages load scripts from another host
+        lifespan=lambda _: following(service),
+        docs_url=None,  # these pages load scripts from another host; ours is in `page_routes`
         redoc_url=None,
         responses=responses(),
     )
     app.state.service = service
-    describe_problems(app)
+    describe_problems(app, with_token=token is not None)
     for router in (
         search_routes(service),
         embed_routes(service),
@@ -91,12 +90,23 @@ def create_app(
     return app
 
 
+def check_token(token: str | None) -> None:
+    """Refuse a token that is easy to guess or that a cookie cannot hold.
+
+    Raises:
+        SearchError: it has other characters, or too few.
+    """
+    if token is not None and not re.fullmatch(r"[A-Za-z0-9_-]{8,}", token):
+        raise SearchError("A token must consist of 8 or more letters, digits, - and _")
+
+
 @contextlib.asynccontextmanager
-async def _lifespan(service: Service) -> AsyncIterator[None]:
-    following = asyncio.create_task(service.follow())
+async def following(service: Service) -> AsyncIterator[None]:
+    """Load new commits of the index in the background; at the end, close the service."""
+    task = asyncio.create_task(service.follow())
     # The objects that exist now are never freed. A full garbage collection of them would stop all requests for 30 ms.
     gc.collect()
     gc.freeze()
     yield
-    following.cancel()
+    task.cancel()
     service.close()

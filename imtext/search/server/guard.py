@@ -17,6 +17,7 @@ from imtext.search.server.refusals import BUSY, NO_TOKEN, SECURITY_HEADERS, TOO_
 
 COOKIE = "imtext_token"
 OPEN_PATHS = ("/health",)  # served without a token: load balancers have none
+PAGES = ("/", "/docs")  # a browser opens them with ?token= once
 
 
 class Guard:
@@ -55,10 +56,10 @@ class Guard:
         try:
             status = await self._respond(scope, receive, send)
         finally:
-            self.observe(_route(scope["path"]), status, time.perf_counter() - started)
+            self.observe(_route(_path(scope)), status, time.perf_counter() - started)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> int:
-        path = scope["path"]
+        path = _path(scope)
         # First, because refusals must be cheap under load. Searches by picture wait in another queue.
         if path == "/search" and self.full() and b"like=" not in scope["query_string"]:
             return await BUSY(send)
@@ -66,9 +67,9 @@ class Guard:
         if self.hosts and _host(headers.get(b"host", b"")) not in self.hosts:
             return await WRONG_HOST(send)
         if self.token is not None and path not in OPEN_PATHS:
-            given = _token_of_address(scope) if path == "/" else b""
+            given = _token_of_address(scope) if path in PAGES else b""
             if given and hmac.compare_digest(given, self.token):
-                return await _admit(given, send)
+                return await _admit(given, path, send)
             if not self._allowed(headers):
                 return await NO_TOKEN(send)
         return await self._run(scope, headers, receive, send)
@@ -85,7 +86,7 @@ class Guard:
         return cookie is not None and hmac.compare_digest(cookie.value.encode("latin-1"), self.token)
 
     async def _run(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> int:
-        path = scope["path"]
+        path = _path(scope)
         limit = self.limits.image_bytes if path in ("/search/image", "/embed/image") else self.limits.json_bytes
         too_large = f"The request is larger than {limit:,} bytes."
         # A body without Content-Length counts as if it had the maximum size. The body of a GET is never read.
@@ -132,13 +133,24 @@ def _token_of_address(scope: Scope) -> bytes:
     return parse_qs(query).get("token", [""])[0].encode()
 
 
-async def _admit(token: bytes, send: Send) -> int:
+async def _admit(token: bytes, page: str, send: Send) -> int:
     """Move the token from the address into a cookie, so that it stays out of browser histories and referrers."""
+    location = page[1:] or "./"  # relative, because a proxy may have removed a prefix
     cookie = f"{COOKIE}={token.decode()}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000"
-    headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), (b"content-length", b"0"), *SECURITY_HEADERS]
+    headers = [
+        (b"location", location.encode()), (b"set-cookie", cookie.encode()), (b"content-length", b"0"),
+        *SECURITY_HEADERS,
+    ]  # fmt: skip
     await send({"type": "http.response.start", "status": 303, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
     return 303
+
+
+def _path(scope: Scope) -> str:
+    """The path below the prefix of a proxy or of an application that this one is mounted in."""
+    path: str = scope["path"]
+    prefix: str = scope.get("root_path", "")
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
 
 
 def _host(header: bytes) -> str:
@@ -147,7 +159,9 @@ def _host(header: bytes) -> str:
     return name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
 
 
-_ROUTES = frozenset({"/", "/search", "/search/image", "/rank", "/embed/text", "/embed/image", "/images", "/info"})
+_ROUTES = frozenset(
+    {"/", "/docs", "/search", "/search/image", "/rank", "/embed/text", "/embed/image", "/images", "/info"}
+)
 
 
 def _route(path: str) -> str:

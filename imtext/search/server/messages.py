@@ -96,7 +96,9 @@ class Info(BaseModel):
     model: str
     embed_dim: int
     fingerprint: str
-    min_relevance: float | None = Field(description="Results below this are rarely right, by validation.")
+    min_relevance: float | None = Field(
+        description="Searches leave out results below this by default; null: the model knows no relevance."
+    )
     version: str = Field(description="Version of imtext.")
     rerank_top_k: int | None = Field(
         description="Candidates that a search for words scores again by default; null: the model has no re-ranker."
@@ -112,15 +114,24 @@ class State(BaseModel):
 # ---- requests
 
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="Maximum number of results.", examples=[10])]
-Relevance = Annotated[
-    float, Field(ge=0, le=1, allow_inf_nan=False, description="Leave out results below this relevance.", examples=[0.3])
+MinRelevance = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Leave out results below this relevance; 0: none. Default: the model's own threshold, see /info. "
+        "Pictures similar to a picture have no relevance and all stay.",
+        examples=[0.3],
+    ),
 ]
 RerankTopK = Annotated[
     int | None,
     Field(
         ge=0,
         le=MAX_CANDIDATES,
-        description="Candidates that the model's re-ranker scores again; 0: none. Default: see /info.",
+        description="Candidates that the model's re-ranker scores again; 0: none. Default: see /info. Only for a query "
+        "of one text; query arithmetic and searches by picture ignore it.",
         examples=[50],
     ),
 ]
@@ -142,7 +153,7 @@ class SearchRequest(FilterFields):
     model_config = ConfigDict(extra="forbid")
     query: Words | None = None
     top_k: TopK = 10
-    min_relevance: Relevance = 0.0
+    min_relevance: MinRelevance = None
     rerank_top_k: RerankTopK = None
 
 

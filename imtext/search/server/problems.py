@@ -20,8 +20,13 @@ from imtext.search.server.refusals import TOO_BUSY, problem
 log = logging.getLogger(__name__)
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Handle every error of an application, and describe the format in its OpenAPI document."""
+def describe_problems(app: FastAPI, with_token: bool = False) -> None:
+    """Handle every error of an application, and describe the format in its OpenAPI document.
+
+    Args:
+        app: the application.
+        with_token: every request must send a token, which the document says, too.
+    """
     app.exception_handlers |= {
         HTTPException: _on_http, RequestValidationError: _on_invalid_request, SearchError: _on_search_error,
         BusyError: _on_busy, ClientDisconnect: _on_disconnect, Exception: _on_bug,
@@ -31,6 +36,9 @@ def describe_problems(app: FastAPI) -> None:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+            if with_token:
+                schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+                schema["security"] = [{"token": []}]
             app.openapi_schema = schema
         return app.openapi_schema
 

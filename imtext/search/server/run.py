@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from imtext.errors import SearchError
 from imtext.search.server.app import LOOPBACK, create_app
@@ -24,6 +25,7 @@ def serve(
     anyone: bool = False,
     cors_origins: Sequence[str] = (),
     names: Sequence[str] = (),
+    root_path: str = "",
     started: Callable[[str, int], None] = lambda url, pictures: None,
 ) -> None:
     """Serve an index until SIGINT or SIGTERM. Running requests are finished first.
@@ -37,10 +39,21 @@ def serve(
         cors_origins: other origins whose pages may send requests.
         names: additional host names to serve, such as the name that a reverse proxy passes on. A server that listens
             on an address other than this machine's own serves every name.
+        root_path: prefix of the addresses that a reverse proxy removes, such as ``/photos``.
         started: called with the address and the number of pictures when the server accepts requests.
 
     Raises:
         SearchError: there is no index, the port is taken, or other machines could search without a token.
+    """
+    app = create_app(index, token, hosts_to_serve(host, token, anyone, names), cors_origins)
+    run_app(app, host, port, lambda url: started(url, app.state.service.total()), root_path)
+
+
+def hosts_to_serve(host: str, token: str | None, anyone: bool, names: Sequence[str]) -> tuple[str, ...]:
+    """The host names that a server on this address serves; none: every name.
+
+    Raises:
+        SearchError: other machines could search without a token.
     """
     local = host in ("127.0.0.1", "localhost", "::1")
     if not local and token is None and not anyone:
@@ -48,7 +61,15 @@ def serve(
             f"--host {host} opens the pictures to every client that reaches this machine. Add --token <secret>, or "
             "--anyone to allow that"
         )
-    app = create_app(index, token, (*LOOPBACK, *names) if local else (), cors_origins)
+    return (*LOOPBACK, *names) if local else ()
+
+
+def run_app(app: ASGIApp, host: str, port: int, started: Callable[[str], None], root_path: str = "") -> None:
+    """Run an application until SIGINT or SIGTERM; `started` is called with its address.
+
+    Raises:
+        SearchError: the port is taken.
+    """
     listening = _listen(host, port)
     port = listening.getsockname()[1]
     config = uvicorn.Config(
@@ -58,6 +79,7 @@ def serve(
         log_level="warning",
         access_log=False,
         server_header=False,
+        root_path=f"/{root_path.strip('/')}" if root_path.strip("/") else "",
         timeout_graceful_shutdown=DRAIN_SECONDS,
         timeout_keep_alive=30,
         backlog=512,
@@ -66,7 +88,7 @@ def serve(
     # uvicorn raises the signal again after a clean shutdown, which would end the process with an error.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    started(f"http://{f'[{host}]' if ':' in host else host}:{port}", app.state.service.total())
+    started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     server.run(sockets=[listening])
 
 

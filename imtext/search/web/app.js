@@ -9,7 +9,7 @@ import { query, state } from "./state.js";
 
 const wanted = new URLSearchParams(location.search);
 state.info = await ask("info").catch(() => state.info);
-setLevel(Math.round(100 * (state.info.min_relevance ?? 0)));
+setLevel(100 * (state.info.min_relevance ?? 0));
 setFilters(Object.fromEntries(wanted));
 query.value = wanted.get("q") ?? "";
 if (wanted.get("like")) searchSimilar(wanted.get("like"));

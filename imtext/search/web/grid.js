@@ -33,7 +33,7 @@ export function render(response, keep) {
   if (keep && focused !== undefined) grid.children[focused]?.firstElementChild.focus();
   nothing.hidden = state.shown.length > 0;
   if (!state.shown.length && mode.kind === "all") explain("Nothing is indexed yet", "imtext index ~/Pictures fills this page; the server need not be restarted.", false);
-  else if (!state.shown.length) explain("No good match", `No picture reaches ${slider.value} % relevance for this query.`, found.length > 0);
+  else if (!state.shown.length) explain("No good match", `No picture reaches ${Math.round(slider.value)} % relevance for this query.`, found.length > 0);
   if (response) showStatus(response);
   if (!keep) window.scrollTo({ top: 0 });
 }

@@ -47,7 +47,7 @@ addEventListener("drop", (event) => {
 
 export function setLevel(value) {
   slider.value = value;
-  $("#level").textContent = `${slider.value} %`;
+  $("#level").textContent = `${Math.round(slider.value)} %`;
 }
 slider.addEventListener("input", () => {
   setLevel(slider.value);

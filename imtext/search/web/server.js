@@ -18,7 +18,10 @@ export async function ask(path, options = {}) {
 // One page of results for a mode: the best `count`, or the next pictures of the whole index from `offset` on.
 export function fetchResults(mode, count, offset, signal) {
   const parameters = (values) => new URLSearchParams({ ...values, ...filters() });
-  if (mode.kind === "words") return ask(`search?${parameters({ q: mode.text, top_k: count })}`, { signal });
+  if (mode.kind === "words") {
+    const all = { q: mode.text, top_k: count, min_relevance: 0 }; // the slider hides some
+    return ask(`search?${parameters(all)}`, { signal });
+  }
   if (mode.kind === "like") return ask(`search?${parameters({ like: mode.id, top_k: count })}`, { signal });
   if (mode.kind === "newest") return ask(`search?${parameters({ top_k: count })}`, { signal });
   if (mode.kind === "upload") {

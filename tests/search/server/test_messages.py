@@ -10,7 +10,7 @@ from imtext.search.server.messages import MISSING, RankPictures, SearchRequest, 
 
 def test_defaults() -> None:
     request = SearchRequest(query="a dog")
-    assert (request.top_k, request.min_relevance) == (10, 0.0)
+    assert (request.top_k, request.min_relevance) == (10, None)
 
 
 @pytest.mark.parametrize("values", [{"query": ""}, {"query": "a", "top_k": 0}, {"query": "a", "unknown": 1}])

@@ -15,11 +15,11 @@ from imtext.search.server.messages import (
     IMAGE_BODY,
     MISSING,
     Id,
+    MinRelevance,
     Ranked,
     Ranking,
     RankPictures,
     RankTexts,
-    Relevance,
     RerankTopK,
     Results,
     SearchRequest,
@@ -58,7 +58,7 @@ def search_routes(service: Service) -> APIRouter:
         q: Annotated[Words | None, Query()] = None,
         like: Annotated[Id | None, Query()] = None,
         top_k: Annotated[TopK, Query()] = 10,
-        min_relevance: Annotated[Relevance, Query()] = 0.0,
+        min_relevance: Annotated[MinRelevance, Query()] = None,
         rerank_top_k: Annotated[RerankTopK, Query()] = None,
     ) -> Results:
         filters, sort = filter_by.filters(), filter_by.sort

@@ -6,9 +6,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
+import requests
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from imtext.search import Bundle, Index
@@ -16,6 +20,7 @@ from tests.conftest import picture
 
 SCREENSHOTS = Path("build/screenshots")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+expect.set_options(timeout=20_000)  # milliseconds; a busy machine draws slowly
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium or google-chrome")]
 
 
@@ -28,15 +33,28 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def address(bundle: Bundle, pictures: Path) -> Iterator[str]:
-    folder = pictures.parent / "index"
-    Index.create(folder, bundle).update([str(pictures)])
-    command = [sys.executable, "-m", "imtext", "serve", str(folder), "--port", "0"]
+@contextmanager
+def serving(folder: Path, *options: str) -> Iterator[str]:
+    command = [sys.executable, "-m", "imtext", "serve", str(folder), "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        yield server.stdout.readline().split()[3]
-        server.terminate()
+        try:
+            yield server.stdout.readline().split()[3]
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="module")
+def index(bundle: Bundle, pictures: Path) -> Path:
+    folder = pictures.parent / "index"
+    Index.create(folder, bundle).update([str(pictures)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(index: Path) -> Iterator[str]:
+    with serving(index) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +72,7 @@ def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iter
     size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 860}
     context = browser.new_context(viewport=size, has_touch=phone, is_mobile=phone)  # type: ignore[arg-type]
     page = context.new_page()
-    complaints: list[str] = []  # without refusals, which a test may provoke
-    page.on("console", lambda message: complaints.append(message.text) if "422" not in message.text else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "request",
-        lambda one: complaints.append(one.url) if not one.url.startswith((address, "data:", "blob:")) else None,
-    )
+    complaints = watch(page, address)
     page.goto(address)
     expect(page.locator("#grid li")).not_to_have_count(0)
     page.locator("#relevance").evaluate("one => { one.value = 0; one.dispatchEvent(new Event('input')) }")
@@ -69,6 +81,18 @@ def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iter
     page.screenshot(path=SCREENSHOTS / f"{request.node.name}.png")
     context.close()
     assert complaints == []
+
+
+def watch(page: Page, address: str) -> list[str]:
+    """What the console says and what is fetched elsewhere, without refusals, which a test may provoke."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if "422" not in message.text else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda one: complaints.append(one.url) if not one.url.startswith((address, "data:", "blob:")) else None,
+    )
+    return complaints
 
 
 def drop(page: Page, path: Path) -> None:
@@ -230,3 +254,67 @@ def test_phone(page: Page) -> None:
     expect(page.locator("#viewer")).to_be_visible()
     page.get_by_role("button", name="Similar").tap()
     expect(page.locator("#like")).to_be_visible()
+
+
+@contextmanager
+def proxy(server: str, prefix: str) -> Iterator[str]:
+    """A reverse proxy that removes a prefix and passes on nothing without it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.removeprefix(prefix) if self.path.startswith(f"{prefix}/") else "/nowhere"
+            answer = requests.get(server + path, headers=dict(self.headers), allow_redirects=False, timeout=20)
+            self.send_response(answer.status_code)
+            for name in ("content-type", "content-security-policy", "location", "set-cookie"):
+                if name in answer.headers:
+                    self.send_header(name, answer.headers[name])
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        Thread(target=listening.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}"
+        finally:
+            listening.shutdown()
+
+
+def try_search(page: Page) -> None:
+    """Send a search from the page of the API."""
+    operation = page.locator("#operations-search-search_search_get")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_placeholder("q", exact=True).fill("a red star")
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
+    expect(operation.locator(".live-responses-table")).to_contain_text('"milliseconds"')
+
+
+def test_the_page_of_the_api_sends_requests(browser: Browser, address: str) -> None:
+    with browser.new_page(viewport={"width": 1280, "height": 1400}) as page:
+        complaints = watch(page, address)
+        page.goto(f"{address}/docs")
+        expect(page.locator("h1")).to_contain_text("imtext")
+        try_search(page)
+        page.screenshot(path=SCREENSHOTS / "docs.png")
+        assert complaints == []
+
+
+def test_pages_below_a_prefix_with_a_token(browser: Browser, index: Path) -> None:
+    with (
+        serving(index, "--token", "open-sesame", "--root-path", "/photos") as server,
+        proxy(server, "/photos") as address,
+        browser.new_page(viewport={"width": 1280, "height": 1400}) as page,
+    ):
+        complaints = watch(page, f"{address}/photos/")
+        page.goto(f"{address}/photos/docs?token=open-sesame")
+        assert page.url == f"{address}/photos/docs"
+        try_search(page)
+        page.goto(f"{address}/photos/?token=open-sesame")
+        expect(page.locator("#grid li")).to_have_count(60)
+        page.locator("a.name").click()
+        assert page.url == f"{address}/photos/"
+        expect(page.locator("#grid li")).to_have_count(60)
+        assert complaints == []

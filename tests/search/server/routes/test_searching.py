@@ -9,6 +9,7 @@ import pytest
 
 from imtext.search import Bundle, parse_filters, parse_query
 from imtext.training.checkpoints import TrainedModel
+from tests.conftest import changed_bundle
 from tests.search.server.conftest import Server, Start, bomb, raw
 
 pytestmark = pytest.mark.slow
@@ -18,8 +19,8 @@ def test_search_is_that_of_the_index(server: Server) -> None:
     query = "a red circle + 2:star"
     expected = server.index.search(parse_query(query), 5)
     for answer in (
-        server.get("/search", params={"q": query, "top_k": 5}),
-        server.post("/search", json={"query": query, "top_k": 5}),
+        server.get("/search", params={"q": query, "top_k": 5, "min_relevance": 0}),
+        server.post("/search", json={"query": query, "top_k": 5, "min_relevance": 0}),
     ):
         assert answer.status_code == 200
         found = answer.json()
@@ -29,7 +30,7 @@ def test_search_is_that_of_the_index(server: Server) -> None:
             [one["score"] for one in found["results"]], [one.score for one in expected], atol=1e-5
         )
         assert found["total"] == 30
-    all_relevance = server.get("/search", params={"q": query, "top_k": 30}).json()["results"]
+    all_relevance = server.get("/search", params={"q": query, "top_k": 30, "min_relevance": 0}).json()["results"]
     middle = all_relevance[10]["relevance"]
     cut = server.get("/search", params={"q": query, "top_k": 30, "min_relevance": middle}).json()["results"]
     assert cut == [one for one in all_relevance if one["relevance"] >= middle]
@@ -76,8 +77,27 @@ def test_filters_that_are_wrong(server: Server, parameters: dict[str, str], deta
     assert (answer.status_code, detail in answer.json()["detail"]) == (422, True), answer.text
 
 
+def test_results_below_the_threshold_of_the_model_are_left_out(start: Start, bundle: Bundle, tmp_path: Path) -> None:
+    usual, words = bundle.manifest["calibration"], "a red circle"
+    relevance = [one.relevance or 0 for one in start().index.search(parse_query(words), 30)]
+    middle = relevance[12]
+    server = start(model=changed_bundle(bundle, tmp_path / "b", calibration={**usual, "min_relevance": middle}))
+    query, body = {"q": words, "top_k": "30"}, {"query": words, "top_k": 30}
+    found = server.get("/search", params=query).json()["results"]
+    assert 13 <= len(found) < 30
+    assert [one["relevance"] for one in found] == [one for one in relevance if one >= middle]
+    assert server.post("/search", json=body).json()["results"] == found
+    assert server.post("/search", json={**body, "min_relevance": None}).json()["results"] == found
+    assert len(server.get("/search", params={**query, "min_relevance": "0"}).json()["results"]) == 30
+    assert len(server.post("/search", json={**body, "min_relevance": 0}).json()["results"]) == 30
+    like = {"like": found[0]["id"], "top_k": 30}
+    assert len(server.get("/search", params=like).json()["results"]) == 30
+
+
 def test_unknown_words_have_no_good_match(server: Server) -> None:
-    ids = [result["id"] for result in server.get("/search?q=zorkmid&top_k=3").json()["results"]]
+    assert server.get("/search?q=zorkmid").json()["results"] == []
+    ids = [result["id"] for result in server.get("/search?q=zorkmid&top_k=3&min_relevance=0").json()["results"]]
+    assert len(ids) == 3
     ranked = server.post("/rank", json={"query": "zorkmid", "ids": ids}).json()["results"]
     assert [result["relevance"] for result in ranked] == [0, 0, 0]
     ranked = server.post("/rank", json={"id": ids[0], "texts": ["zorkmid", "a red circle"]}).json()["results"]
@@ -117,9 +137,11 @@ def test_strange_queries_are_words(server: Server, query: str) -> None:
 
 
 def test_a_path_of_a_picture_is_words(server: Server) -> None:
-    answer = server.get("/search", params={"q": str(server.pictures / "00.png")})
+    answer = server.get("/search", params={"q": str(server.pictures / "00.png"), "min_relevance": 0})
     assert answer.ok
-    assert all(one["relevance"] is not None for one in answer.json()["results"]), "as if a picture had been asked for"
+    relevance = [one["relevance"] for one in answer.json()["results"]]
+    assert len(relevance) == 10
+    assert None not in relevance, "as if a picture had been asked for"
 
 
 @pytest.mark.parametrize(
@@ -158,10 +180,11 @@ def test_a_second_look(start: Start, reranked: tuple[TrainedModel, Bundle]) -> N
     for rerank in (None, 0, 8):
         expected = server.index.search(parse_query(words), 30, rerank_top_k=rerank)
         more = {} if rerank is None else {"rerank_top_k": rerank}
+        every = {"top_k": 30, "min_relevance": 0, **more}
         ids = [one.id for one in expected]
         for answer in (
-            server.get("/search", params={"q": words, "top_k": 30, **more}),
-            server.post("/search", json={"query": words, "top_k": 30, **more}),
+            server.get("/search", params={"q": words, **every}),
+            server.post("/search", json={"query": words, **every}),
             server.post("/rank", json={"query": words, "ids": sorted(ids), **more}),
         ):
             assert answer.status_code == 200, answer.text
