@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from imtext.errors import needs
-from imtext.search.query import PICTURE
+from imtext.preprocess.formats import ENDING
 
 with needs("watch"):
     from watchfiles import Change, watch
@@ -33,7 +33,7 @@ def changes(index: Path, sources: Callable[[], Sequence[str]]) -> Iterator[None]
         """A picture, a folder, a list of paths, or anything that is gone."""
         if Path(path).is_relative_to(index):
             return False
-        return bool(PICTURE.search(path)) or change == Change.deleted or os.path.isdir(path) or path in present
+        return bool(ENDING.search(path)) or change == Change.deleted or os.path.isdir(path) or path in present
 
     while True:
         present = _present(sources())

@@ -105,7 +105,7 @@ def test_unknown_words_have_no_good_match(server: Server) -> None:
 
 
 def test_words_that_the_model_does_not_read_are_named(server: Server) -> None:
-    query = "a zorkmid and " + "a red circle above a blue star " * 12 + "ring"
+    query = "a zorkmid " + "a red circle above a blue star " * 12 + "ring"
     found = server.get("/search", params={"q": query}).json()
     assert found["unknown_words"] == ["zorkmid"]
     assert found["cut_words"][-2:] == ["star", "ring"]
