@@ -28,7 +28,7 @@ QUIET = ["logger=none", "progress=false"]
 @pytest.mark.slow
 def test_a_re_ranker_is_trained_measured_exported_and_evaluated_alike(compose: Compose, tmp_path: Path) -> None:
     easy = ["data.num_images=240", "data.ratios=[0.6,0.2,0.2]", "data.batch_size=16", "trainer.max_epochs=1"]
-    metrics, _ = train(compose(*QUICK, *easy, "optim.lr=1e-3"))
+    metrics, _ = train(compose(*QUICK, *easy, "optim.lr=1e-3", "model.hubness_bank=8"))
     run = tmp_path / "runs" / "run"
     longer = ["rerank.max_epochs=2", "rerank.pictures_per_step=16", "rerank.validate_every=2"]
     config = compose(f"ckpt_path={run}", *SHORT, *longer, *QUIET, name="rerank", output="reranked")
