@@ -21,7 +21,7 @@ from imtext.data.captions import CaptionedImages, Split
 from imtext.data.dataset import ImageSource, RetrievalDataset, TextSource
 from imtext.data.images import cached_images
 from imtext.data.order import Order
-from imtext.data.pictures import Pictures
+from imtext.data.pictures import PER_PASS, Pictures
 from imtext.data.sampler import BatchSampler
 from imtext.data.scales import Scales
 from imtext.data.shared_texts import find_shared_texts
@@ -34,7 +34,6 @@ from imtext.preprocess import Interpolation, Preprocess, Resize
 from imtext.preprocess.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
-EVALUATION_BATCH = 16  # images; more are slower on a CPU, whose caches they do not fit into
 
 
 class RetrievalDataModule(LightningDataModule, ABC):
@@ -272,7 +271,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
             DataError: the split has fewer than two images.
         """
         self.require(split)
-        return self._loader(self.dataset(split), EVALUATION_BATCH, shuffle=False)
+        return self._loader(self.dataset(split), PER_PASS, shuffle=False)
 
     def _loader(
         self, dataset: RetrievalDataset, batch_size: int, shuffle: bool, order: Order | None = None

@@ -13,6 +13,9 @@ from imtext.data.augment import Augment
 from imtext.data.images import CachedImages
 from imtext.preprocess import Preprocess
 
+# Pictures in a forward pass without gradients. More are slower on a CPU, whose caches they do not fit into.
+PER_PASS = 16
+
 
 class Pictures:
     """Source of pictures for batches; see `imtext.data.dataset.ImageSource`.

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from imtext.data.captions import Split, fingerprint
 from imtext.data.datamodule import RetrievalDataModule
+from imtext.data.pictures import PER_PASS
 from imtext.data.rows import CachedRows, only_writer, write_rows
 from imtext.errors import ConfigError, DataError
 from imtext.models import ImageEncoder
 from imtext.training.stages import Plan, Stage
 
 log = logging.getLogger(__name__)
-BATCH = 16  # pictures per forward pass; more are slower on a CPU, whose caches they do not fit into
 STATE = {"training", "num_frozen", "_is_full_backward_hook"}  # attributes of modules that do not affect the features
 
 
@@ -234,9 +234,9 @@ def _compute(
         return found
 
     def batches() -> Iterator[npt.NDArray[np.float16]]:
-        starts = [(view, start) for view in views for start in range(0, len(rows), BATCH)]
+        starts = [(view, start) for view in views for start in range(0, len(rows), PER_PASS)]
         for view, start in track(starts, description="Features", transient=True):
-            yield features(view, rows[start : start + BATCH])
+            yield features(view, rows[start : start + PER_PASS])
 
     shape = (len(views) * len(rows), *features(views[0], rows[:1]).shape[1:])
     log.info(

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from imtext.data import RetrievalDataModule
+from imtext.data.pictures import PER_PASS
 from imtext.models import DualEncoder
 from imtext.models.hubness import Queries
 from imtext.training.features import FrozenFeatures
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-BATCH = 16  # pictures; more are slower on a CPU, whose caches they do not fit into
 CAPTIONS = 256
 MOST = 10_000  # pictures and captions that are clustered
 SOFTNESS = 1.5  # temperature of the correction, as a multiple of the model's
@@ -60,8 +60,8 @@ def _images(
     last = list(data.features.values())[-1:]
     source = last[0].first_view() if last and isinstance(last[0], FrozenFeatures) else data.pictures()
     rows = _sample(data.rows["train"], rng)
-    for start in range(0, len(rows), BATCH):
-        some = rows[start : start + BATCH]
+    for start in range(0, len(rows), PER_PASS):
+        some = rows[start : start + PER_PASS]
         pictures = source.batch(some, [np.random.default_rng(0)] * len(some)).to(device)
         yield F.normalize(model.image_projection(model.image_encoder(pictures, source.first_block)), dim=-1)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from imtext.data.pictures import PER_PASS
 from imtext.evaluation.metrics import RetrievalMetrics
 from imtext.models import ImageEncoder
 from imtext.training.features import digest_weights
 from imtext.training.hubness import fit_hubness
 from imtext.training.run import Run
 
-BATCH = 16  # pictures; more are slower on a CPU, whose caches they do not fit into
 CAPTIONS = 256  # captions of a batch
 
 
@@ -62,8 +62,8 @@ class HeldOut:
             return
         kept = self._frozen(run, model.image_encoder, blocks, device)
         mirrored = kept.mirrored if kept.mirrored is not None else kept.plain
-        for start in range(0, len(mirrored), BATCH):
-            part = slice(start, start + BATCH)
+        for start in range(0, len(mirrored), PER_PASS):
+            part = slice(start, start + PER_PASS)
             yield model.encode_image(kept.plain[part], first_block=blocks, mirror_image=mirrored[part])
 
     def _frozen(self, run: Run, encoder: ImageEncoder, blocks: int, device: torch.device) -> Pictures:
@@ -97,8 +97,8 @@ class HeldOut:
 def _pictures(run: Run, device: torch.device) -> Iterator[Tensor]:
     """The validation pictures in batches."""
     rows, source = run.data.rows["val"], run.data.pictures()
-    for start in range(0, len(rows), BATCH):
-        yield source.batch(rows[start : start + BATCH], []).to(device)
+    for start in range(0, len(rows), PER_PASS):
+        yield source.batch(rows[start : start + PER_PASS], []).to(device)
 
 
 def _tokens(run: Run, captions: Sequence[str], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
