@@ -135,7 +135,10 @@ def test_watch(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:
     folder = tmp_path / "index"
     options = ("--index", folder, "--bundle", bundle.path, "--watch")
     command = [sys.executable, "-m", "imtext", "index", *map(str, (gallery, *options))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # scripts ignore it with &
+    ) as watching:  # fmt: skip
         assert watching.stdout is not None
         assert watching.stderr is not None
         try:
