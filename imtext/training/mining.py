@@ -20,11 +20,11 @@ from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.dataset import ImageSource
 from imtext.data.order import Neighbours, Positions
 from imtext.data.order.neighbours import NONE
+from imtext.data.pictures import PER_PASS
 from imtext.training.features import FrozenFeatures
 from imtext.training.module import RetrievalModule
 
 log = logging.getLogger(__name__)
-BATCH = 64  # pictures per forward pass, with all their captions
 BLOCK = 2**24  # scores in memory at a time
 
 
@@ -95,8 +95,8 @@ def embed_training(
     text_source = [None, *(features for first, features in data.text_features.items() if first <= epoch)][-1]
     device, images, texts = trainer.strategy.root_device, [], []
     with isolate_rng(), _evaluating(module), torch.no_grad(), trainer.precision_plugin.forward_context():
-        for start in track(range(0, len(rows), BATCH), description="Mining", transient=True):
-            some = rows[start : start + BATCH]
+        for start in track(range(0, len(rows), PER_PASS), description="Mining", transient=True):
+            some = rows[start : start + PER_PASS]
             pictures = source.batch(some, [np.random.default_rng(0)] * len(some))
             pictures = trainer.precision_plugin.convert_input(pictures).to(device)
             images.append(module.model.encode_image(pictures, first_block=source.first_block).float())
