@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imtext.cli.options import BundleOption, ExcludeOption, HiddenOption, IndexOption, find_bundle
+from imtext.cli.options import BundleOption, ExcludeOption, GridsOption, HiddenOption, IndexOption, find_bundle
 from imtext.cli.printing import one_line, print_first
 from imtext.errors import ImtextError, SearchError
 
@@ -45,14 +45,7 @@ def index(
     allow_empty: Annotated[
         bool, typer.Option(help="Remove the pictures of a folder that is missing or has become empty.")
     ] = False,
-    grids: Annotated[
-        bool | None,
-        typer.Option(
-            "--grids/--no-grids",
-            help="Of a model with a re-ranker: store the places of each picture, or compute them from files in each "
-            "search. Default: store them, or as it was done before.",
-        ),
-    ] = None,
+    grids: GridsOption = None,
     exclude: ExcludeOption = None,
     include_hidden: HiddenOption = None,
     watch: Annotated[

@@ -94,6 +94,14 @@ ExcludeOption = Annotated[
         "Default: as before; '' leaves out nothing any more. A file .imtextignore in a folder holds patterns, too.",
     ),
 ]
+GridsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--grids/--no-grids",
+        help="Of a model with a re-ranker: store the places of each picture, or compute them from files in each "
+        "search. Default: store them, or as it was done before.",
+    ),
+]
 HiddenOption = Annotated[
     bool | None,
     typer.Option(
