@@ -143,7 +143,7 @@ def test_batches_change_with_the_stage(data: Shapes) -> None:
 @pytest.mark.slow
 def test_a_run_on_cached_features_has_the_figures_of_one_without(compose: Compose, tmp_path: Path) -> None:
     run = [
-        *TINY_SHAPES, "logger=none", "callbacks.examples=null", "baseline=false", "trainer.max_epochs=2",
+        *TINY_SHAPES, "logger=none", "callbacks.examples=null", "baseline=false", "trainer.max_epochs=1",
         "stages.whole.frozen_blocks=all", "stages.whole.frozen_text_blocks=all", "data.captions_per_image=2",
         "model.text_encoder.word_dropout=0.2",
     ]  # fmt: skip
