@@ -4,6 +4,7 @@ from imtext.models.bow import BagOfWords
 from imtext.models.dual_encoder import DualEncoder
 from imtext.models.gru import GRUEncoder
 from imtext.models.hf import HuggingFaceEncoder
+from imtext.models.hf_lstm import HuggingFaceLSTMEncoder
 from imtext.models.image_encoder import ImageEncoder
 from imtext.models.lstm import LSTMEncoder
 from imtext.models.mobilenet import MobileNetV3Large, MobileNetV3Small
@@ -18,6 +19,7 @@ __all__ = [
     "DualEncoder",
     "GRUEncoder",
     "HuggingFaceEncoder",
+    "HuggingFaceLSTMEncoder",
     "ImageEncoder",
     "LSTMEncoder",
     "MobileNetV3Large",

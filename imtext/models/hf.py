@@ -70,7 +70,7 @@ class HuggingFaceEncoder(TextEncoder):
         self.architecture = config.to_json_string(use_diff=False)
         self.num_features = int(config.hidden_size)
         self.pooling: Pooling = pooling or (read_pooling(folder) if folder is not None else "mean")
-        self.pretrained = weights is not None
+        self.num_pretrained = len(self.blocks) if folder is not None and weights is not None else 0
         self.freeze(0)
         if lora_rank:
             adapt(self, self.network, lora_rank, lora_alpha, lora_targets, "model.text_encoder.lora_targets")

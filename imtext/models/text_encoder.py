@@ -19,10 +19,11 @@ class TextEncoder(Tower):
     argument (`imtext.preprocess.tokenizer.Vocabulary`: size, special ids, maximum length), which the program supplies.
 
     Attributes:
-        pretrained: its layers come with weights that much text was read for; they learn at low rates only.
+        num_pretrained: number of blocks, from the words up, with weights that much text was read for; they learn at
+            low rates only.
     """
 
-    pretrained: bool = False
+    num_pretrained: int = 0
 
     @classmethod
     def read_tokenizer(cls, settings: Mapping[str, Any], max_length: int) -> Tokenizer | None:

@@ -76,8 +76,8 @@ class Run:
 def warn_about_rates(tower: TextEncoder, optim: AdamW, plan: Plan) -> None:
     """Warn if pretrained words would learn at the rate of random ones, which destroys what they know."""
     rate = optim.lr * optim.lr_scale["text_encoder"]
-    learns = plan.frozen_text_blocks(0) < len(tower.blocks)
-    if tower.pretrained and not tower.low_rank and learns and rate > HIGH_RATE:
+    learns = plan.frozen_text_blocks(0) < tower.num_pretrained
+    if learns and not tower.low_rank and rate > HIGH_RATE:
         log.warning(
             "The pretrained text tower learns at a rate of %g, which may destroy what it knows: set optim.lr=1e-5 "
             "optim.text_encoder_lr_scale=1, or freeze it",

@@ -81,7 +81,7 @@ def test_a_rate_that_destroys_pretrained_words_is_a_warning(
     pretrained: bool, frozen: int, lr: float, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     tower = LSTMEncoder(4, 4, vocabulary=Vocabulary("words", 9, pad_id=0, unk_id=1, max_length=8))
-    tower.pretrained = pretrained
+    tower.num_pretrained = len(tower.blocks) if pretrained else 0
     plan = Plan({"only": Stage(frozen_text_blocks="all" if frozen else 0)}, 3, len(tower.blocks))
     warn_about_rates(tower, AdamW(lr=lr), plan)
     assert ("optim.text_encoder_lr_scale=1" in caplog.text) == warned

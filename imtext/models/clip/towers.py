@@ -78,7 +78,7 @@ class LayeredTextEncoder(TextEncoder):
         super().__init__()
         self.stem, self.layers, self.norm = stem, nn.ModuleList(layers), norm
         self.num_features, self.causal, self.pool = num_features, causal, pool
-        self.pretrained = True
+        self.num_pretrained = len(self.blocks)
 
     @property
     def blocks(self) -> list[nn.Module]:

@@ -1,0 +1,111 @@
+"""A pretrained text encoder beside an LSTM that reads the same tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from imtext.models.hf import HuggingFaceEncoder
+from imtext.models.hf_files import Pooling
+from imtext.models.lstm import LSTMEncoder
+from imtext.models.text_encoder import TextEncoder
+from imtext.models.word_encoder import WordInit
+from imtext.preprocess.tokenizer import Tokenizer, Vocabulary
+
+MOST = 500_000  # captions whose features are kept: 0.8 GB at 384 features
+
+
+class HuggingFaceLSTMEncoder(TextEncoder):
+    """Features of a pretrained text encoder, and beside them those of an LSTM with the mean of its words.
+
+    The pretrained encoder knows the language from much text, the LSTM learns from the captions what is to be seen. Its
+    blocks come first, so that ``frozen_text_blocks: -2`` of a stage freezes it and lets the LSTM learn. As long as it
+    is frozen, it reads every training caption once and keeps the features in memory.
+
+    Args:
+        name, weights, architecture, pooling: of the pretrained encoder, see `HuggingFaceEncoder`.
+        word_dim, hidden_dim, dropout, word_dropout, word_init, word_scale: of the LSTM, see `RecurrentEncoder`; its
+            words are the tokens of the pretrained encoder.
+        vocabulary: vocabulary of the tokenizer; supplied by the program.
+
+    Raises:
+        ConfigError: the model cannot be found or read, or a value is out of range.
+        MissingExtraError: transformers is not installed.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        weights: Literal["default"] | None = "default",
+        architecture: dict[str, Any] | None = None,
+        pooling: Pooling | None = None,
+        word_dim: int = 300,
+        hidden_dim: int = 512,
+        dropout: float = 0.1,
+        word_dropout: float = 0.0,
+        word_init: WordInit = "random",
+        word_scale: float = 0.05,
+        *,
+        vocabulary: Vocabulary,
+    ) -> None:
+        super().__init__()
+        self.sentence = HuggingFaceEncoder(name, weights, architecture, pooling, vocabulary=vocabulary)
+        self.words = LSTMEncoder(
+            word_dim, hidden_dim, dropout=dropout, word_dropout=word_dropout, mean_of_words=True, word_init=word_init,
+            word_scale=word_scale, vocabulary=vocabulary,
+        )  # fmt: skip
+        self.num_features = self.sentence.num_features + self.words.num_features
+        self.num_pretrained = self.sentence.num_pretrained
+        self._known: dict[bytes, Tensor] = {}
+
+    @classmethod
+    def read_tokenizer(cls, settings: Mapping[str, Any], max_length: int) -> Tokenizer | None:
+        """The tokenizer of the pretrained encoder, see `HuggingFaceEncoder.read_tokenizer`."""
+        return HuggingFaceEncoder.read_tokenizer(settings, max_length)
+
+    def settings_without_files(self) -> dict[str, Any]:
+        """Those of the pretrained encoder."""
+        return self.sentence.settings_without_files()
+
+    @property
+    def wants_word_vectors(self) -> int | None:
+        """What the LSTM wants."""
+        return self.words.wants_word_vectors
+
+    def start_from(self, word_vectors: Tensor) -> None:
+        """Start the LSTM from word vectors ``[vocabulary.size, word_dim]``."""
+        self.words.start_from(word_vectors)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The blocks of the pretrained encoder, then the word embeddings and the LSTM."""
+        return [*self.sentence.blocks, *self.words.blocks]
+
+    def freeze(self, blocks: int) -> None:
+        """As of every tower; features that are kept in memory are forgotten."""
+        self._known = {}
+        super().freeze(blocks)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """``[N, L]`` int64 and ``[N, L]`` bool (True on real tokens, which come first) → ``[N, num_features]``."""
+        kept = self.training and self.num_frozen >= len(self.sentence.blocks)
+        sentence = (self._kept if kept else self.sentence)(input_ids, attention_mask)
+        return torch.cat([sentence, self.words(input_ids, attention_mask)], dim=1)
+
+    @torch.no_grad()
+    def _kept(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Features of the pretrained encoder; those of captions that were read before come from memory."""
+        tokens, lengths = input_ids.cpu().numpy(), attention_mask.sum(dim=1).tolist()
+        keys = [row[:length].tobytes() for row, length in zip(tokens, lengths, strict=True)]
+        new = list({key: row for row, key in enumerate(keys) if key not in self._known}.values())
+        found: dict[bytes, Tensor] = {}
+        if new:
+            longest = max(lengths[row] for row in new)
+            features = self.sentence(input_ids[new, :longest], attention_mask[new, :longest])
+            found = dict(zip([keys[row] for row in new], features, strict=True))
+        if len(self._known) + len(found) <= MOST:
+            self._known |= found
+        return torch.stack([self._known[key] if key in self._known else found[key] for key in keys])
