@@ -17,10 +17,12 @@ from imtext.train import task, train
 from imtext.training.checkpoints import load_model, read_checkpoint
 from tests.conftest import TINY, TINY_SHAPES, Compose
 from tests.models.clip.folders import write_clip
+from tests.models.tiny_hf import tiny_folder
 from tests.runs import QUICK, same, weights, without_time
 
 STAGES = ("stages=gradual", "stages.top.after_epochs=1", "stages.whole.after_epochs=2")
 WHOLE = ("finetune_clip",)  # experiments with a pretrained dual encoder instead of two towers
+PRETRAINED_TEXT = ("flickr8k_pretrained_text",)  # experiments with a text tower from the hub
 FOLDER = CONFIG_DIR / "experiment"
 EXPERIMENTS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.yaml"))
 
@@ -31,6 +33,8 @@ def test_every_experiment_runs_a_step(compose: Compose, pictures: Path, experime
     config = compose(f"experiment={experiment}", "debug=fdr", *tiny, "data.image_size=32")
     if experiment in WHOLE:
         config.model.name = str(write_clip(tmp_path / "model"))
+    if experiment in PRETRAINED_TEXT:
+        config.model.text_encoder.name = str(tiny_folder(tmp_path / "text"))
     if config.data._target_ == "imtext.data.Table":
         config.data.path, config.data.image_root = str(pictures / "captions.txt"), str(pictures / "Images")
     elif "path" in config.data:
