@@ -7,12 +7,11 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 import imtext
@@ -20,14 +19,13 @@ from imtext.config.compose import compose_config
 from imtext.data import RetrievalDataModule
 from imtext.data.scenes import describe as describe_scene
 from imtext.data.scenes import draw, random_scene
-from imtext.evaluation.calibration import fit_calibration
+from imtext.evaluation.bundle_scores import Answers, BundleScores, validation_pairs
 from imtext.evaluation.embed import embed_captions, embed_pixels, embed_pixels_and_grids
 from imtext.evaluation.proof import check_embeddings, check_grids, check_ranking, check_reranked
 from imtext.evaluation.reranking import TOP_K
 from imtext.preprocess import Pixels
+from imtext.quantize import quantize_bundle
 from imtext.search.bundle import IMAGE, RERANKER, TEXT, Bundle, write_bundle
-from imtext.search.calibration import Calibration
-from imtext.search.encoder import Encoder
 from imtext.training.build import TOWERS, is_in_towers
 from imtext.training.checkpoints import TrainedModel, find_checkpoint, load_model
 from imtext.training.graphs import (
@@ -39,36 +37,14 @@ from imtext.training.graphs import (
     trace_text_graph,
 )
 from imtext.training.pretrained import load_pretrained
+from imtext.training.quantization import Precision
 from imtext.training.tracking import source_tags
 from imtext.training.trained_data import build_data
 
 log = logging.getLogger(__name__)
 
-MAX_PICTURES = 1_000  # validation pictures that are compared
 DRAWINGS = 32  # drawn pictures that are compared if there is no data
-MAX_RERANKED, MAX_RERANKED_TO_FIT = 100, 1_000  # captions whose candidates are scored again to compare and to calibrate
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What a bundle made of pictures and captions, after it was compared with the model.
-
-    Attributes:
-        encoder: of the bundle.
-        captions: N captions.
-        scores: ``[N, B]``, of captions and pictures.
-        grids: ``[B, P, grid_dim]``; None without a re-ranker.
-    """
-
-    encoder: Encoder
-    captions: Sequence[str]
-    scores: npt.NDArray[np.float32]
-    grids: npt.NDArray[np.float16] | None
-
-    def rerank(self, caption: int, pictures: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
-        """New scores of some pictures for one caption."""
-        assert self.grids is not None
-        return self.encoder.rerank(self.captions[caption], self.grids[pictures], self.scores[caption, pictures])
+MAX_RERANKED = 100  # captions whose candidates are scored again to compare
 
 
 def export(
@@ -108,11 +84,12 @@ def export(
         if data is None:
             verify_on_drawings(bundle, trained)
         else:
-            compared, answers = verify(bundle, trained, data)
+            scores, answers = verify(bundle, trained, data)
             try:
-                facts["calibration"] = fit_calibration(compared.scores, answers).to_dict()
-                if trained.reranker is not None:
-                    facts[RERANKER]["calibration"] = _fit_reranker(compared, answers).to_dict()
+                calibration, reranked = scores.calibrations(answers)
+                facts["calibration"] = calibration.to_dict()
+                if reranked is not None:
+                    facts[RERANKER]["calibration"] = reranked.to_dict()
             except ValueError as error:
                 log.warning("Results will have scores but no relevance: %s", error)
         return write_bundle(folder, graphs, trained.tokenizer, facts)
@@ -148,7 +125,7 @@ def name_of(model: Mapping[str, Any]) -> str:
     return "-".join(name.rsplit(".", 1)[-1] for name in names)
 
 
-def verify(bundle: Bundle, trained: TrainedModel, data: RetrievalDataModule) -> tuple[Compared, npt.NDArray[np.int64]]:
+def verify(bundle: Bundle, trained: TrainedModel, data: RetrievalDataModule) -> tuple[BundleScores, Answers]:
     """Compare a bundle with the model that it was exported from, on pictures and captions of the validation split.
 
     Returns:
@@ -157,10 +134,8 @@ def verify(bundle: Bundle, trained: TrainedModel, data: RetrievalDataModule) -> 
     Raises:
         BundleError: the embeddings differ, or the ranking does.
     """
-    rows = data.rows["val"][:MAX_PICTURES]
-    captions = [caption for row in rows for caption in data.captions[row]]
-    answers = np.repeat(np.arange(len(rows)), [len(data.captions[row]) for row in rows])
-    return _compare(bundle, trained, [data.pixels[row] for row in rows], captions), answers
+    pixels, captions, answers = validation_pairs(data)
+    return _compare(bundle, trained, pixels, captions), answers
 
 
 def verify_on_drawings(bundle: Bundle, trained: TrainedModel) -> None:
@@ -175,30 +150,26 @@ def verify_on_drawings(bundle: Bundle, trained: TrainedModel) -> None:
     _compare(bundle, trained, [trained.preprocess.pixels(draw(scene, rng)) for scene in scenes], captions)
 
 
-def _compare(bundle: Bundle, trained: TrainedModel, pixels: Sequence[Pixels], captions: Sequence[str]) -> Compared:
-    encoder, grids = Encoder(bundle), None
+def _compare(bundle: Bundle, trained: TrainedModel, pixels: Sequence[Pixels], captions: Sequence[str]) -> BundleScores:
+    ours = BundleScores.of(bundle, pixels, captions)
     if trained.reranker is None:
-        images = encoder.encode_images(pixels)
-        trained_images = embed_pixels(ImageGraph(trained.model, trained.preprocess), pixels)
+        images = embed_pixels(ImageGraph(trained.model, trained.preprocess), pixels)
     else:
-        images, grids = encoder.encode_images_and_grids(pixels)
         graph = GridGraph(trained.model, trained.preprocess, trained.reranker)
-        trained_images, trained_grids = embed_pixels_and_grids(graph, pixels)
-        check_grids(grids, trained_grids)
-    texts = encoder.encode_texts(captions)
-    trained_texts = embed_captions(trained.model, trained.tokenizer, captions)
-    check_embeddings("image", images, trained_images)
-    check_embeddings("text", texts, trained_texts)
-    scores: npt.NDArray[np.float32] = texts @ images.T
-    check_ranking(scores, trained_texts @ trained_images.T)
-    compared = Compared(encoder, captions, scores, grids)
+        images, grids = embed_pixels_and_grids(graph, pixels)
+        assert ours.grids is not None
+        check_grids(ours.grids, grids)
+    texts = embed_captions(trained.model, trained.tokenizer, captions)
+    check_embeddings("image", ours.images, images)
+    check_embeddings("text", ours.texts, texts)
+    check_ranking(ours.scores, texts @ images.T)
     if trained.reranker is not None:
-        _compare_reranked(compared, trained)
-    return compared
+        _compare_reranked(ours, trained)
+    return ours
 
 
 @torch.inference_mode()
-def _compare_reranked(compared: Compared, trained: TrainedModel) -> None:
+def _compare_reranked(compared: BundleScores, trained: TrainedModel) -> None:
     """Compare the scores of both re-rankers for the candidates of some captions, with the same grids."""
     assert trained.reranker is not None
     assert compared.grids is not None
@@ -212,13 +183,6 @@ def _compare_reranked(compared: Compared, trained: TrainedModel) -> None:
     check_reranked(np.stack(ours), np.stack(theirs))
 
 
-def _fit_reranker(compared: Compared, answers: npt.NDArray[np.int64]) -> Calibration:
-    """The calibration of the re-ranker's scores, fitted on some of the captions."""
-    every = -(-len(answers) // MAX_RERANKED_TO_FIT)
-    some = Compared(compared.encoder, compared.captions[::every], compared.scores[::every], compared.grids)
-    return fit_calibration(some.scores, answers[::every], rerank=some.rerank, depth=TOP_K)
-
-
 def _places(trained: TrainedModel) -> int:
     """Number of places that the image tower sees in a picture."""
     size = trained.preprocess.image_size
@@ -226,13 +190,21 @@ def _places(trained: TrainedModel) -> int:
         return trained.model.image_encoder.tokens(torch.zeros(1, 3, size, size)).shape[1]
 
 
-def export_run(wanted: str, output: Path | None, overrides: Sequence[str] = ()) -> Bundle:
+def export_run(
+    wanted: str,
+    output: Path | None,
+    overrides: Sequence[str] = (),
+    precision: Precision = "float32",
+    force: bool = False,
+) -> Bundle:
     """Export a checkpoint after its run, as training does when it ends.
 
     Args:
         wanted: a checkpoint, a run's folder, or `last` / `best` of the newest run.
-        output: folder for the bundle; None: `bundle/` in the run's folder.
+        output: folder for the bundle; None: `bundle/` in the run's folder, or `bundle-int8/` for that precision.
         overrides: overrides of the run's data settings, such as ``data.path=…`` if the data has moved.
+        precision: of the numbers in the bundle, see `quantize_bundle`.
+        force: export smaller numbers although they find less.
 
     Raises:
         ImtextError: the checkpoint or the data is missing, or the export does not agree with the model.
@@ -247,7 +219,12 @@ def export_run(wanted: str, output: Path | None, overrides: Sequence[str] = ()) 
     metrics = json.loads(measured.read_text()) if measured.is_file() else {}
     known = {name: float(value) for name, value in metrics.items() if value is not None}
     tags = {"data_fingerprint": data.fingerprint, "data_source": data.source, "checkpoint": str(checkpoint)}
-    return export(trained, data, output or run_dir / "bundle", known, {**source_tags(), **tags})
+    tags = {**source_tags(), **tags}
+    if precision == "float32":
+        return export(trained, data, output or run_dir / "bundle", known, tags)
+    with TemporaryDirectory() as folder:  # not bundle/ of the run, which may have been calibrated since
+        exported = export(trained, data, Path(folder) / "bundle", known, tags)
+        return quantize_bundle(exported, data, output or run_dir / f"bundle-{precision}", precision, force)
 
 
 def export_pretrained(name: str, output: Path, data: RetrievalDataModule | None = None) -> Bundle:

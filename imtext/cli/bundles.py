@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,12 +19,18 @@ def export(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a run's folder, or last | best of the newest run.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: bundle/ in the run's folder.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="The new place of the data: data.path=…")] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Numbers of 8 bits: a quarter of the size.")] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Weights of 16 bits: half of the size.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Keep smaller numbers although they find less.")] = False,
 ) -> None:
     """Export a trained model as a bundle, and check that it gives the same results."""
     with needs("train"):
         from imtext.export import export_run
 
-    print(f"Bundle: {export_run(checkpoint, output, overrides or []).path}")
+    if int8 and fp16:
+        raise typer.BadParameter("Choose one of --int8 and --fp16")
+    precision: Literal["float32", "float16", "int8"] = "int8" if int8 else "float16" if fp16 else "float32"
+    print(f"Bundle: {export_run(checkpoint, output, overrides or [], precision, force).path}")
 
 
 def info(
@@ -59,7 +65,8 @@ def _print_bundle(bundle: Bundle) -> None:
     print(f"model        {manifest['name']}, {bundle.embed_dim} dimensions, {bundle.preprocess.image_size} pixels")
     print(f"fingerprint  {bundle.fingerprint}")
     megabytes = sum(file["bytes"] for file in manifest["files"].values()) / 1e6
-    print(f"files        {', '.join(manifest['files'])} ({megabytes:.1f} MB)")
+    precision = f", {manifest['precision']}" if "precision" in manifest else ""
+    print(f"files        {', '.join(manifest['files'])} ({megabytes:.1f} MB{precision})")
     if parameters := manifest.get("parameters"):
         print(f"parameters   image {parameters['image'] / 1e6:.1f} M, text {parameters['text'] / 1e6:.1f} M")
     metrics = manifest["metrics"]

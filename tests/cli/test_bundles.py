@@ -60,14 +60,31 @@ def test_check_finds_a_damaged_matrix(index: Path, tmp_path: Path, part: slice) 
     assert imtext("check", copy).returncode == 0
 
 
-def test_export_passes_settings_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: Bundle) -> None:
+@pytest.mark.parametrize(
+    ("flags", "precision", "force"),
+    [((), "float32", False), (("--int8",), "int8", False), (("--fp16", "--force"), "float16", True)],
+)
+def test_export_passes_settings_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bundle: Bundle,
+    flags: tuple[str, ...],
+    precision: str,
+    force: bool,
+) -> None:
     called: list[object] = []
 
-    def export_run(checkpoint: str, output: Path | None, overrides: list[str]) -> Bundle:
-        called.append((checkpoint, output, overrides))
+    def export_run(*settings: object) -> Bundle:
+        called.append(settings)
         return bundle
 
     monkeypatch.setattr("imtext.export.export_run", export_run)
-    done = imtext("export", "last", "data.path=here", "-o", tmp_path)
+    done = imtext("export", "last", "data.path=here", "-o", tmp_path, *flags)
     assert done.stdout == f"Bundle: {bundle.path}\n"
-    assert called == [("last", tmp_path, ["data.path=here"])]
+    assert called == [("last", tmp_path, ["data.path=here"], precision, force)]
+
+
+def test_export_in_one_precision() -> None:
+    done = imtext("export", "last", "--int8", "--fp16")
+    assert done.returncode == 2
+    assert "Choose one of --int8 and --fp16" in done.stderr
