@@ -1,10 +1,10 @@
 """Graphs with smaller numbers: weights of 8 bits, or of 16.
 
-In 8 bits, recurrent layers, matrix products and word embeddings compute with integers: their inputs are rounded for
-each call, by their own range (dynamic quantization). Convolutions keep exact inputs, because 8 bits are too few for
-those of networks such as MobileNetV3, and compute with rounded weights; convolutions of single channels are small and
-sensitive, and stay as they are. Weights are rounded by the range of each output channel (Krishnamoorthi, "Quantizing
-deep convolutional networks for efficient inference", 2018).
+In 8 bits, recurrent layers compute with integers, and their inputs are rounded for each call by their own range
+(dynamic quantization). All other layers compute with exact inputs and rounded weights, because 8 bits are too few for
+the inputs of networks such as MobileNetV3. Convolutions of single channels are small and sensitive, and stay as they
+are. Weights are rounded by the range of each output channel (Krishnamoorthi, "Quantizing deep convolutional networks
+for efficient inference", 2018), and word embeddings by that of each word.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 Precision = Literal["float32", "float16", "int8"]
 
-DYNAMIC = ["LSTM", "MatMul", "Gather"]  # and Gemm, which becomes a MatMul
-MIN_NUMBERS = 512  # smaller weights stay as they are
+DYNAMIC = ["LSTM"]
+LAYERS = ("Conv", "Gemm", "MatMul")
+MIN_NUMBERS = 4096  # smaller weights stay as they are: they are the sensitive ones, and take little place
 LARGEST = 127
 
 
@@ -35,7 +36,7 @@ def quantize_graph(graph: bytes, precision: Precision) -> bytes:
 
     Args:
         graph: an ONNX model in single precision.
-        precision: ``int8`` rounds weights to 8 bits and computes most products with integers, ``float16`` stores
+        precision: ``int8`` rounds weights to 8 bits, and computes recurrent layers with integers; ``float16`` stores
             weights in half precision and computes in single precision. ``float32`` changes nothing.
     """
     if precision == "float32":
@@ -44,8 +45,9 @@ def quantize_graph(graph: bytes, precision: Precision) -> bytes:
     if precision == "float16":
         _store_weights_in_half(model)
     else:
-        model = _compute_with_integers(model)
-        _round_convolutions(model)
+        if any(node.op_type in DYNAMIC for node in model.graph.node):
+            model = _compute_with_integers(model)
+        _round_weights(model)
     return bytes(model.SerializeToString())
 
 
@@ -81,8 +83,8 @@ def _compute_with_integers(model: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-def _round_convolutions(model: onnx.ModelProto) -> None:
-    """Replace the weights ``[C, …]`` of convolutions by integers and a scale for each of the C channels.
+def _round_weights(model: onnx.ModelProto) -> None:
+    """Replace the weights of layers by integers and a scale for each output channel.
 
     A cast and a product return single precision. Runtimes compute them once, which they would not do for the operator
     that is made for this, DequantizeLinear.
@@ -94,25 +96,56 @@ def _round_convolutions(model: onnx.ModelProto) -> None:
         for name in node.input:
             users.setdefault(name, []).append(node)
     for name, nodes in users.items():
-        if name not in stored or any(node.op_type != "Conv" or _is_grouped(node) for node in nodes):
+        if name not in stored or len(stored[name].dims) < 2:  # a bias
             continue
         weights = numpy_helper.to_array(stored[name])
-        if weights.ndim < 3 or weights.size < MIN_NUMBERS:  # a bias, or small
+        axes = {_output_channels(node, name, weights.ndim) for node in nodes}
+        (axis,) = axes if len(axes) == 1 else (None,)
+        if axis is None or weights.dtype != np.float32 or weights.size < MIN_NUMBERS:
             continue
-        numbers, scale = _rounded(weights)
-        graph.node.insert(0, helper.make_node("Mul", [f"{name}_numbers", f"{name}_scale"], [name]))
-        _store(model, stored[name], numbers, f"{name}_numbers")
+        numbers, scale = _rounded(weights, axis)
         graph.initializer.append(numpy_helper.from_array(scale, f"{name}_scale"))
+        if nodes[0].op_type == "Gather":
+            _gather_rounded(model, stored[name], numbers, nodes)
+        else:
+            graph.node.insert(0, helper.make_node("Mul", [f"{name}_numbers", f"{name}_scale"], [name]))
+            _store(model, stored[name], numbers, f"{name}_numbers")
 
 
-def _is_grouped(convolution: onnx.NodeProto) -> bool:
-    return any(attribute.name == "group" and attribute.i > 1 for attribute in convolution.attribute)
+def _output_channels(node: onnx.NodeProto, weights: str, dimensions: int) -> int | None:
+    """The dimension of the output channels in the weights of a layer; None: they are not rounded."""
+    attributes = {attribute.name: attribute.i for attribute in node.attribute}
+    if node.op_type == "Gather":  # rows of a table
+        return 0 if node.input[0] == weights and attributes.get("axis", 0) == 0 and dimensions == 2 else None
+    if node.op_type not in LAYERS or list(node.input).index(weights) != 1 or attributes.get("group", 1) > 1:
+        return None
+    return 0 if node.op_type == "Conv" or attributes.get("transB") else dimensions - 1
 
 
-def _rounded(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Weights ``[C, …]`` → integers of the same shape, and the scale ``[C, 1, …]`` that they are multiples of."""
-    within = tuple(range(1, weights.ndim))
-    scale = np.maximum(np.abs(weights).max(axis=within, keepdims=True), 1e-30) / LARGEST
+def _gather_rounded(
+    model: onnx.ModelProto, table: onnx.TensorProto, numbers: npt.NDArray[np.int8], nodes: list[onnx.NodeProto]
+) -> None:
+    """Look up the integers and the scale of each row, so that the table stays small in memory, too."""
+    graph, stored = model.graph, f"{table.name}_int8"
+    graph.initializer.remove(table)
+    graph.initializer.append(numpy_helper.from_array(numbers, stored))
+    for node in nodes:
+        rows, (output,) = node.input[1], node.output
+        place = list(graph.node).index(node)
+        graph.node.remove(node)
+        for step in (
+            helper.make_node("Mul", [f"{output}_exact", f"{output}_scale"], [output]),
+            helper.make_node("Cast", [f"{output}_numbers"], [f"{output}_exact"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("Gather", [f"{table.name}_scale", rows], [f"{output}_scale"], axis=0),
+            helper.make_node("Gather", [stored, rows], [f"{output}_numbers"], axis=0),
+        ):
+            graph.node.insert(place, step)
+
+
+def _rounded(weights: npt.NDArray[np.float32], axis: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Weights → integers of the same shape, and the scales that they are multiples of, of size 1 but in the axis."""
+    others = tuple(each for each in range(weights.ndim) if each != axis)
+    scale = np.maximum(np.abs(weights).max(axis=others, keepdims=True), 1e-30) / LARGEST
     numbers = np.rint(weights / scale).clip(-LARGEST, LARGEST).astype(np.int8)
     return numbers, scale.astype(np.float32)
 
