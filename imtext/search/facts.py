@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeVar
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from imtext.preprocess import FORMATS
+from imtext.preprocess import FORMATS, read_head, register
+from imtext.preprocess.formats import sniff
 
 warnings.filterwarnings("ignore", message="Corrupt EXIF data")  # what is left of it is used
 
@@ -63,8 +64,11 @@ def read_facts(source: Path | bytes) -> Facts:
     Raises:
         OSError: the file cannot be opened.
     """
+    kind = sniff(read_head(source))
+    register(kind)
+    formats = (kind if kind in FORMATS else "TIFF",)  # most raw files of cameras are TIFF inside
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
             return _facts(image)
     except (UnidentifiedImageError, SyntaxError, Image.DecompressionBombError):
         return Facts()
