@@ -32,7 +32,7 @@ def _lowest() -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
 def _cosines() -> npt.NDArray[np.float32]:
     """The orthonormal DCT-II of `SIDE` numbers as a matrix."""
     frequency, place = np.ogrid[:SIDE, :SIDE]
-    matrix = np.sqrt(2 / SIDE) * np.cos(np.pi * frequency * (2 * place + 1) / (2 * SIDE))
+    matrix: npt.NDArray[np.float64] = np.sqrt(2 / SIDE) * np.cos(np.pi * frequency * (2 * place + 1) / (2 * SIDE))
     matrix[0] /= np.sqrt(2)
     return matrix.astype(np.float32)
 
@@ -58,9 +58,10 @@ def to_words(hashes: Sequence[bytes]) -> Hashes:
 
 def distances(rows: Hashes, columns: Hashes) -> npt.NDArray[np.uint8]:
     """``[2, R]`` and ``[2, C]`` → ``[R, C]``, the number of bits in which two hashes differ (Hamming distance)."""
-    first, second = (np.bitwise_count(row[:, None] ^ column) for row, column in zip(rows, columns, strict=True))
-    first += second
-    return first
+    total = np.zeros((rows.shape[1], columns.shape[1]), dtype=np.uint8)
+    for row, column in zip(rows, columns, strict=True):
+        total += np.bitwise_count(row[:, None] ^ column)
+    return total
 
 
 def close_pairs(hashes: Hashes, distance: int) -> list[tuple[int, int]]:
@@ -70,7 +71,7 @@ def close_pairs(hashes: Hashes, distance: int) -> list[tuple[int, int]]:
     """
 
     def from_row(top: int) -> list[tuple[int, int]]:
-        pairs = []
+        pairs: list[tuple[int, int]] = []
         for left in range(top, hashes.shape[1], COLUMNS):
             close = distances(hashes[:, top : top + ROWS], hashes[:, left : left + COLUMNS]) <= distance
             if close.any():
