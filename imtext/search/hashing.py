@@ -8,8 +8,9 @@ compares with the median; twice the bits tell more photos apart, and the sign of
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -64,20 +65,22 @@ def distances(rows: Hashes, columns: Hashes) -> npt.NDArray[np.uint8]:
     return total
 
 
-def close_pairs(hashes: Hashes, distance: int) -> list[tuple[int, int]]:
-    """All pairs of ``[2, N]`` hashes that differ in at most `distance` bits, the lower place first.
+def close_to_later(hashes: Hashes, distance: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+    """Which of ``[2, N]`` hashes differ in at most `distance` bits.
 
-    Every pair is compared: of 100,000 hashes, in a few seconds.
+    Every pair is compared: for 100,000 hashes this takes seconds.
+
+    Yields:
+        In blocks of R rows: the place of the first row, and ``[R, N - first]``, which hashes from the first row on are
+        close to each row.
     """
+    count = hashes.shape[1]
 
-    def from_row(top: int) -> list[tuple[int, int]]:
-        pairs: list[tuple[int, int]] = []
-        for left in range(top, hashes.shape[1], COLUMNS):
-            close = distances(hashes[:, top : top + ROWS], hashes[:, left : left + COLUMNS]) <= distance
-            if close.any():
-                rows, columns = np.nonzero(close)
-                pairs += zip((rows + top).tolist(), (columns + left).tolist(), strict=True)
-        return [(row, column) for row, column in pairs if row < column]
+    def compare(rows: Hashes, left: int) -> npt.NDArray[np.bool_]:
+        return distances(rows, hashes[:, left : left + COLUMNS]) <= distance
 
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="compare") as pool:
-        return [pair for pairs in pool.map(from_row, range(0, hashes.shape[1], ROWS)) for pair in pairs]
+        for first in range(0, count, ROWS):
+            run = map if count - first <= COLUMNS else pool.map  # threads are not worth it for a search
+            rows = hashes[:, first : first + ROWS]
+            yield first, np.concatenate(list(run(partial(compare, rows), range(first, count, COLUMNS))), axis=1)

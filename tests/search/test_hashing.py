@@ -10,19 +10,10 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from imtext.search import hashing
-from imtext.search.hashing import BITS, close_pairs, distances, hash_picture, to_words
+from imtext.search.hashing import BITS, close_to_later, distances, hash_picture, to_words
+from tests.search.photos import scene
 
 NEAR = 22
-
-
-def scene(seed: int) -> Image.Image:
-    """Large and small shapes of all shades, as a photo has them."""
-    rng = np.random.default_rng(seed)
-    total = np.zeros((240, 320, 3))
-    for size in (5, 12, 40):
-        coarse = Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8))
-        total += np.asarray(coarse.resize((320, 240), Image.Resampling.BICUBIC)) / 3
-    return Image.fromarray(total.astype(np.uint8))
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -78,6 +69,12 @@ def test_all_pairs_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
         for column in range(row + 1, 60)
         if np.count_nonzero(bits[row] != bits[column]) <= NEAR
     ]
-    assert sorted(close_pairs(hashes, NEAR)) == expected
+    found = [
+        (first + int(row), first + int(column))
+        for first, close in close_to_later(hashes, NEAR)
+        for row, column in zip(*np.nonzero(close), strict=True)
+        if row < column
+    ]
+    assert found == expected
     assert len(expected) > 50
-    assert close_pairs(to_words([]), NEAR) == []
+    assert not list(close_to_later(to_words([]), NEAR))
