@@ -1,4 +1,4 @@
-"""The tools: search, similar, describe_index and thumbnail. Pictures have opaque ids, and no tool takes a path."""
+"""The tools: search, similar, duplicates, describe_index and thumbnail. Pictures have opaque ids, and no tool takes a path."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from imtext.errors import ImtextError
 from imtext.search.index import SearchOptions
 from imtext.search.query import parse_query
 from imtext.search.server.batching import BusyError
-from imtext.search.server.messages import Id, MinRelevance, Results, Words
+from imtext.search.server.messages import DuplicatesOf, Id, MinRelevance, Results, Words
 from imtext.search.server.refusals import TOO_BUSY
+from imtext.search.server.routes.duplicates import duplicates_of
 from imtext.search.server.service import Service, TextSearch
 
 INSTRUCTIONS = (
@@ -69,6 +70,12 @@ def create_tools(service: Service) -> MCPServer[Any]:
         """Find pictures similar to the picture with this id, which comes first. They have no relevance."""
         started = time.perf_counter()
         return service.results(await service.run(service.search_like, id, SearchOptions(top_k)), started)
+
+    @server.tool(annotations=READS)
+    @_with_clear_errors
+    async def duplicates(id: Id) -> DuplicatesOf:
+        """List the near duplicates of the picture with this id, which searches leave out; the best one first."""
+        return await service.run(duplicates_of, service, id)
 
     @server.tool(annotations=READS)
     @_with_clear_errors

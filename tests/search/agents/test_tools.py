@@ -52,6 +52,15 @@ def test_search_is_that_of_the_index(tools: MCPServer[Any], index: Path) -> None
     assert found(tools, "search", query="zorkmid") == [], "the threshold of the model"
 
 
+def test_near_duplicates(tools: MCPServer[Any], index: Path) -> None:
+    (first, *_) = Index(index).newest(1)
+    assert call(tools, "duplicates", id=first.id).structured_content == {"pictures": []}
+    missing = call(tools, "duplicates", id="0" * 32)
+    assert missing.is_error
+    assert isinstance(missing.content[0], TextContent)
+    assert missing.content[0].text == f"There is no picture {'0' * 32}."
+
+
 def test_a_picture_is_most_similar_to_itself(tools: MCPServer[Any]) -> None:
     id = found(tools, "search", query="red", min_relevance=0)[3]["id"]
     similar = found(tools, "similar", id=id, top_k=4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests.search.photos import scene
 
 @pytest.fixture
 def album(index: Index, tmp_path: Path) -> Path:
-    """Eight scenes, `0.png` … `7.png`; a small, a saved, a cropped and an equal copy of the first, one of the second."""
+    """Eight scenes, and copies: small, saved, cropped and equal ones of the first, a small one of the second."""
     folder = tmp_path / "album"
     folder.mkdir()
     for number in range(8):
