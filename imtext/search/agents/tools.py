@@ -1,4 +1,4 @@
-"""The tools: search, similar, duplicates, describe_index and thumbnail. Pictures have opaque ids, and no tool takes a path."""
+"""The tools: find, list and show pictures, and describe the index. Pictures have opaque ids; no tool takes a path."""
 
 from __future__ import annotations
 

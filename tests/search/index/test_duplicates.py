@@ -98,7 +98,7 @@ def digest(*flipped: int) -> bytes:
     return np.packbits(bits).tobytes()
 
 
-def stored(tmp_path: Path, *hashes: bytes | None, vectors: np.ndarray | None = None) -> Store:  # type: ignore[type-arg]
+def stored(tmp_path: Path, *hashes: bytes | None, vectors: np.ndarray | None = None) -> Store:
     """A store of pictures with these hashes, all of the same vector unless others are given."""
     vectors = np.tile(np.eye(2, dtype=np.float32)[0], (len(hashes), 1)) if vectors is None else vectors
     store = create_store(f"memory://{tmp_path}", 2)
