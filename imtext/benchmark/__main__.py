@@ -51,9 +51,7 @@ def main() -> None:
     rerank.add_argument(
         "--count", type=int, default=1_000, help="number of pictures to generate (default: %(default)s)"
     )
-    copies = commands.add_parser(
-        "copies", help="how many copies of photos are recognised, and how many others mistaken"
-    )
+    copies = commands.add_parser("copies", help="how many copies of photos are recognised, and how many others are")
     copies.add_argument("--pictures", type=Path, required=True, help="folder of photos, all different")
     copies.add_argument("--count", type=int, default=1_000, help="number of photos to change (default: %(default)s)")
     for command in (search, index, rerank):
