@@ -51,9 +51,12 @@ def main() -> None:
     rerank.add_argument(
         "--count", type=int, default=1_000, help="number of pictures to generate (default: %(default)s)"
     )
+    copies = commands.add_parser("copies", help="how many copies of photos are recognised, and how many others are")
+    copies.add_argument("--pictures", type=Path, required=True, help="folder of photos, all different")
+    copies.add_argument("--count", type=int, default=1_000, help="number of photos to change (default: %(default)s)")
     for command in (search, index, rerank):
         command.add_argument("--bundle", type=Path, help="the model (default: the newest bundle in runs/)")
-    for command in (train, search, index, models, rerank):
+    for command in (train, search, index, models, rerank, copies):
         command.add_argument("--json", type=Path, help="write all results to this file")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -87,6 +90,10 @@ def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any]
 
         bundles, peers = [load_bundle(path) for path in args.bundles], [find_peer(each) for each in args.peer]
         return lambda: benchmark_models(bundles, peers, args.pictures, args.count), print_models
+    if args.command == "copies":
+        from imtext.benchmark.copies import benchmark_copies, print_copies
+
+        return lambda: benchmark_copies(args.pictures, args.count), print_copies
     bundle = load_bundle(args.bundle or newest_bundle(runs_dir()))
     if args.command == "search":
         from imtext.benchmark.searching import benchmark_search, print_search

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import imtext
-from imtext.cli import agents, bundles, calibrating, demo, indexing, pretrained, searching, serving, tagging
+from imtext.cli import agents, bundles, calibrating, demo, duplicates, indexing, pretrained, searching, serving, tagging
 from imtext.errors import ImtextError
 
 ERROR = 2
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command()(indexing.index)
 app.command(cls=searching.SearchCommand)(searching.search)
 app.command()(searching.rank)
+app.command()(duplicates.duplicates)
 app.command(context_settings={"ignore_unknown_options": True})(bundles.export)
 app.command()(tagging.tag)
 app.command()(pretrained.bundle)

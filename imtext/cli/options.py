@@ -45,6 +45,9 @@ RerankOption = Annotated[
         "a re-ranker.",
     ),
 ]
+FoldOption = Annotated[
+    bool, typer.Option("--fold/--no-fold", help="Leave out near duplicates of better results (default), or show all.")
+]
 HostOption = Annotated[
     str, typer.Option(help="Address to listen on; other addresses than this machine's own need a token.")
 ]

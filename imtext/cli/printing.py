@@ -53,7 +53,8 @@ def json_row(kind: str, name: str, score: float, relevance: float | None) -> dic
 def result_row(result: SearchResult, scored: bool) -> dict[str, Any]:
     """One picture of an index for `--json`; `scored`: there was a query."""
     row = json_row("path", result.path, result.score, result.relevance) if scored else {"path": result.path}
-    return row | {"date": result.date, "date_from": result.date_from, "place": result.place}
+    facts = {"date": result.date, "date_from": result.date_from, "place": result.place}
+    return row | facts | {"near_duplicates": result.near_duplicates}
 
 
 def print_rows(rows: Iterable[tuple[str, float, float | None, str]]) -> None:
@@ -100,7 +101,8 @@ def print_list(results: Sequence[SearchResult], index_size: int, preview: bool) 
 
 
 def _copies(result: SearchResult) -> str:
-    return f"  (+{len(result.copies)} copies)" if result.copies else ""
+    copies = f"  (+{len(result.copies)} copies)" if result.copies else ""
+    return copies + (f"  (+{result.near_duplicates} near duplicates)" if result.near_duplicates else "")
 
 
 def _when_and_where(result: SearchResult, file_dates: bool) -> str:

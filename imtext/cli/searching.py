@@ -25,6 +25,7 @@ from imtext.cli.filtering import (
 )
 from imtext.cli.options import (
     BundleOption,
+    FoldOption,
     IndexOption,
     JsonOption,
     MinRelevanceOption,
@@ -80,6 +81,7 @@ def search(
     sort: SortOption = "relevance",
     min_relevance: MinRelevanceOption = None,
     rerank_top_k: RerankOption = None,
+    fold: FoldOption = True,
     as_json: JsonOption = False,
     paths_only: Annotated[bool, typer.Option("--paths-only", "-p", help="Print one path per line, for pipes.")] = False,
     null: Annotated[
@@ -100,7 +102,7 @@ def search(
 
     orientation: Orientation | None = None if portrait is None else "portrait" if portrait else "landscape"
     filters = parse_filters(after, before, folder, camera, orientation, min_size, near, within)
-    options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort)
+    options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, fold)
     listing = not query and queries is None and (filters or sort == "date")
     texts = [] if listing else _read_queries(query, queries)
     opened = Index(index or default_index())

@@ -8,7 +8,12 @@ from imtext.preprocess.picture import (
     Preprocess,
     Resize,
     open_image,
+    read_head,
+    register,
     upright_rgb,
 )
 
-__all__ = ["FORMATS", "MAX_PIXELS", "Interpolation", "Pixels", "Preprocess", "Resize", "open_image", "upright_rgb"]
+__all__ = [
+    "FORMATS", "MAX_PIXELS", "Interpolation", "Pixels", "Preprocess", "Resize", "open_image", "read_head", "register",
+    "upright_rgb",
+]  # fmt: skip

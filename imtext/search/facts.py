@@ -1,4 +1,4 @@
-"""Facts of a picture that its file states: when, where and with what it was taken, and its size."""
+"""Facts of a picture: when, where and with what it was taken, its size, and the hash that its copies share."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from imtext.preprocess import FORMATS
+from imtext.preprocess import FORMATS, read_head, register
+from imtext.preprocess.formats import sniff
+from imtext.search.hashing import hash_picture
 
 warnings.filterwarnings("ignore", message="Corrupt EXIF data")  # what is left of it is used
 
@@ -33,7 +35,7 @@ COMPANY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the file of a picture says about it; unknown facts are empty.
+    """What is known of a picture without any model; unknown facts are empty.
 
     Attributes:
         width: pixels, as displayed; 0: unknown.
@@ -42,6 +44,7 @@ class Facts:
         camera: maker and model.
         latitude: degrees, north is positive.
         longitude: degrees, east is positive.
+        hash: of its pixels, see `imtext.search.hashing`; empty: the picture is too plain; None: not computed.
     """
 
     width: int = 0
@@ -50,24 +53,30 @@ class Facts:
     camera: str = ""
     latitude: float | None = None
     longitude: float | None = None
+    hash: bytes | None = None
 
 
-def read_facts(source: Path | bytes) -> Facts:
+def read_facts(source: Path | bytes, image: Image.Image | None = None) -> Facts:
     """Read the facts in the header of a picture, without decoding it.
 
     Broken or missing entries are left empty.
 
     Args:
         source: path or content of a file.
+        image: the decoded picture, for its hash.
 
     Raises:
         OSError: the file cannot be opened.
     """
+    digest = None if image is None else hash_picture(image)
+    kind = sniff(read_head(source))
+    register(kind)
+    formats = (kind if kind in FORMATS else "TIFF",)  # most raw files of cameras are TIFF inside
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-            return _facts(image)
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as opened:
+            return replace(_facts(opened), hash=digest)
     except (UnidentifiedImageError, SyntaxError, Image.DecompressionBombError):
-        return Facts()
+        return Facts(hash=digest)
 
 
 def _facts(image: Image.Image) -> Facts:

@@ -207,6 +207,7 @@ class Predictor:
         rerank_top_k: int | None = None,
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
+        fold: bool = True,
     ) -> list[SearchResult]:
         """The best pictures of the database for a text or query arithmetic, best first.
 
@@ -217,13 +218,14 @@ class Predictor:
             rerank_top_k: number of candidates that the bundle's re-ranker scores again; None: the predictor's own.
             filters: choose from the pictures that pass; `parse_filters` makes them of texts such as ``2024-05``.
             sort: order of the results; ``date``: newest first.
+            fold: leave out near duplicates of better results.
 
         Raises:
             SearchError: the query cannot be used, a number is out of bounds, or the bundle has no re-ranker.
         """
         if not text_query.strip() and filters:
             return self.index.newest(top_k, filters)
-        return self.search_database_batch([text_query], top_k, min_relevance, rerank_top_k, filters, sort)[0]
+        return self.search_database_batch([text_query], top_k, min_relevance, rerank_top_k, filters, sort, fold)[0]
 
     def search_database_batch(
         self,
@@ -233,14 +235,15 @@ class Predictor:
         rerank_top_k: int | None = None,
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
+        fold: bool = True,
     ) -> list[list[SearchResult]]:
         """`search_database` for many queries at once, which is faster than one after the other."""
         queries = [parse_query(query) for query in text_queries]
-        return self.index.search_batch(queries, top_k, min_relevance, self._again(rerank_top_k), filters, sort)
+        return self.index.search_batch(queries, top_k, min_relevance, self._again(rerank_top_k), filters, sort, fold)
 
-    def search_similar(self, image: Source, top_k: int = 10) -> list[SearchResult]:
-        """The pictures of the database that are most similar to a picture."""
-        return self.index.search_queries([picture_query(self.encode_image(image))], top_k)[0]
+    def search_similar(self, image: Source, top_k: int = 10, fold: bool = True) -> list[SearchResult]:
+        """The pictures of the database that are most similar to a picture; `fold`: see `search_database`."""
+        return self.index.search_queries([picture_query(self.encode_image(image))], top_k, fold=fold)[0]
 
     def _again(self, rerank_top_k: int | None) -> int | None:
         return self.rerank_top_k if rerank_top_k is None else rerank_top_k

@@ -22,6 +22,7 @@ class SearchResult:
         date: local time when it was taken, ISO 8601, with the offset from UTC if that is known; empty: unknown.
         date_from: what says so: ``camera``, or ``file`` for the time when its file changed.
         place: latitude and longitude where it was taken, in degrees.
+        near_duplicates: number of near duplicates that were found, too, and are left out for it.
     """
 
     path: str
@@ -32,6 +33,30 @@ class SearchResult:
     date: str = ""
     date_from: DateFrom | None = None
     place: tuple[float, float] | None = None
+    near_duplicates: int = 0
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """One picture of a group of near duplicates.
+
+    Attributes:
+        path: path of its file; if there are copies, the first by name.
+        id: the hash of its content.
+        copies: other files with the same content.
+        bytes: size of one file.
+        width: pixels, as displayed; 0: unknown.
+        height: pixels, as displayed; 0: unknown.
+        date: local time when it was taken, or when the oldest of its files changed; ISO 8601.
+    """
+
+    path: str
+    id: str
+    copies: tuple[str, ...]
+    bytes: int
+    width: int
+    height: int
+    date: str
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ from tests.cli.conftest import imtext
 def test_search_json(index: Path) -> None:
     done = imtext("search", "a red circle", "--index", index, "--json", "--top-k", "3", "--min-relevance", "0")
     rows = json.loads(done.stdout)
-    assert [list(row) for row in rows] == [["path", "score", "relevance", "date", "date_from", "place"]] * 3
+    assert [list(row) for row in rows] == [
+        ["path", "score", "relevance", "date", "date_from", "place", "near_duplicates"]
+    ] * 3
     assert rows[0]["score"] >= rows[1]["score"]
 
 

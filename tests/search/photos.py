@@ -1,4 +1,4 @@
-"""Pictures with the entries that cameras write."""
+"""Pictures with the entries that cameras write, and pictures with the structure of photos."""
 
 from __future__ import annotations
 
@@ -53,3 +53,13 @@ def _sexagesimal(degrees: float) -> tuple[float, float, float]:
     """Degrees, minutes and seconds."""
     minutes, seconds = divmod(abs(degrees) * 3600, 60)
     return (minutes // 60, minutes % 60, round(seconds, 4))
+
+
+def scene(seed: int) -> Image.Image:
+    """Large and small shapes of all shades, as a real photo has them."""
+    rng = np.random.default_rng(seed)
+    total = np.zeros((240, 320, 3))
+    for size in (5, 12, 40):
+        coarse = Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8))
+        total += np.asarray(coarse.resize((320, 240), Image.Resampling.BICUBIC)) / 3
+    return Image.fromarray(total.astype(np.uint8))

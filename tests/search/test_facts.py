@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,13 @@ def test_broken_headers(tmp_path: Path) -> None:
     assert read_facts(b"a letter") == Facts()
     with pytest.raises(FileNotFoundError):
         read_facts(tmp_path / "gone.jpg")
+
+
+@pytest.mark.parametrize("content", ['b"a letter"', 'b"\\0\\0\\0\\x18ftypheic" + bytes(99)'])
+def test_before_any_picture_was_opened(content: str) -> None:
+    """In a process of its own, where nothing else has taught Pillow a format."""
+    program = f"from imtext.search.facts import *; assert read_facts({content}) == Facts()"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_png_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:

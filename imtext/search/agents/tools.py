@@ -1,4 +1,4 @@
-"""The tools: search, similar, describe_index and thumbnail. Pictures have opaque ids, and no tool takes a path."""
+"""The tools: find, list and show pictures, and describe the index. Pictures have opaque ids; no tool takes a path."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from imtext.search.index import SearchOptions
 from imtext.search.query import parse_query
 from imtext.search.server.batching import BusyError
 from imtext.search.server.filtering import FilterFields
-from imtext.search.server.messages import Id, MinRelevance, Results, Words
+from imtext.search.server.messages import DuplicatesOf, Id, MinRelevance, Results, Words
 from imtext.search.server.refusals import TOO_BUSY
+from imtext.search.server.routes.duplicates import duplicates_of
 from imtext.search.server.service import Service, TextSearch
 
 INSTRUCTIONS = (
@@ -81,6 +82,12 @@ def create_tools(service: Service) -> MCPServer[Any]:
         started = time.perf_counter()
         options = SearchOptions(top_k, filters=filters.filters(), sort=filters.sort)
         return service.results(await service.run(service.search_like, id, options), started)
+
+    @server.tool(annotations=READS)
+    @_with_clear_errors
+    async def duplicates(id: Id) -> DuplicatesOf:
+        """List the near duplicates of the picture with this id, which searches leave out; the best one first."""
+        return await service.run(duplicates_of, service, id)
 
     @server.tool(annotations=READS)
     @_with_clear_errors

@@ -9,12 +9,16 @@ from dataclasses import dataclass, replace
 from imtext.search.encoder import Encoder
 from imtext.search.facts import Facts
 from imtext.search.filters import NO_FILTERS, Filters, Sort, folder_key, is_inside
+from imtext.search.index.duplicates import group
 from imtext.search.query import Query
 from imtext.search.ranking import CalibratedReranker, Candidates, Reranker, rank, relevant
 from imtext.search.reranker import bundle_reranker, grids_of
 from imtext.search.results import SearchResult
 from imtext.search.store.columns import local_time
 from imtext.search.store.protocol import File, Grid, Neighbors, Store
+
+SPARE = 20  # candidates beyond `top_k` at least, because some may be near duplicates
+DEEPEST = 4_000  # candidates of one query at most, however many are near duplicates
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class SearchOptions:
             bundle says, if it has a re-ranker. Only queries of a single text are ranked again.
         filters: choose from the pictures that pass.
         sort: order of the results. The best `top_k` are found first, then sorted; dates are sorted newest first.
+        fold: leave out near duplicates of better results; the results say how many.
     """
 
     top_k: int = 10
@@ -36,6 +41,12 @@ class SearchOptions:
     rerank_top_k: int | None = None
     filters: Filters = NO_FILTERS
     sort: Sort = "relevance"
+    fold: bool = True
+
+    @property
+    def candidates(self) -> int:
+        """The number of candidates that are usually enough for `top_k` results."""
+        return self.top_k + max(self.top_k, SPARE) if self.fold else self.top_k
 
 
 def answer(
@@ -47,8 +58,8 @@ def answer(
     store: Store,
     encoder: Encoder,
     own_reranker: Reranker | None,
-) -> list[SearchResult]:
-    """The results of one query, best first.
+) -> tuple[list[SearchResult], bool]:
+    """The results of one query, best first, and whether more candidates could add to them.
 
     Args:
         query: the query.
@@ -74,22 +85,29 @@ def answer(
 
     bundle = encoder.bundle
     reranker = own_reranker or bundle_reranker(encoder, query, options.rerank_top_k, find_grids)
-    matches = rank(query, candidates, bundle.calibration, options.top_k, reranker)
-    facts = store.facts([numbers[paths[match.place]] for match in matches])
+    matches = rank(query, candidates, bundle.calibration, None if options.fold else options.top_k, reranker)
+    found = [numbers[paths[match.place]] for match in matches]
+    facts = store.facts(found)
+    groups = group(store, found, facts) if options.fold else [[place] for place in range(len(found))]
     results = [
         replace(
-            found_picture(files[match.place], facts.get(numbers[paths[match.place]])),
-            score=match.score,
-            relevance=match.relevance,
+            found_picture(files[matches[best].place], facts.get(found[best])),
+            score=matches[best].score,
+            relevance=matches[best].relevance,
+            near_duplicates=len(others),
         )
-        for match in matches
+        for best, *others in groups[: options.top_k]
     ]
     least = options.min_relevance
     if least is None:
         calibration = reranker.calibration if isinstance(reranker, CalibratedReranker) else bundle.calibration
         least = calibration.min_relevance if calibration else 0.0
-    results = relevant(results, least)
-    return sorted(results, key=lambda one: one.date[:19], reverse=True) if options.sort == "date" else results
+    kept = relevant(results, least)
+    # All further candidates are less relevant than one that was left out for that.
+    more = options.fold and len(kept) == len(results) < options.top_k and len(ids) == depth < DEEPEST
+    if options.sort == "date":
+        kept.sort(key=lambda one: one.date[:19], reverse=True)
+    return kept, more
 
 
 def list_pictures(store: Store, ids: Sequence[int], filters: Filters) -> list[SearchResult]:

@@ -36,7 +36,7 @@ class Report:
         refused_before: number of files that were refused earlier and have not changed.
         other: types of pictures and videos that cannot be read, with their numbers.
         skipped: reasons why files and folders were not looked at, with their numbers.
-        described: pictures of an earlier version whose facts were read now.
+        described: pictures of an earlier version whose facts and hashes were found now.
         without_pictures: sources that are not remembered, because they contain no pictures.
         seconds: duration.
     """
@@ -120,7 +120,8 @@ class _Update:
         # Old names are removed last. Until then a renamed picture has both names, so its vector is never lost.
         self._commit(self.changes.gone)
         self.report.removed = len(self.changes.gone) - len(self.report.renamed)
-        self.report.described = describe(self.store, COMMIT_SECONDS)
+        size = self.encoder.bundle.preprocess.image_size
+        self.report.described = describe(self.store, size, COMMIT_SECONDS, progress)
         self.report.seconds = time.monotonic() - started
         return self.report
 

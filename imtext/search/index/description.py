@@ -1,42 +1,62 @@
-"""Read the facts of pictures that an earlier version has indexed without them."""
+"""Find out what an earlier version has not recorded of its pictures: their facts and their hashes."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+from imtext.preprocess import open_image
 from imtext.search.facts import Facts, read_facts
 from imtext.search.store.protocol import File, Store
 
 
-def describe(store: Store, commit_seconds: float) -> int:
-    """Read the headers of pictures without facts; nothing is embedded. Returns the number of pictures described.
+def describe(store: Store, image_size: int, commit_seconds: float, progress: Callable[[int, int, str], None]) -> int:
+    """Read pictures without facts or without a hash; nothing is embedded. Returns the number of pictures described.
 
     A picture whose files are missing, unreadable or changed is left for a later update.
 
     Args:
         store: written to by this process only.
+        image_size: pixels that the shorter side of a decoded picture has at least, as for embedding.
         commit_seconds: time between two commits.
+        progress: called with the number of pictures done, the number to do, and the path of the last one done.
     """
-    done: set[bytes] = set()
-    facts: dict[bytes, Facts] = {}
-    committed = time.monotonic()
+    files: dict[bytes, list[File]] = {}
     for file in store.without_facts():
-        if file.content not in done and (read := _read(file)) is not None:
-            done.add(file.content)
-            facts[file.content] = read
-        if time.monotonic() - committed > commit_seconds:
-            store.commit(facts=facts, sweep=False)
-            facts, committed = {}, time.monotonic()
-    store.commit(facts=facts, sweep=False)
-    return len(done)
-
-
-def _read(file: File) -> Facts | None:
+        files.setdefault(file.content, []).append(file)
+    facts: dict[bytes, Facts] = {}
+    described, committed = 0, time.monotonic()
+    pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
     try:
-        if not File.found(file.path, os.stat(file.path)).unchanged_since(file):
+        reading = zip(files.items(), pool.map(partial(_read_first, image_size), files.values()), strict=True)
+        for done, ((content, (file, *_)), read) in enumerate(reading, 1):
+            progress(done, len(files), file.path)
+            if read is not None:
+                described += 1
+                facts[content] = read
+            if time.monotonic() - committed > commit_seconds:
+                store.commit(facts=facts, sweep=False)
+                facts, committed = {}, time.monotonic()
+        store.commit(facts=facts, sweep=False)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return described
+
+
+def _read_first(image_size: int, files: Sequence[File]) -> Facts | None:
+    """The facts of a picture by the first of its files that is as it was; None if there is none."""
+    return next((facts for file in files if (facts := _read(file, image_size)) is not None), None)
+
+
+def _read(file: File, image_size: int) -> Facts | None:
+    path = Path(file.path)
+    try:
+        if not File.found(file.path, path.stat()).unchanged_since(file):
             return None
-        return read_facts(Path(file.path))
-    except OSError:
+        return read_facts(path, open_image(path, image_size))
+    except (OSError, ValueError, MemoryError):
         return None

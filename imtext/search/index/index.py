@@ -12,17 +12,18 @@ from imtext.search.bundle import Bundle, load_bundle
 from imtext.search.encoder import Encoder
 from imtext.search.filters import NO_FILTERS, Filters, Sort
 from imtext.search.index import sources as looking
-from imtext.search.index.answer import SearchOptions, answer, list_pictures, read_grids
+from imtext.search.index.answer import DEEPEST, SearchOptions, answer, list_pictures, read_grids
 from imtext.search.index.apply import Progress, Report, apply_changes, no_progress
 from imtext.search.index.changes import Changes, compare
+from imtext.search.index.duplicates import duplicates_of, find_duplicates
 from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
 from imtext.search.index.rules import Rules, read_rules, write_rules
 from imtext.search.query import Query, Term, embed_queries
 from imtext.search.ranking import Reranker, retrieval_depth
 from imtext.search.reranker import can_rerank, candidates_to_rerank, has_grids, keeps_grids
-from imtext.search.results import SearchResult
+from imtext.search.results import Duplicate, SearchResult
 from imtext.search.store.location import open_store
-from imtext.search.store.protocol import File, Grid
+from imtext.search.store.protocol import File, Grid, Neighbors
 
 MAX_TOP_K = 1_000
 
@@ -167,13 +168,14 @@ class Index:
         rerank_top_k: int | None = None,
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
+        fold: bool = True,
     ) -> list[SearchResult]:
         """The best pictures for one query, best first. For the arguments see `SearchOptions`.
 
         Raises:
             SearchError: a number out of bounds, a query that cannot be embedded, or no re-ranker in the bundle.
         """
-        return self.search_batch([terms], top_k, min_relevance, rerank_top_k, filters, sort)[0]
+        return self.search_batch([terms], top_k, min_relevance, rerank_top_k, filters, sort, fold)[0]
 
     def search_batch(
         self,
@@ -183,10 +185,11 @@ class Index:
         rerank_top_k: int | None = None,
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
+        fold: bool = True,
     ) -> list[list[SearchResult]]:
         """Like `search`, for many queries in one pass over all vectors."""
         embedded = embed_queries(queries, self.encoder)
-        return self.search_queries(embedded, top_k, min_relevance, rerank_top_k, filters, sort)
+        return self.search_queries(embedded, top_k, min_relevance, rerank_top_k, filters, sort, fold)
 
     def search_queries(
         self,
@@ -196,13 +199,14 @@ class Index:
         rerank_top_k: int | None = None,
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
+        fold: bool = True,
     ) -> list[list[SearchResult]]:
         """Like `search_batch`, for queries that are already embedded, such as pictures (`picture_query`).
 
         Raises:
             SearchError: a number out of bounds, or no re-ranker in the bundle.
         """
-        options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort)
+        options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, fold)
         return self.search_each(queries, [options] * len(queries))
 
     def search_each(self, queries: Sequence[Query], options: Sequence[SearchOptions]) -> list[list[SearchResult]]:
@@ -221,10 +225,19 @@ class Index:
             vectors = np.array([queries[row].vector for row in rows], dtype=np.float32)
             neighbors = self.store.nearest(vectors, max(depths[row] for row in rows), filters or None)
             for place, row in enumerate(rows):
-                found[row] = answer(
-                    queries[row], neighbors, place, depths[row], options[row], self.store, self.encoder, self.reranker
-                )
+                found[row] = self._answer(queries[row], options[row], neighbors, place, depths[row])
         return [found[row] for row in range(len(queries))]
+
+    def _answer(
+        self, query: Query, options: SearchOptions, neighbors: Neighbors, row: int, depth: int
+    ) -> list[SearchResult]:
+        """The results of one query; looks for more candidates if too many are near duplicates."""
+        while True:
+            results, more = answer(query, neighbors, row, depth, options, self.store, self.encoder, self.reranker)
+            if not more:
+                return results
+            depth, row = min(4 * depth, DEEPEST), 0
+            neighbors = self.store.nearest(query.vector[None], depth, options.filters or None)
 
     def newest(self, top_k: int = 10, filters: Filters = NO_FILTERS) -> list[SearchResult]:
         """The newest pictures that pass, newest first, without a score or a relevance.
@@ -236,12 +249,28 @@ class Index:
         self._follow()
         return list_pictures(self.store, self.store.newest(top_k, filters), filters)
 
+    def duplicates(self) -> list[tuple[Duplicate, ...]]:
+        """Groups of near duplicates and of files with the same content; see `find_duplicates`."""
+        self._follow()
+        return find_duplicates(self.store)
+
+    def duplicates_of(self, id: str) -> list[Duplicate]:
+        """The near duplicates of the picture with this id, as of results, the best first; itself is left out.
+
+        Raises:
+            SearchError: there is no such picture.
+        """
+        self._follow()
+        if (found := self.store.find(bytes.fromhex(id))) is None:
+            raise SearchError(f"There is no picture {id}")
+        return duplicates_of(self.store, found[0])
+
     def _depth(self, query: Query, options: SearchOptions) -> int:
-        """The number of candidates that a search needs."""
+        """The number of candidates that a search needs at first."""
         if self.reranker is not None:
-            return retrieval_depth(options.top_k, self.reranker)
+            return retrieval_depth(options.candidates, self.reranker)
         reranked = candidates_to_rerank(self.bundle, options.rerank_top_k)
-        return max(options.top_k, reranked if can_rerank(query) else 0)
+        return max(options.candidates, reranked if can_rerank(query) else 0)
 
     def grids(self, ids: Sequence[int], held: Mapping[int, Sequence[File]]) -> list[Grid | None]:
         """The grids of pictures for the bundle's re-ranker; see `read_grids`."""

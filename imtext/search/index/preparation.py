@@ -77,8 +77,8 @@ class Preparer:
         if file.reason or file.content in self._given_out or self.store.known([file.content]):
             return Prepared(file)
         try:
-            pixels = self.preprocess.pixels(open_image(content, self.preprocess.image_size))
-            return Prepared(file, pixels, read_facts(content))
+            image = open_image(content, self.preprocess.image_size)
+            return Prepared(file, self.preprocess.pixels(image), read_facts(content, image))
         except ValueError as error:
             if install_hint(kind := sniff(content[:HEAD])) and not is_readable(kind):  # until it is installed
                 return Prepared(unread(file.path, str(error)))

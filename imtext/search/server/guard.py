@@ -160,7 +160,18 @@ def _host(header: bytes) -> str:
 
 
 _ROUTES = frozenset(
-    {"/", "/docs", "/search", "/search/image", "/rank", "/embed/text", "/embed/image", "/images", "/info"}
+    {
+        "/",
+        "/docs",
+        "/search",
+        "/search/image",
+        "/rank",
+        "/embed/text",
+        "/embed/image",
+        "/images",
+        "/info",
+        "/duplicates",
+    }
 )
 
 
@@ -169,4 +180,4 @@ def _route(path: str) -> str:
     if path in _ROUTES:
         return path
     first = "/" + [*path.split("/", 2), ""][1]  # OPTIONS * has no path
-    return f"{first}/{{id}}" if first in ("/images", "/thumbnails") else "other"
+    return f"{first}/{{id}}" if first in ("/images", "/thumbnails", "/pictures") else "other"

@@ -38,6 +38,32 @@ class Result(BaseModel):
     date: str = Field(description="Local time when it was taken, ISO 8601, with the offset from UTC if it is known.")
     date_from: DateFrom | None = Field(description="What says so: the camera, or the file, by its last change.")
     place: tuple[float, float] | None = Field(description="Latitude and longitude where it was taken, if known.")
+    near_duplicates: int = Field(description="Near duplicates left out for it; see /pictures/{id}/duplicates.")
+
+
+class Duplicate(BaseModel):
+    """One picture of a group of near duplicates."""
+
+    id: str
+    name: str = Field(description="File, relative to the folder that was indexed.")
+    copies: int = Field(description="Other files with the same content.")
+    bytes: int = Field(description="Size of one file.")
+    width: int = Field(description="Pixels, as displayed; 0: unknown.")
+    height: int
+    date: str = Field(description="Local time when it was taken, or when its file changed; ISO 8601.")
+
+
+class DuplicatesOf(BaseModel):
+    """The near duplicates of one picture, without itself, the best first."""
+
+    pictures: list[Duplicate]
+
+
+class Duplicates(BaseModel):
+    """Groups of near duplicates and of equal files, the best picture of each first."""
+
+    groups: list[list[Duplicate]]
+    total: int = Field(description="Groups in the index.")
 
 
 class Unread(BaseModel):
@@ -135,6 +161,9 @@ RerankTopK = Annotated[
         examples=[50],
     ),
 ]
+Fold = Annotated[
+    bool, Field(description="Leave out near duplicates of better results; `near_duplicates` says how many.")
+]
 Words = Annotated[
     str,
     Field(
@@ -155,6 +184,7 @@ class SearchRequest(FilterFields):
     top_k: TopK = 10
     min_relevance: MinRelevance = None
     rerank_top_k: RerankTopK = None
+    fold: Fold = True
 
 
 class RankPictures(BaseModel):

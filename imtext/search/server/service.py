@@ -260,7 +260,7 @@ class Service:
             query: query of a text search, for the words that the model does not know or does not read.
             scored: they were found by words or a picture, and not by filters alone.
         """
-        names = self._names([result.path for result in found])
+        names = self.names([result.path for result in found])
         return Results(
             results=[
                 Result(
@@ -272,6 +272,7 @@ class Service:
                     date=result.date,
                     date_from=result.date_from,
                     place=result.place,
+                    near_duplicates=result.near_duplicates,
                 )
                 for result, name in zip(found, names, strict=True)
             ],
@@ -281,7 +282,7 @@ class Service:
             milliseconds=round(1000 * (time.perf_counter() - started), 2),
         )
 
-    def _names(self, paths: Sequence[str]) -> list[str]:
+    def names(self, paths: Sequence[str]) -> list[str]:
         """Paths for clients: relative to the folder that was indexed, and printable."""
         folders = (source.rstrip(os.sep) + os.sep for source in self.index.store.sources())
         prefixes = sorted(folders, key=len, reverse=True)

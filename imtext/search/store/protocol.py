@@ -217,7 +217,7 @@ class Store(Protocol):
         """Id → the facts of this picture; ids without facts are left out."""
 
     def without_facts(self) -> list[File]:
-        """The files of pictures without facts, which an earlier version has indexed."""
+        """The files of pictures without facts or without a hash, which an earlier version has indexed."""
 
     def sources(self) -> list[str]:
         """Folders, patterns and lists that were indexed, in order of name."""

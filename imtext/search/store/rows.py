@@ -16,7 +16,7 @@ import numpy as np
 from imtext.errors import SearchError, StoreError
 from imtext.search.facts import Facts
 from imtext.search.store.protocol import File, Grid, Ids, Picture, Vectors
-from imtext.search.store.schema import GRIDS, SCHEMA, connect, is_upgraded, upgrade
+from imtext.search.store.schema import FACTS, GRIDS, HASHES, SCHEMA, connect, level_of, upgrade
 
 BLOCK = 4096  # vectors read at once
 
@@ -39,7 +39,7 @@ class Rows:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise SearchError(f"There is no index in {path.parent}. Create one: imtext index <folder of pictures>")
-        self.path, self.frozen, self._is_upgraded = path, False, False
+        self.path, self.frozen, self._reached = path, False, 0
         self._address, self._lock = path.absolute().as_uri(), threading.RLock()
         try:
             if os.access(path.parent, os.W_OK):
@@ -127,12 +127,14 @@ class Rows:
 
     def _file(self) -> str:
         """The columns of a `File`; a file of an earlier version that was never written to by this one lacks some."""
-        return f"path, size, mtime_ns, content, reason, {'ctime_ns, inode' if self._upgraded() else '0, 0'}"
+        return f"path, size, mtime_ns, content, reason, {'ctime_ns, inode' if self._has(FACTS) else '0, 0'}"
 
-    def _upgraded(self) -> bool:
-        with self._lock, self._errors("read"):
-            self._is_upgraded = self._is_upgraded or is_upgraded(self._db)
-            return self._is_upgraded
+    def _has(self, level: int) -> bool:
+        """Does the file have an addition to the first version? See `schema.level_of`."""
+        if self._reached < level:
+            with self._lock, self._errors("read"):
+                self._reached = level_of(self._db)
+        return self._reached >= level
 
     def known(self, contents: Sequence[bytes]) -> set[bytes]:
         """The contents that already have a vector."""
@@ -167,7 +169,7 @@ class Rows:
                 ((os.fsencode(file.path), *astuple(file)[1:]) for file in files),
             )
             self._db.executemany(
-                "INSERT OR REPLACE INTO picture_facts SELECT id, ?, ?, ?, ?, ?, ? FROM pictures WHERE content = ?",
+                "INSERT OR REPLACE INTO picture_facts SELECT id, ?, ?, ?, ?, ?, ?, ? FROM pictures WHERE content = ?",
                 ((*astuple(known), content) for content, known in (facts or {}).items()),
             )
             self._db.executemany("DELETE FROM files WHERE path = ?", ((os.fsencode(path),) for path in gone))
@@ -222,14 +224,14 @@ class Rows:
 
     def facts(self, ids: Sequence[int]) -> dict[int, Facts]:
         """Id → the facts of this picture; ids without facts are left out."""
-        if not self._upgraded():
+        if not self._has(FACTS):
             return {}
         rows = self._of_pictures("SELECT * FROM picture_facts WHERE picture IN ({})", ids)
         return {number: Facts(*facts) for number, *facts in rows}
 
     def all_facts(self) -> Iterator[tuple[int, Facts]]:
         """Id and facts of every picture that has facts."""
-        rows = self._query("SELECT * FROM picture_facts") if self._upgraded() else []
+        rows = self._query("SELECT * FROM picture_facts") if self._has(FACTS) else []
         return ((number, Facts(*facts)) for number, *facts in rows)
 
     def names(self) -> Iterator[tuple[int, str, int]]:
@@ -238,8 +240,9 @@ class Rows:
         return ((number, os.fsdecode(path), mtime_ns) for number, path, mtime_ns in rows)
 
     def without_facts(self) -> list[File]:
-        """The files of pictures without facts, which an earlier version has indexed."""
-        lacking = "WHERE picture NOT IN (SELECT picture FROM picture_facts)" if self._upgraded() else ""
+        """The files of pictures without facts or without a hash, which an earlier version has indexed."""
+        known = "SELECT picture FROM picture_facts WHERE hash IS NOT NULL"
+        lacking = f"WHERE picture NOT IN ({known})" if self._has(HASHES) else ""
         rows = self._query(
             f"SELECT {self._file()} FROM files JOIN pictures ON pictures.id = files.picture {lacking} ORDER BY path"
         )

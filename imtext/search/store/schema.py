@@ -9,6 +9,7 @@ from pathlib import Path
 from imtext.errors import SearchError
 
 SCHEMA = 1
+FACTS, HASHES = 1, 2  # additions to the first version, in their order
 
 
 def create_rows(path: Path, embed_dim: int) -> None:
@@ -35,17 +36,20 @@ def connect(address: str) -> sqlite3.Connection:
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Inside of a transaction, add what earlier versions did not have. They can still read and write the file."""
-    if not is_upgraded(connection):
+    """Inside of a transaction, add what earlier versions did not have. Released ones can still read and write it."""
+    before = level_of(connection)
+    if before < FACTS:
         for column in ("ctime_ns", "inode"):
             connection.execute(f"ALTER TABLE files ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
         connection.execute(_PICTURE_FACTS)
+    if before < HASHES:
+        connection.execute("ALTER TABLE picture_facts ADD COLUMN hash BLOB")
 
 
-def is_upgraded(connection: sqlite3.Connection) -> bool:
-    """Does the file have all that this version writes?"""
-    table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'picture_facts'"
-    return connection.execute(table).fetchone() is not None
+def level_of(connection: sqlite3.Connection) -> int:
+    """Which of the additions a file has: 0, `FACTS`, or also `HASHES`, which are all that this version writes."""
+    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('picture_facts')")}
+    return HASHES if "hash" in columns else FACTS if columns else 0
 
 
 _TABLES = (

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
 HEADERS = {"accept": "application/json, text/event-stream"}
-TOOLS = ["search", "similar", "describe_index", "thumbnail"]
+TOOLS = ["search", "similar", "duplicates", "describe_index", "thumbnail"]
 
 
 @contextmanager

@@ -65,6 +65,15 @@ def test_filters_choose_among_the_pictures(tools: MCPServer[Any]) -> None:
     assert found(tools, "search", filters={"in": "nowhere"}) == []
 
 
+def test_near_duplicates(tools: MCPServer[Any], index: Path) -> None:
+    (first, *_) = Index(index).newest(1)
+    assert call(tools, "duplicates", id=first.id).structured_content == {"pictures": []}
+    missing = call(tools, "duplicates", id="0" * 32)
+    assert missing.is_error
+    assert isinstance(missing.content[0], TextContent)
+    assert missing.content[0].text == f"There is no picture {'0' * 32}."
+
+
 def test_a_picture_is_most_similar_to_itself(tools: MCPServer[Any]) -> None:
     id = found(tools, "search", query="red", min_relevance=0)[3]["id"]
     similar = found(tools, "similar", id=id, top_k=4)

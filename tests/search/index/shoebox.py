@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pillow_heif
 import pillow_jxl  # noqa: F401
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.tiffs import dng, float_colours
 
@@ -25,6 +25,15 @@ INDEXED, SILENT = "indexed", ""
 REFUSED, OTHER, SKIPPED = "refused: ", "other: ", "skipped: "  # followed by a part of the reason, a type, a reason
 
 Content = bytes | Callable[[Path], None]
+
+# Names of files that show the same: each set is one group of near duplicates, and no other file is in any group.
+FOLDED = [
+    {"a.jpg", "link.jpg"},
+    {"a.bmp", "copies/small.png", "copies/messenger.jpg", "copies/grey.webp", "copies/of a phone.HEIC"},
+    {"turned 6.jpg", "copies/turned.png"},
+    # Drawn from the same number, by chance.
+    {"HEIC.heic", "2024/a.jpg"}, {"portrait.HIF", "Trash/a.jpg"}, {"pages.tif", "old.aplibrary/Masters/2011/a.jpg"},
+]  # fmt: skip
 
 
 def pack(folder: Path) -> dict[str, str]:
@@ -103,6 +112,13 @@ def _pictures() -> Iterator[tuple[str, Content, str]]:
         "cafe\u0301.jpg": jpeg(63), "caf\u00e9.jpg": jpeg(64), "-rf.jpg": jpeg(65), "a*?[b].jpg": jpeg(66),
         "  blank .jpg": jpeg(67), f"{'long' * 60}.jpg": jpeg(68), "WhatsApp Images/IMG-20240101-WA0001.jpg": jpeg(69),
         "100APPLE/IMG_E0001.HEIC": encoded(drawn(70), "HEIF"),
+        # Copies of a.bmp and of turned 6.jpg, and what looks like a copy and is none.
+        "copies/small.png": encoded(drawn(21).resize((20, 15)), "PNG"),
+        "copies/messenger.jpg": encoded(drawn(21), "JPEG", quality=30),
+        "copies/grey.webp": encoded(drawn(21, "L"), "WEBP"), "copies/of a phone.HEIC": encoded(drawn(21), "HEIF"),
+        "copies/turned.png": encoded(drawn(86).transpose(Image.Transpose.ROTATE_270), "PNG"),
+        "copies/mirrored.png": encoded(drawn(21).transpose(Image.Transpose.FLIP_LEFT_RIGHT), "PNG"),
+        "copies/negative.png": encoded(ImageOps.invert(drawn(21)), "PNG"),
     }.items():  # fmt: skip
         yield name, content, INDEXED
     for orientation in range(1, 9):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from imtext.search import Index
+from imtext.search import Index, parse_query
 from imtext.search.index.discovery import find
 from imtext.search.index.rules import Rules
-from tests.search.index.shoebox import INDEXED, OTHER, REFUSED, SILENT, SKIPPED, pack
+from tests.search.index.shoebox import FOLDED, INDEXED, OTHER, REFUSED, SILENT, SKIPPED, pack
 
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 RULES = Rules(("/excluded/",))
@@ -42,6 +42,11 @@ def test_shoebox(in_folder: Index, tmp_path: Path) -> None:
     assert report.other == Counter(kind.removeprefix(OTHER) for kind in expected.values() if kind.startswith(OTHER))
     assert set(report.skipped) == {one.removeprefix(SKIPPED) for one in expected.values() if one.startswith(SKIPPED)}
     assert report.added + report.copies == list(expected.values()).count(INDEXED)
+    groups = [{path for one in group for path in (one.path, *one.copies)} for group in in_folder.duplicates()]
+    assert sorted(map(sorted, groups)) == sorted(sorted(str(box / name) for name in names) for names in FOLDED)
+    shown = in_folder.search(parse_query("red"), 100)
+    assert len(shown) == len(in_folder) - sum(one.near_duplicates for one in shown)
+    assert sum(one.near_duplicates for one in shown) == sum(map(len, FOLDED)) - len(FOLDED) - 1, "a link is a copy"
     again = in_folder.update()
     assert (again.added, again.removed, again.copies) == (0, 0, 0)
     assert (again.other, again.skipped) == (report.other, report.skipped)

@@ -181,7 +181,8 @@ class MemoryStore:
         }
 
     def without_facts(self) -> list[File]:
-        return [file for file in self.files() if not file.reason and file.content not in self._content.facts]
+        known = {name for name, facts in self._content.facts.items() if facts.hash is not None}
+        return [file for file in self.files() if not file.reason and file.content not in known]
 
     def sources(self) -> list[str]:
         return sorted(self._content.sources)

@@ -162,12 +162,12 @@ def test_grids_stay_and_go_with_their_pictures(store: Store, location: str, add:
 
 
 def test_facts_stay_and_go_with_their_pictures(store: Store, location: str, add: Add) -> None:
-    facts = Facts(4000, 3000, "2024-05-12T14:03:11+01:00", "Apple iPhone 12", 38.7223, -9.1393)
+    facts = Facts(4000, 3000, "2024-05-12T14:03:11+01:00", "Apple iPhone 12", 38.7223, -9.1393, b"h" * 16)
     add(store, 3)
-    store.commit(facts={b"0": facts, b"1": Facts(2, 1), b"unknown": facts}, sweep=False)
+    store.commit(facts={b"0": facts, b"1": Facts(2, 1, hash=b""), b"unknown": facts}, sweep=False)
     ids = store.ids()
     for reader in (store, open_store(location)):
-        assert reader.facts([*ids, ids[0]]) == {ids[0]: facts, ids[1]: Facts(2, 1)}
+        assert reader.facts([*ids, ids[0]]) == {ids[0]: facts, ids[1]: Facts(2, 1, hash=b"")}
         assert [file.content for file in reader.without_facts()] == [b"2"]
     version = store.version()
     store.commit(facts={b"2": Facts()})

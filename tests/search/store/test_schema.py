@@ -10,7 +10,7 @@ import pytest
 
 from imtext.search.facts import Facts
 from imtext.search.store import File
-from imtext.search.store.schema import create_rows, is_upgraded
+from imtext.search.store.schema import HASHES, create_rows, level_of
 from imtext.search.store.sqlite import SQLiteStore
 from tests.search.store.conftest import DIM
 
@@ -32,7 +32,7 @@ def path(tmp_path: Path, add: Callable[..., None]) -> Path:
 
 def upgraded(path: Path) -> bool:
     with sqlite3.connect(path) as connection:
-        return is_upgraded(connection)
+        return level_of(connection) == HASHES
 
 
 def test_read_without_an_upgrade(path: Path) -> None:
@@ -51,7 +51,23 @@ def test_upgraded_by_the_first_commit(path: Path) -> None:
     assert upgraded(path)
     assert reader.facts(ids) == {ids[1]: Facts(3, 2)}, "also those that were open"
     assert [(file.ctime_ns, file.inode) for file in reader.files()] == [(0, 0), (5, 7), (0, 0)]
+    assert [file.content for file in reader.without_facts()] == [b"0", b"1", b"2"]
+    store.commit(facts={b"1": Facts(3, 2, hash=b"")})
     assert [file.content for file in reader.without_facts()] == [b"0", b"2"]
+
+
+def test_a_file_without_hashes(path: Path) -> None:
+    """As an earlier state of this version wrote it: its facts stay."""
+    SQLiteStore(path).commit(facts={b"1": Facts(3, 2)})
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE picture_facts DROP COLUMN hash")
+    connection.close()
+    store = SQLiteStore(path)
+    ids = store.ids()
+    assert (store.facts(ids), len(store.without_facts())) == ({ids[1]: Facts(3, 2)}, 3)
+    store.commit(facts={b"0": Facts(hash=b"h"), b"2": Facts(hash=b"")})
+    assert store.facts(ids) == {ids[0]: Facts(hash=b"h"), ids[1]: Facts(3, 2), ids[2]: Facts(hash=b"")}
+    assert [file.content for file in store.without_facts()] == [b"1"]
 
 
 def test_upgraded_by_opening_for_writing(path: Path) -> None:

@@ -14,6 +14,7 @@ from imtext.search.server.filtering import FilterParameters
 from imtext.search.server.messages import (
     IMAGE_BODY,
     MISSING,
+    Fold,
     Id,
     MinRelevance,
     Ranked,
@@ -57,14 +58,15 @@ def search_routes(service: Service) -> APIRouter:
         top_k: Annotated[TopK, Query()] = 10,
         min_relevance: Annotated[MinRelevance, Query()] = None,
         rerank_top_k: Annotated[RerankTopK, Query()] = None,
+        fold: Annotated[Fold, Query()] = True,
     ) -> Results:
         filters, sort = filter_by.filters(), filter_by.sort
         if (q is not None and like is not None) or not (q or like or filters or sort == "date"):
             raise SearchError("Give one of two parameters: either q=<words> or like=<id of a picture>; or only filters")
         if q is not None:
             reranked = service.reranked(rerank_top_k)
-            return await search_words(q, SearchOptions(top_k, min_relevance, reranked, filters, sort))
-        options = SearchOptions(top_k, filters=filters, sort=sort)
+            return await search_words(q, SearchOptions(top_k, min_relevance, reranked, filters, sort, fold))
+        options = SearchOptions(top_k, filters=filters, sort=sort, fold=fold)
         if like is None:
             return await list_newest(options)
         started = time.perf_counter()
@@ -76,15 +78,18 @@ def search_routes(service: Service) -> APIRouter:
         if request.query is None and not filters and request.sort != "date":
             raise SearchError("Give words in query, a filter, or both")
         reranked = service.reranked(request.rerank_top_k)
-        options = SearchOptions(request.top_k, request.min_relevance, reranked, filters, request.sort)
+        options = SearchOptions(request.top_k, request.min_relevance, reranked, filters, request.sort, request.fold)
         return await (list_newest(options) if request.query is None else search_words(request.query, options))
 
     @router.post("/search/image", summary="Search by an uploaded picture", openapi_extra=IMAGE_BODY)
     async def search_image(
-        request: Request, filter_by: FilterParameters, top_k: Annotated[TopK, Query()] = 10
+        request: Request,
+        filter_by: FilterParameters,
+        top_k: Annotated[TopK, Query()] = 10,
+        fold: Annotated[Fold, Query()] = True,
     ) -> Results:
         started = time.perf_counter()
-        options = SearchOptions(top_k, filters=filter_by.filters(), sort=filter_by.sort)
+        options = SearchOptions(top_k, filters=filter_by.filters(), sort=filter_by.sort, fold=fold)
         return service.results(await service.run(service.search_upload, await read_upload(request), options), started)
 
     _add_rank(router, service)
