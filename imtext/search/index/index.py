@@ -234,7 +234,7 @@ class Index:
         """
         _require_top_k(top_k)
         self._follow()
-        return list_pictures(self.store, self.store.newest(top_k, filters), filters)
+        return list_pictures(self.store, self.store.by_date(filters).ids[:top_k].tolist(), filters)
 
     def _depth(self, query: Query, options: SearchOptions) -> int:
         """The number of candidates that a search needs."""

@@ -160,7 +160,19 @@ def _host(header: bytes) -> str:
 
 
 _ROUTES = frozenset(
-    {"/", "/docs", "/search", "/search/image", "/rank", "/embed/text", "/embed/image", "/images", "/info"}
+    {
+        "/",
+        "/docs",
+        "/search",
+        "/search/image",
+        "/rank",
+        "/embed/text",
+        "/embed/image",
+        "/images",
+        "/info",
+        "/timeline",
+        "/pictures",
+    }
 )
 
 

@@ -59,6 +59,30 @@ class Results(Unread):
     milliseconds: float = Field(description="From the arrival of the request to the response.")
 
 
+class Group(BaseModel):
+    """A day or a month."""
+
+    date: str = Field(description="2024-05-12 or 2024-05.")
+    pictures: int = Field(description="How many it has.")
+
+
+class TimelineCounts(BaseModel):
+    """How many pictures there are of each time, newest first."""
+
+    by: Literal["day", "month"] = Field(description="`day` if they are of a few days.")
+    groups: list[Group]
+    total: int = Field(description="Pictures that pass the filters.")
+    version: str = Field(description="Of the index; another one says that counts and offsets may have changed.")
+
+
+class PicturePage(BaseModel):
+    """A page of pictures, newest first."""
+
+    results: list[Result]
+    next: str | None = Field(description="`cursor` of the next page; null: there is none.")
+    version: str = Field(description="As in /timeline.")
+
+
 class Ranked(BaseModel):
     """One text or picture and how well it matches."""
 
