@@ -21,6 +21,7 @@ from imtext.search.server.messages import responses
 from imtext.search.server.problems import describe_problems
 from imtext.search.server.prometheus import measure_service, request_observer
 from imtext.search.server.routes.browsing import browse_routes
+from imtext.search.server.routes.downloading import download_routes
 from imtext.search.server.routes.embedding import embed_routes
 from imtext.search.server.routes.page import page_routes
 from imtext.search.server.routes.pictures import picture_routes
@@ -73,6 +74,7 @@ def create_app(
         embed_routes(service),
         browse_routes(service),
         picture_routes(service),
+        download_routes(service),
         state_routes(service, registry),
         page_routes(),
     ):

@@ -129,6 +129,19 @@ class Info(BaseModel):
     )
 
 
+class UpdateState(BaseModel):
+    """The update of the index that runs, or the last one, and what it left out."""
+
+    version: str = Field(description="As in /timeline.")
+    pictures: int = Field(description="Pictures in the index.")
+    running: bool
+    done: int = Field(description="New and changed files that were read.")
+    total: int = Field(description="Files to read; 0: not known yet.")
+    types: dict[str, int] = Field(description="Types of pictures and videos that cannot be read.")
+    skipped: dict[str, int] = Field(description="Reasons why files and folders were not looked at.")
+    refused: dict[str, int] = Field(description="Reasons why pictures were refused.")
+
+
 class State(BaseModel):
     """State of the server."""
 
