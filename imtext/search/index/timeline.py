@@ -12,7 +12,11 @@ import numpy as np
 from imtext.errors import SearchError
 from imtext.search.store.protocol import Dated
 
-MOST_DAYS = 62  # with pictures from more days than this, they are counted by month
+MOST_DAYS = 62  # pictures of more days than this are not counted by day
+FEW: dict[str, int] = {"day": 8, "month": 4}  # with fewer pictures on average, they are counted by the next longer time
+
+
+Unit = Literal["day", "month", "year"]
 
 
 @dataclass(frozen=True)
@@ -21,19 +25,22 @@ class Timeline:
 
     Attributes:
         by: length of these times.
-        groups: first moment, ``2024-05`` or ``2024-05-12``, and number of pictures; only times with pictures.
+        groups: ``2024``, ``2024-05`` or ``2024-05-12``, and number of pictures; only times with pictures.
     """
 
-    by: Literal["day", "month"]
+    by: Unit
     groups: Sequence[tuple[str, int]]
 
 
 def timeline(listed: Dated) -> Timeline:
-    """Count pictures by day if they are of a few days, else by month."""
+    """Count pictures by day if they are of a few days, else by month or year, so that a group fills some rows."""
     days = _count(listed.dates.astype("datetime64[D]"))
-    if len(days) <= MOST_DAYS:
+    if len(days) <= MOST_DAYS and len(listed.ids) >= FEW["day"] * len(days):
         return Timeline("day", days)
-    return Timeline("month", _count(listed.dates.astype("datetime64[M]")))
+    months = _count(listed.dates.astype("datetime64[M]"))
+    if len(listed.ids) >= FEW["month"] * len(months):
+        return Timeline("month", months)
+    return Timeline("year", _count(listed.dates.astype("datetime64[Y]")))
 
 
 def _count(dates: np.ndarray[tuple[int], np.dtype[np.datetime64]]) -> list[tuple[str, int]]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imtext.search.bundle import MAX_CANDIDATES
 from imtext.search.index import MAX_TOP_K
+from imtext.search.index.timeline import Unit
 from imtext.search.query import MAX_LENGTH
 from imtext.search.results import DateFrom
 from imtext.search.server.filtering import FilterFields
@@ -60,16 +61,16 @@ class Results(Unread):
 
 
 class Group(BaseModel):
-    """A day or a month."""
+    """A day, a month or a year."""
 
-    date: str = Field(description="2024-05-12 or 2024-05.")
+    date: str = Field(description="2024-05-12, 2024-05 or 2024.")
     pictures: int = Field(description="How many it has.")
 
 
 class TimelineCounts(BaseModel):
     """How many pictures there are of each time, newest first."""
 
-    by: Literal["day", "month"] = Field(description="`day` if they are of a few days.")
+    by: Unit = Field(description="`day` if they are of a few days; `year` if they are few.")
     groups: list[Group]
     total: int = Field(description="Pictures that pass the filters.")
     version: str = Field(description="Of the index; another one says that counts and offsets may have changed.")

@@ -102,9 +102,9 @@ function drawTitles(y, tall, seen) {
   }
   const current = plan.total ? blockOf(plan, seen) : -1;
   for (const [number, title] of titles) {
-    const date = number === current && plan.blocks[number].date.length === 7 && state.source.get(seen)?.date;
+    const date = number === current && plan.blocks[number].date.length < 10 && state.source.get(seen)?.date;
     const count = plan.blocks[number].date ? plan.blocks[number].count.toLocaleString("en") : "";
-    $("span", title).textContent = date ? day(date.slice(0, 10)).replace(/ \S+ \d+$/, "") : count;
+    $("span", title).textContent = date ? date.slice(8, 10) + day(date.slice(0, 7)).replace(/^(\S+) \d+$/, " $1") : count;
   }
 }
 

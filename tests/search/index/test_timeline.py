@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imtext.errors import SearchError
-from imtext.search.index.timeline import MOST_DAYS, page, timeline
+from imtext.search.index.timeline import MOST_DAYS, Timeline, page, timeline
 from imtext.search.store.protocol import Dated
 
 
@@ -26,12 +26,13 @@ LISTED = dated(
 
 
 def test_counts_by_day_or_month() -> None:
-    assert timeline(LISTED).groups == [("2024-05-12", 3), ("2023-12-31", 1), ("1969-01-01", 1)]
-    assert timeline(LISTED).by == "day"
-    days = np.arange("2024-03-31", "2024-01-01", -1, dtype="datetime64[D]")
+    assert timeline(LISTED) == Timeline("year", [("2024", 3), ("2023", 1), ("1969", 1)])
+    two_days = dated(*[(one, "2024-05-12") for one in range(9)], *[(one, "2024-05-10") for one in range(9, 16)])
+    assert timeline(two_days) == Timeline("day", [("2024-05-12", 9), ("2024-05-10", 7)])
+    days = np.arange("2024-03-31", "2024-01-01", -1, dtype="datetime64[D]").repeat(10)
     many = timeline(Dated(1, np.arange(len(days)), days.astype("datetime64[s]")))
-    assert len(days) > MOST_DAYS
-    assert (many.by, many.groups) == ("month", [("2024-03", 31), ("2024-02", 29), ("2024-01", 30)])
+    assert len(days) > 10 * MOST_DAYS
+    assert many == Timeline("month", [("2024-03", 310), ("2024-02", 290), ("2024-01", 300)])
     assert timeline(dated()).groups == []
 
 
