@@ -45,7 +45,10 @@ def rerank(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     started = time.monotonic()
     run = prepare(config)
     output_dir = Path(config.paths.output_dir)
-    tags = {"output_dir": str(output_dir), "data_source": run.data.source, "dual_encoder": str(config.ckpt_path)}
+    tags = {
+        "output_dir": str(output_dir), "data_source": run.data.source, "data_split": run.data.split_rule,
+        "dual_encoder": str(config.ckpt_path),
+    }  # fmt: skip
     with tracked(run.loggers, tags) as trackers:
         for tracker in trackers:
             run.facts["run_ids"]["mlflow"] = str(tracker.run_id)

@@ -34,8 +34,12 @@ PLACES_IN = (".dirpath", ".output_dir", ".default_root_dir")
 MRRS = ["t2i_mrr", "i2t_mrr"]
 # Recipes, and the towers of those that stand beside the published anchors.
 RECIPES = {
-    "flickr8k": "MobileNetV3-Small + LSTM", "flickr8k_lite": "EfficientNet-Lite0 + LSTM", "flickr8k_fast": None
-}  # fmt: skip
+    "flickr8k": "MobileNetV3-Small + LSTM",
+    "flickr8k_lite": "EfficientNet-Lite0 + LSTM",
+    "flickr8k_pretrained_text": "EfficientNet-Lite0 + LSTM and MiniLM",
+    "flickr8k_rerank": "EfficientNet-Lite0 + LSTM, text → image re-ranked",
+    "flickr8k_fast": None,
+}
 
 
 def main() -> None:
@@ -70,11 +74,17 @@ def finished(client: MlflowClient, experiment: str) -> list[Run]:
 
 
 def metrics_of(run: Run) -> dict[str, float]:
-    """The metrics of a run by their names without `@`, such as `val/t2i_r10`.
+    """The metrics of a run by their names without `@`, such as `val/t2i_r10`; re-ranked ones replace those before.
 
     In MLflow a number orders the sections, as in `1_val/t2i_r10`; runs of earlier versions do not have it.
     """
-    return {re.sub(r"^\d_", "", name): value for name, value in run.data.metrics.items()}
+    metrics = {re.sub(r"^\d_", "", name): value for name, value in run.data.metrics.items()}
+    return metrics | {name.replace("rerank_", ""): metrics[name] for name in metrics if "/rerank_t2i" in name}
+
+
+def split_of(run: Run) -> str:
+    """How a run divides the data; a re-ranker has the split of its dual encoder."""
+    return str(run.data.tags.get("data_split") or run.data.params["data.split"])
 
 
 def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
@@ -84,15 +94,12 @@ def page(client: MlflowClient, recipes: list[Run], tried: list[Run]) -> str:
 
     def recipe(run: Run) -> str:
         splits = {"official": "official split", "ratios": "60/20/20"}
-        return f"`experiment={names[run.info.experiment_id]}`, {splits[run.data.params['data.split']]}"
+        return f"`experiment={names[run.info.experiment_id]}`, {splits[split_of(run)]}"
 
     anchors = [f"| {anchor.name} | {anchor.t2i} | {anchor.i2t} | {anchor.source} |" for anchor in ANCHORS]
     for name, towers in RECIPES.items():
-        ours = [
-            run
-            for run in recipes
-            if names[run.info.experiment_id] == name and run.data.params["data.split"] == "official" and towers
-        ]
+        named = [run for run in recipes if names[run.info.experiment_id] == name and towers]
+        ours = [run for run in named if split_of(run) == "official"]
         for split in ("val", "test"):
             if ours and f"{split}/t2i_r10" in metrics_of(ours[0]):
                 cells = [" / ".join(spread(ours, f"{split}/{key}", 100) for key in keys)
@@ -129,10 +136,8 @@ def newest_of_each_seed(runs: list[Run]) -> list[Run]:
     """
     kept: dict[tuple[str, str, str], Run] = {}
     for run in runs:
-        settings = run.data.params
-        first = next(
-            (other for key, other in kept.items() if key[:2] == (run.info.experiment_id, settings["data.split"])), run
-        )
+        group = run.info.experiment_id, split_of(run)
+        first = next((other for key, other in kept.items() if key[:2] == group), run)
         ours, theirs = recipe_of(run), recipe_of(first)
         for key in sorted({*ours, *theirs}):
             here, there = ours.get(key), theirs.get(key)
@@ -142,7 +147,7 @@ def newest_of_each_seed(runs: list[Run]) -> list[Run]:
                     f"({there}, {here}). Delete the run that does not belong to it, or repeat it with another "
                     "experiment_name."
                 )
-        kept[run.info.experiment_id, settings["data.split"], settings["seed"]] = run
+        kept[*group, run.data.params["seed"]] = run
     return list(kept.values())
 
 
@@ -211,7 +216,7 @@ def table(runs: Iterable[Run], group: Callable[[Run], str], title: str, with_kep
 def newest_manifest(client: MlflowClient, recipes: list[Run]) -> dict[str, Any] | None:
     """The manifest of the bundle of the newest run of `flickr8k` on the official split; None without one."""
     for run in reversed(recipes):
-        official = run.data.params["data.split"] == "official"
+        official = split_of(run) == "official"
         named = client.get_experiment(run.info.experiment_id).name == "flickr8k"
         if official and named and client.list_artifacts(run.info.run_id, "bundle"):
             with TemporaryDirectory() as folder:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock
 
 from imtext.errors import ConfigError
 
@@ -37,10 +40,9 @@ def prepare_store(tracking_uri: str, experiment_name: str, artifact_location: st
     from mlflow.exceptions import MlflowException
 
     quiet_mlflow()
-    if tracking_uri.startswith("sqlite:///"):
-        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
-        client = mlflow.MlflowClient(tracking_uri)
+        with alone(tracking_uri):
+            client = mlflow.MlflowClient(tracking_uri)
         experiment = client.get_experiment_by_name(experiment_name)
         if experiment is None:
             with suppress(MlflowException):  # another process has just created it
@@ -59,6 +61,22 @@ def prepare_store(tracking_uri: str, experiment_name: str, artifact_location: st
             f"The MLflow experiment {experiment_name!r} has been deleted. Restore it with `mlflow experiments restore "
             f"--experiment-id {experiment.experiment_id}`, or choose another name with experiment_name=…"
         )
+
+
+@contextmanager
+def alone(tracking_uri: str) -> Iterator[None]:
+    """Let one process after the other open a database in a file: MLflow opens one that another is still creating.
+
+    Raises:
+        OSError: the folder of the database cannot be written.
+    """
+    if not tracking_uri.startswith("sqlite:///"):
+        yield
+        return
+    database = Path(tracking_uri.removeprefix("sqlite:///"))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(database.with_name(database.name + ".lock")):
+        yield
 
 
 def run_exists(tracking_uri: str, run_id: str) -> bool:

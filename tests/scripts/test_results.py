@@ -66,6 +66,16 @@ def test_seeds_are_averaged_without_unfinished_runs(
     assert tried.endswith("| no |")
 
 
+def test_a_re_ranker_is_measured_by_its_order(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MlflowClient(database)
+    add_run(client, "flickr8k_rerank", 0.3, 1, settings={"data.split": "None"}, data_split="official")
+    (run,) = client.search_runs([client.get_experiment_by_name("flickr8k_rerank").experiment_id])
+    for k, recall in ((1, 0.4), (5, 0.5), (10, 0.6)):
+        client.log_metric(run.info.run_id, f"1_val/rerank_t2i_r{k}", recall)
+    text = write(database, tmp_path / "results.md", monkeypatch)
+    assert "| val, 1,000 images | 1 | 40.0 / 50.0 / 60.0 | 30.0 / 30.0 / 30.0 |" in text
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ def test_a_mark_that_a_person_has_chosen_stays(database: str) -> None:
 def test_the_database_is_created_with_its_folder(tmp_path: Path) -> None:
     prepare_store(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}", "imtext", None)
     assert (tmp_path / "new" / "mlflow.db").is_file()
+
+
+@pytest.mark.slow
+def test_runs_that_begin_together_share_a_new_database(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    code = f"from imtext.training.mlflow_store import prepare_store; prepare_store({database!r}, 'imtext', None)"
+    command = [sys.executable, "-c", code]
+    runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [run.communicate(timeout=300)[1][-2000:] for run in runs if run.wait(timeout=300)] == []
 
 
 @pytest.mark.parametrize("address", ["file:./mlruns", "http://127.0.0.1:9"])

@@ -20,20 +20,24 @@ from imtext.errors import ImtextError
 from imtext.search.index import SearchOptions
 from imtext.search.query import parse_query
 from imtext.search.server.batching import BusyError
+from imtext.search.server.filtering import FilterFields
 from imtext.search.server.messages import Id, MinRelevance, Results, Words
 from imtext.search.server.refusals import TOO_BUSY
 from imtext.search.server.service import Service, TextSearch
 
 INSTRUCTIONS = (
-    "Finds pictures of one collection by words, or pictures similar to another. Results have an id, a file name and, "
-    "for words, a relevance: the probability that the words describe the picture. `thumbnail` shows the picture of an "
-    "id. An empty list means that no picture matches well; min_relevance=0 returns the nearest anyway."
+    "Finds pictures of one collection by words, or pictures similar to another, also only those of some time, place, "
+    "camera or folder. Results have an id, a file name, a date and, for words, a relevance: the probability that the "
+    "words describe the picture. `thumbnail` shows the picture of an id. An empty list means that no picture matches "
+    "well; min_relevance=0 returns the nearest anyway."
 )
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 MAX_RESULTS, MAX_PIXELS = 50, 1024  # an agent reads all of an answer
 
 TopK = Annotated[int, Field(ge=1, le=MAX_RESULTS, description="Maximum number of results.")]
 Pixels = Annotated[int, Field(ge=32, le=MAX_PIXELS, description="Pixels of the longer side.")]
+
+ALL = FilterFields()
 
 Arguments = ParamSpec("Arguments")
 Output = TypeVar("Output")
@@ -56,19 +60,27 @@ def create_tools(service: Service) -> MCPServer[Any]:
 
     @server.tool(annotations=READS)
     @_with_clear_errors
-    async def search(query: Words, top_k: TopK = 10, min_relevance: MinRelevance = None) -> Results:
-        """Find pictures by words, best first. Also query arithmetic: `dog + beach - person`."""
+    async def search(
+        query: Words | None = None,
+        filters: FilterFields = ALL,
+        top_k: TopK = 10,
+        min_relevance: MinRelevance = None,
+    ) -> Results:
+        """Find pictures by words, best first, also `dog + beach - person`; without words, the newest pictures."""
         started = time.perf_counter()
-        options = SearchOptions(top_k, min_relevance, service.reranked(None))
+        options = SearchOptions(top_k, min_relevance, service.reranked(None), filters.filters(), filters.sort)
+        if query is None:
+            return service.results(await service.run(service.newest, options), started, scored=False)
         found = await service.searches.submit(TextSearch(parse_query(query, pictures=False), options))
         return service.results(found.results, started, found.query)
 
     @server.tool(annotations=READS)
     @_with_clear_errors
-    async def similar(id: Id, top_k: TopK = 10) -> Results:
+    async def similar(id: Id, filters: FilterFields = ALL, top_k: TopK = 10) -> Results:
         """Find pictures similar to the picture with this id, which comes first. They have no relevance."""
         started = time.perf_counter()
-        return service.results(await service.run(service.search_like, id, SearchOptions(top_k)), started)
+        options = SearchOptions(top_k, filters=filters.filters(), sort=filters.sort)
+        return service.results(await service.run(service.search_like, id, options), started)
 
     @server.tool(annotations=READS)
     @_with_clear_errors

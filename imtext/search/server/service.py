@@ -249,13 +249,16 @@ class Service:
 
     # ---- responses
 
-    def results(self, found: Sequence[SearchResult], started: float, query: Query | None = None) -> Results:
+    def results(
+        self, found: Sequence[SearchResult], started: float, query: Query | None = None, scored: bool = True
+    ) -> Results:
         """The response to a search.
 
         Args:
             found: results, best first.
             started: `time.perf_counter()` when the request arrived.
             query: query of a text search, for the words that the model does not know or does not read.
+            scored: they were found by words or a picture, and not by filters alone.
         """
         names = self._names([result.path for result in found])
         return Results(
@@ -263,7 +266,7 @@ class Service:
                 Result(
                     id=result.id,
                     name=name,
-                    score=result.score,
+                    score=result.score if scored else None,
                     relevance=result.relevance,
                     copies=len(result.copies),
                     date=result.date,

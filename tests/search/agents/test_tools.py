@@ -52,6 +52,19 @@ def test_search_is_that_of_the_index(tools: MCPServer[Any], index: Path) -> None
     assert found(tools, "search", query="zorkmid") == [], "the threshold of the model"
 
 
+def test_filters_choose_among_the_pictures(tools: MCPServer[Any]) -> None:
+    all_of_them = found(tools, "search", top_k=12)
+    assert [one["date"] for one in all_of_them] == sorted((one["date"] for one in all_of_them), reverse=True)
+    assert {(one["score"], one["relevance"]) for one in all_of_them} == {(None, None)}, "nothing was asked in words"
+    middle = all_of_them[5]["date"][:10]
+    newer = {one["id"] for one in all_of_them if one["date"] >= middle}
+    assert 0 < len(newer) < 12
+    chosen = {"filters": {"after": middle}, "top_k": 12}
+    assert {one["id"] for one in found(tools, "search", query="red", min_relevance=0, **chosen)} == newer
+    assert {one["id"] for one in found(tools, "similar", id=all_of_them[5]["id"], **chosen)} == newer
+    assert found(tools, "search", filters={"in": "nowhere"}) == []
+
+
 def test_a_picture_is_most_similar_to_itself(tools: MCPServer[Any]) -> None:
     id = found(tools, "search", query="red", min_relevance=0)[3]["id"]
     similar = found(tools, "similar", id=id, top_k=4)
@@ -78,6 +91,7 @@ def test_thumbnails_have_a_limited_size(tools: MCPServer[Any]) -> None:
     ("name", "arguments", "message"),
     [
         ("search", {"query": "red - red"}, "cancel each other out"),
+        ("search", {"filters": {"after": "soon"}}, "after: 'soon' is no date"),
         ("search", {"query": "red", "top_k": 51}, "top_k: Input should be less than or equal to 50"),
         ("search", {"query": ""}, "query: String should have at least 1 character"),
         ("similar", {"id": "f" * 32}, f"There is no picture {'f' * 32}."),

@@ -47,10 +47,7 @@ def search_routes(service: Service) -> APIRouter:
 
     async def list_newest(options: SearchOptions) -> Results:
         started = time.perf_counter()
-        page = service.results(await service.run(service.newest, options), started)
-        for result in page.results:
-            result.score = None
-        return page
+        return service.results(await service.run(service.newest, options), started, scored=False)
 
     @router.get("/search", summary="Search by words, for pictures similar to one, or by filters", responses=MISSED)
     async def search(
