@@ -60,7 +60,7 @@ def parse_ids(text: str, limits: Limits) -> list[str]:
         raise SearchError("ids: give ids of pictures as in results, separated by commas")
     if len(ids) > limits.zip_pictures:
         raise SearchError(
-            f"{len(ids):,} pictures are above the limit of one ZIP, {limits.zip_pictures:,}; choose fewer"
+            f"{len(ids):,} pictures are above {limits.zip_pictures:,}, the limit of one ZIP; choose fewer"
         )
     return ids
 

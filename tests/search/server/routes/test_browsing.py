@@ -25,14 +25,12 @@ def moment(number: int) -> float:
 def test_the_timeline_counts_what_the_pages_list(dated: Server) -> None:
     counts = dated.get("/timeline").json()
     assert counts["total"] == sum(group["pictures"] for group in counts["groups"]) == 30
-    assert counts["by"] == "month"
+    assert counts["by"] == "day"
     listed = dated.get("/pictures?limit=1000").json()
     assert listed["version"] == counts["version"]
-    months = [one["date"][:7] for one in listed["results"]]
-    assert months == sorted(months, reverse=True)
-    assert {month: months.count(month) for month in months} == {
-        one["date"]: one["pictures"] for one in counts["groups"]
-    }
+    days = [one["date"][:10] for one in listed["results"]]
+    assert days == sorted(days, reverse=True)
+    assert {day: days.count(day) for day in days} == {one["date"]: one["pictures"] for one in counts["groups"]}
     assert {one["date_from"] for one in listed["results"]} == {"file"}
     assert {one["score"] for one in listed["results"]} == {None}
 
