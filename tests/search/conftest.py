@@ -18,7 +18,8 @@ from tests.conftest import picture
 SCREENSHOTS = Path("build/screenshots")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 expect.set_options(timeout=20_000)  # milliseconds; a busy machine draws slowly
-in_browser = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium or google-chrome")]
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium or google-chrome")
+in_browser = [pytest.mark.slow, needs_browser]
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ export async function groups(changed, signal) {
   const shown = [];
 
   async function fetchPage() {
-    const page = await ask(`duplicates?${parameters({ cursor: next })}`, { signal });
+    const page = await ask(next ? `duplicates?${parameters({ cursor: next })}` : "duplicates", { signal });
     for (const { pictures } of page.groups) {
       source.sections.push({ title: plural(pictures.length, "picture"), count: pictures.length, date: "" });
       for (const picture of pictures) shown.push({ score: null, relevance: null, date: "", copies: 0, ...picture, fact: fact(picture) });

@@ -162,13 +162,10 @@ def test_duplicates(page: Page) -> None:
     expect(page.locator("#nothing")).to_contain_text("This server does not look for near-duplicates.")
     listed = page.request.get(page.url.split("?")[0] + "images?limit=5").json()["results"]
     pictures = [{"id": one["id"], "name": one["name"], "width": 400, "height": 300, "bytes": 12_345} for one in listed]
-    pages = {
-        "": {"groups": [{"pictures": pictures[:3]}], "next": "b"},
-        "b": {"groups": [{"pictures": pictures[3:]}], "next": None},
-    }
-    page.route(
-        "**/duplicates?*", lambda route: route.fulfill(json=pages["b" if "cursor=b" in route.request.url else ""])
-    )
+    first_page = {"groups": [{"pictures": pictures[:3]}], "next": "b"}
+    second_page = {"groups": [{"pictures": pictures[3:]}], "next": None}
+    page.route("**/duplicates", lambda route: route.fulfill(json=first_page))
+    page.route("**/duplicates?cursor=b", lambda route: route.fulfill(json=second_page))
     page.reload()
     expect(page.locator("#heads h2")).to_have_text(["3 pictures", "2 pictures"])
     expect(page.locator("#status")).to_have_text("5 pictures")

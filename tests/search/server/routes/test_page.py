@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
 from imtext.search.server.routes.page import WEB
-from tests.search.conftest import SCREENSHOTS, in_browser, serving, watch
-
-
-def in_real_browser(test: Callable[..., None]) -> Callable[..., None]:
-    for mark in in_browser:
-        test = mark(test)
-    return test
-
+from tests.search.conftest import SCREENSHOTS, needs_browser, serving, watch
 
 MOST_BYTES = 60_000  # of all scripts of the page
 
@@ -65,7 +59,8 @@ def try_search(page: Page) -> None:
     expect(operation.locator(".live-responses-table")).to_contain_text('"milliseconds"')
 
 
-@in_real_browser
+@pytest.mark.slow
+@needs_browser
 def test_the_page_of_the_api_sends_requests(browser: Browser, address: str) -> None:
     with browser.new_page(viewport={"width": 1280, "height": 1400}) as page:
         complaints = watch(page, address)
@@ -77,7 +72,8 @@ def test_the_page_of_the_api_sends_requests(browser: Browser, address: str) -> N
         assert complaints == []
 
 
-@in_real_browser
+@pytest.mark.slow
+@needs_browser
 def test_pages_below_a_prefix_with_a_token(browser: Browser, drawn_index: Path) -> None:
     with (
         serving(drawn_index, "--token", "open-sesame", "--root-path", "/photos") as server,
