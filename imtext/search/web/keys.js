@@ -49,7 +49,7 @@ addEventListener("keydown", (event) => {
   const typing = event.target.matches("input, select, textarea");
   if (viewer.open) inViewer(event);
   else if ($("dialog[open]")) return;
-  else if (event.key === "/" && !typing) {
+  else if (event.key === "/" && (!typing || (event.target === query && !query.value))) {
     event.preventDefault();
     query.select();
     query.focus();

@@ -21,9 +21,14 @@ function source(search, signal) {
 
 const levelOf = (search) => search.level ?? state.info.min_relevance ?? 0;
 
+// More pictures arrived. Those of the timeline had their places before; the others make the list longer.
 function arrived(version) {
-  list.arrange();
-  showStatus();
+  if (!state.source) return;
+  if (version) list.draw();
+  else {
+    list.arrange();
+    showStatus();
+  }
   if (version && version !== state.source.version) reload();
 }
 
@@ -117,7 +122,7 @@ function explain(title, text, anyway = false) {
 function showInputs(search) {
   const { kind, text, id, file, filters } = search;
   const picture = kind === "upload" ? URL.createObjectURL(file) : kind === "like" || (kind === "duplicates" && id) ? `thumbnails/${id}` : "";
-  if (kind === "words" ? query.value.trim() !== text : kind !== "all" || document.activeElement !== query) query.value = text ?? "";
+  if (query.value.trim() !== (text ?? "")) query.value = text ?? "";
   like.hidden = !picture;
   if (picture) {
     URL.revokeObjectURL($("img", like).src); // of the previous file

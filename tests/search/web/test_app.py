@@ -23,8 +23,7 @@ def complaints(page: Page) -> list[tuple[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("width", ["desktop", "phone"])
-@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize(("width", "colours"), [("desktop", "light"), ("phone", "dark")])
 def test_accessibility(page: Page, width: str, colours: Any) -> None:
     page.emulate_media(color_scheme=colours, reduced_motion="reduce")
     page.locator("#query").press("ArrowDown")
