@@ -77,7 +77,8 @@ def test_every_test_has_a_module_of_its_name() -> None:
         name = path.relative_to(ROOT / "tests")
         stem = name.stem.removeprefix("test_")
         homes = [PACKAGE / name.parent, ROOT / name.parent]
-        exists = any((home / f"{file}.py").is_file() for home in homes for file in (stem, f"__{stem}__"))
+        files = (f"{stem}.py", f"__{stem}__.py", f"{stem}.js")
+        exists = any((home / file).is_file() for home in homes for file in files)
         if str(name) not in whole and not exists:
             lost.append(str(name))
     assert not lost, f"Test files without a module of their name: {' '.join(lost)}"

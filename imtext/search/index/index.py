@@ -17,6 +17,7 @@ from imtext.search.index.apply import Progress, Report, apply_changes, no_progre
 from imtext.search.index.changes import Changes, compare
 from imtext.search.index.duplicates import duplicates_of, find_duplicates
 from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
+from imtext.search.index.journal import Journal
 from imtext.search.index.rules import Rules, read_rules, write_rules
 from imtext.search.query import Query, Term, embed_queries
 from imtext.search.ranking import Reranker, retrieval_depth
@@ -113,7 +114,8 @@ class Index:
                 was rebuilt since it was opened, or `grids` differs from the pictures that are there.
             StoreError: the store cannot be written; earlier commits are kept.
         """
-        with only_writer(self.folder):
+        journal = Journal(self.folder)
+        with only_writer(self.folder), journal.running():
             self._require(is_index(self.folder) and bundle_stamp(self.folder) is not None and not self.replaced())
             tidy(self.folder)
             self.store.tidy()
@@ -127,8 +129,9 @@ class Index:
             changes = compare(self.store, found, verify)
             write_rules(self.folder, rules)
             without_pictures = looking.remember(self.store, sources, found, forget_missing=allow_empty)
-            report = apply_changes(self.store, self.encoder, changes, progress, keep)
+            report = apply_changes(self.store, self.encoder, changes, journal.follow(progress), keep)
             report.without_pictures = without_pictures
+            journal.finish(report, self.store)
             self._follow()  # so that the first search does not have to load the changes
         return report
 
@@ -247,7 +250,7 @@ class Index:
         """
         _require_top_k(top_k)
         self._follow()
-        return list_pictures(self.store, self.store.newest(top_k, filters), filters)
+        return list_pictures(self.store, self.store.by_date(filters).ids[:top_k].tolist(), filters)
 
     def duplicates(self) -> list[tuple[Duplicate, ...]]:
         """Groups of near duplicates and of files with the same content; see `find_duplicates`."""

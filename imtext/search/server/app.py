@@ -20,6 +20,8 @@ from imtext.search.server.limits import Limits
 from imtext.search.server.messages import responses
 from imtext.search.server.problems import describe_problems
 from imtext.search.server.prometheus import measure_service, request_observer
+from imtext.search.server.routes.browsing import browse_routes
+from imtext.search.server.routes.downloading import download_routes
 from imtext.search.server.routes.duplicates import duplicate_routes
 from imtext.search.server.routes.embedding import embed_routes
 from imtext.search.server.routes.page import page_routes
@@ -71,8 +73,10 @@ def create_app(
     for router in (
         search_routes(service),
         embed_routes(service),
+        browse_routes(service),
         picture_routes(service),
         duplicate_routes(service),
+        download_routes(service),
         state_routes(service, registry),
         page_routes(),
     ):

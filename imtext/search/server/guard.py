@@ -115,7 +115,11 @@ class Guard:
                 message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
             await send(message)
 
-        seconds = self.limits.download_seconds if path.startswith("/images/") else self.limits.seconds
+        seconds = self.limits.seconds
+        if path == "/zip":
+            seconds = self.limits.zip_seconds
+        elif path.startswith("/images/"):
+            seconds = self.limits.download_seconds
         try:
             async with asyncio.timeout(seconds):
                 await self.app(scope, limited, guarded)
@@ -160,19 +164,11 @@ def _host(header: bytes) -> str:
 
 
 _ROUTES = frozenset(
-    {
-        "/",
-        "/docs",
-        "/search",
-        "/search/image",
-        "/rank",
-        "/embed/text",
-        "/embed/image",
-        "/images",
-        "/info",
-        "/duplicates",
-    }
-)
+    (
+        "/", "/docs", "/search", "/search/image", "/rank", "/embed/text", "/embed/image", "/images", "/info",
+        "/timeline", "/pictures", "/zip", "/update", "/duplicates",
+    )
+)  # fmt: skip
 
 
 def _route(path: str) -> str:

@@ -20,6 +20,9 @@ class Limits:
         rerank_top_k: number of candidates that one request may have scored again.
         workers: number of requests that read, decode or rank pictures at the same time.
         workers_waiting: number of requests that may wait for one of these workers.
+        zip_pictures: number of pictures in one ZIP.
+        zip_bytes: size of their files together; below 2 GiB, so that every program can open it.
+        zip_seconds: as `download_seconds`, for a ZIP.
         body_bytes: size of all request bodies together, by their Content-Length; they are held in memory.
     """
 
@@ -33,4 +36,7 @@ class Limits:
     rerank_top_k: int = 200
     workers: int = 2
     workers_waiting: int = 256
+    zip_pictures: int = 1_000
+    zip_bytes: int = 2_000_000_000
+    zip_seconds: float = 1_800.0
     body_bytes: int = 200_000_000

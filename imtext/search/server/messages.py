@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imtext.search.bundle import MAX_CANDIDATES
 from imtext.search.index import MAX_TOP_K
+from imtext.search.index.timeline import Unit
 from imtext.search.query import MAX_LENGTH
 from imtext.search.results import DateFrom
 from imtext.search.server.filtering import FilterFields
@@ -85,6 +86,30 @@ class Results(Unread):
     milliseconds: float = Field(description="From the arrival of the request to the response.")
 
 
+class Group(BaseModel):
+    """A day, a month or a year."""
+
+    date: str = Field(description="2024-05-12, 2024-05 or 2024.")
+    pictures: int = Field(description="How many it has.")
+
+
+class TimelineCounts(BaseModel):
+    """How many pictures there are of each time, newest first."""
+
+    by: Unit = Field(description="`day` if they are of a few days; `year` if they are few.")
+    groups: list[Group]
+    total: int = Field(description="Pictures that pass the filters.")
+    version: str = Field(description="Of the index; another one says that counts and offsets may have changed.")
+
+
+class PicturePage(BaseModel):
+    """A page of pictures, newest first."""
+
+    results: list[Result]
+    next: str | None = Field(description="`cursor` of the next page; null: there is none.")
+    version: str = Field(description="As in /timeline.")
+
+
 class Ranked(BaseModel):
     """One text or picture and how well it matches."""
 
@@ -129,6 +154,19 @@ class Info(BaseModel):
     rerank_top_k: int | None = Field(
         description="Candidates that a search for words scores again by default; null: the model has no re-ranker."
     )
+
+
+class UpdateState(BaseModel):
+    """The update of the index that runs, or the last one, and what it left out."""
+
+    version: str = Field(description="As in /timeline.")
+    pictures: int = Field(description="Pictures in the index.")
+    running: bool
+    done: int = Field(description="New and changed files that were read.")
+    total: int = Field(description="Files to read; 0: not known yet.")
+    types: dict[str, int] = Field(description="Types of pictures and videos that cannot be read.")
+    skipped: dict[str, int] = Field(description="Reasons why files and folders were not looked at.")
+    refused: dict[str, int] = Field(description="Reasons why pictures were refused.")
 
 
 class State(BaseModel):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -114,12 +115,15 @@ class Columns:
             keep &= held
         return keep
 
-    def newest(self, filters: Filters, top_k: int) -> list[int]:
-        """The places of the newest pictures that a filter keeps, newest first; of equal dates the first one first."""
-        places = np.flatnonzero(self.passing(filters))
-        order = np.argsort(-self.date[places].astype(np.int64), kind="stable")[:top_k]
-        newest: list[int] = places[order].tolist()
-        return newest
+    @cached_property
+    def newest_first(self) -> npt.NDArray[np.int64]:
+        """``[N]``, the places of all pictures, newest first; of equal dates the first one first."""
+        return np.argsort(-self.date.astype(np.int64), kind="stable")
+
+    def by_date(self, filters: Filters) -> npt.NDArray[np.int64]:
+        """The places of the pictures that a filter keeps, newest first."""
+        order = self.newest_first
+        return order[self.passing(filters)[order]] if filters else order
 
 
 def local_time(mtime_ns: int) -> str:

@@ -102,10 +102,27 @@ class Neighbors:
     size: int
 
 
+@dataclass(frozen=True)
+class Dated:
+    """N pictures by date, newest first; of equal dates in the order of indexing.
+
+    The date of a picture is that of its facts, or the local time at which the oldest of its files was modified.
+
+    Attributes:
+        version: version of the pictures.
+        ids: ``[N]``.
+        dates: ``[N]`` datetime64[s], local times.
+    """
+
+    version: int
+    ids: Ids
+    dates: npt.NDArray[np.datetime64]
+
+
 class Store(Protocol):
     """The methods that an index needs. All of them may be called from several threads at once.
 
-    Rows are read as of the last commit. `nearest`, `newest`, `vector_of`, `ids` and `size` see the pictures as of the
+    Rows are read as of the last commit. `nearest`, `by_date`, `vector_of`, `ids` and `size` see the pictures as of the
     last `refresh`, so that one search sees one state. The first call of any of them calls `refresh`.
 
     Attributes:
@@ -178,11 +195,8 @@ class Store(Protocol):
             filters: choose from the pictures that pass; `mean` and `size` stay those of all pictures.
         """
 
-    def newest(self, top_k: int, filters: Filters) -> list[int]:
-        """The ids of the newest pictures that pass, newest first; of equal dates in the order of indexing.
-
-        The date of a picture is that of its facts, or the local time at which the oldest of its files was modified.
-        """
+    def by_date(self, filters: Filters) -> Dated:
+        """All pictures that pass, newest first."""
 
     def vector_of(self, id: int) -> Vectors | None:
         """The vector ``[embed_dim]`` of one picture; None if no file has this picture."""

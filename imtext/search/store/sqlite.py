@@ -14,7 +14,7 @@ from imtext.search.filters import Filters
 from imtext.search.leftovers import remove_leftovers
 from imtext.search.store.columns import Columns
 from imtext.search.store.matrix import Matrix, open_matrix
-from imtext.search.store.protocol import Neighbors, Vectors, unread
+from imtext.search.store.protocol import Dated, Neighbors, Vectors, unread
 from imtext.search.store.rows import Rows
 from imtext.search.store.schema import create_rows
 
@@ -148,11 +148,12 @@ class SQLiteStore(Rows):
         places, scores = matrix.top_k(queries, top_k, among)
         return Neighbors(matrix.version, matrix.ids[places], scores, matrix.mean, len(matrix.ids))
 
-    def newest(self, top_k: int, filters: Filters) -> list[int]:
-        """The ids of the newest pictures that pass, newest first."""
+    def by_date(self, filters: Filters) -> Dated:
+        """All pictures that pass, newest first."""
         matrix = self._current()
-        newest: list[int] = matrix.ids[self._columns_of(matrix).newest(filters, top_k)].tolist()
-        return newest
+        columns = self._columns_of(matrix)
+        places = columns.by_date(filters)
+        return Dated(matrix.version, matrix.ids[places], columns.date[places])
 
     def vector_of(self, id: int) -> Vectors | None:
         """The vector ``[embed_dim]`` of one picture."""

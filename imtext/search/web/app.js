@@ -1,17 +1,16 @@
-// Entry point of the page. Modules: state ← filters ← server, grid ← search ← viewer, inputs ← keys.
+// Entry point of the page. Modules: state ← address, server, layout, tile ← list, sources ← search ← viewer, inputs, keys.
 
-import { setFilters } from "./filters.js";
-import { setLevel } from "./inputs.js";
+import { read } from "./address.js";
+import { follow } from "./activity.js";
+import "./inputs.js";
 import "./keys.js";
-import { searchSimilar, searchWords } from "./search.js";
+import { open } from "./search.js";
 import { ask } from "./server.js";
 import { query, state } from "./state.js";
 
-const wanted = new URLSearchParams(location.search);
+history.scrollRestoration = "manual"; // the list knows its height only after the first answer
 state.info = await ask("info").catch(() => state.info);
-setLevel(100 * (state.info.min_relevance ?? 0));
-setFilters(Object.fromEntries(wanted));
-query.value = wanted.get("q") ?? "";
-if (wanted.get("like")) searchSimilar(wanted.get("like"));
-else searchWords();
-if (matchMedia("(hover: hover)").matches) query.focus();
+await open(read(), { address: "", y: history.state?.y ?? 0 });
+addEventListener("popstate", (event) => open(read(), { address: "", y: event.state?.y ?? 0 }));
+if (matchMedia("(hover: hover)").matches && !document.activeElement?.matches(".tile")) query.focus({ preventScroll: true });
+follow();

@@ -1,9 +1,8 @@
-// Inputs that start a search: typing, the form, chosen, pasted or dropped files, and the slider.
+// Inputs that start a search: typing, the form, chosen, pasted or dropped files, filters, the slider and the views.
 
 import { onFilters } from "./filters.js";
-import { render, showCount } from "./grid.js";
-import { focusFirstWhenLoaded, searchFile, searchFiltered, searchWords, showAll, watchEnd } from "./search.js";
-import { $, MOST, like, query, slider, state } from "./state.js";
+import { changeLevel, focusFirstWhenLoaded, open, searchFile, searchFiltered, searchWords, showAll } from "./search.js";
+import { $, like, query, slider } from "./state.js";
 
 const PAUSE = 130; // milliseconds without a key before a search starts
 const dropZone = $("#drop");
@@ -45,18 +44,12 @@ addEventListener("drop", (event) => {
   searchFile([...event.dataTransfer.files].find(isPicture));
 });
 
-export function setLevel(value) {
-  slider.value = value;
-  $("#level").textContent = `${Math.round(slider.value)} %`;
-}
-slider.addEventListener("input", () => {
-  setLevel(slider.value);
-  state.complete = state.found.length >= MOST;
-  render(null, false);
-  watchEnd();
-  showCount();
-});
-$("#anyway").addEventListener("click", () => {
-  setLevel(0);
-  slider.dispatchEvent(new Event("input"));
+slider.addEventListener("input", () => changeLevel(slider.value / 100));
+$("#anyway").addEventListener("click", () => changeLevel(0));
+$("#views").addEventListener("click", (event) => {
+  const view = event.target.closest("a")?.dataset.view;
+  if (!view || event.ctrlKey || event.metaKey || event.shiftKey) return; // a new tab, by the browser
+  event.preventDefault();
+  if (view === "timeline") showAll();
+  else open({ kind: "duplicates", id: "", filters: {} });
 });

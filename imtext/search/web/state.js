@@ -1,19 +1,37 @@
-// The state of the page, and the elements that all modules use.
-
-export const PAGE = 60; // pictures per request
-export const MOST = 300; // maximum number of pictures of one search
+// What the page shows, and the elements that several modules use.
 
 export const $ = (selector, within = document) => within.querySelector(selector);
 export const query = $("#query"), slider = $("#relevance"), grid = $("#grid"), viewer = $("#viewer"), like = $("#like");
 
 export const state = {
   info: { pictures: 0, min_relevance: null },
-  mode: { kind: "all" }, // all | newest (only filters) | words: text | like: id | upload: file
-  found: [], // results of the last response
-  shown: [], // results above the slider's level
-  complete: false, // true when there is nothing further to load
+  // kind: all | words: text | like: id | upload: file | duplicates: all groups, or the pictures folded behind id
+  search: { kind: "all", filters: {} },
+  source: null, // the pictures of this search, see sources.js
   current: -1, // place of the picture in the viewer
 };
 
 export const percent = (value) => `${Math.round(100 * value)} %`;
-export const busy = () => grid.getAttribute("aria-busy") === "true";
+export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+
+export function size(bytes) {
+  const unit = bytes < 1e6 ? ["kB", 1e3] : bytes < 1e9 ? ["MB", 1e6] : ["GB", 1e9];
+  return `${(bytes / unit[1]).toLocaleString("en", { maximumFractionDigits: bytes < 1e6 ? 0 : 1 })} ${unit[0]}`;
+}
+
+const FORMS = {
+  year: { year: "numeric" },
+  month: { year: "numeric", month: "long" },
+  day: { year: "numeric", month: "long", day: "numeric", weekday: "short" },
+};
+
+// "2024-05-12T14:03" or a part of it → "Sun, 12 May 2024", "May 2024" or "2024"; cameras write local time.
+export function day(text, form = ["year", "month", "day"][Math.min(2, text.split("-").length - 1)]) {
+  const date = new Date(`${text.length === 4 ? `${text}-01` : text}-01`.slice(0, 10));
+  return Number.isNaN(date.getTime()) ? text : date.toLocaleDateString("en-GB", { ...FORMS[form], timeZone: "UTC" });
+}
+
+const announcement = $("#announce");
+export function announce(text) {
+  announcement.textContent = text;
+}

@@ -1,52 +1,95 @@
 // One picture, large.
 
-import { searchSimilar } from "./search.js";
-import { $, grid, percent, state, viewer } from "./state.js";
+import * as list from "./list.js";
+import { searchFiltered, searchSimilar, showFolded } from "./search.js";
+import { selection } from "./selected.js";
+import { toggle } from "./selection.js";
+import { $, day, grid, percent, plural, state, viewer } from "./state.js";
+import { why } from "./tile.js";
 
-function view(place) {
-  const { shown } = state;
-  const current = (state.current = Math.max(0, Math.min(place, shown.length - 1)));
-  const result = shown[current];
+const button = (name) => $(`[data-do=${name}]`, viewer);
+
+export async function view(place) {
+  const { source } = state;
+  if (!(place >= 0 && place < source.total)) return;
+  state.current = place;
+  if (!source.get(place)) {
+    await source.load(place, place).catch(() => {});
+    if (state.current !== place) return;
+  }
+  const result = source.get(place);
+  if (!result) return;
   const image = $("img", viewer);
   image.src = `thumbnails/${result.id}?size=1600`;
   image.alt = result.name;
   $(".file", viewer).textContent = result.name;
-  const figures = [];
-  if (result.relevance !== null) figures.push(`${percent(result.relevance)} relevant`);
-  if (result.score !== null) figures.push(`similarity ${result.score.toFixed(3)}`);
-  if (result.date_from === "camera") figures.push(result.date.slice(0, 10));
-  if (result.place) figures.push(result.place.map((degrees) => degrees.toFixed(4)).join(", "));
-  if (result.copies) figures.push(`${result.copies} more cop${result.copies === 1 ? "y" : "ies"}`);
-  $(".figures", viewer).textContent = figures.join(" · ");
+  $(".figures", viewer).textContent = figures(result).join(" · ");
   $("a", viewer).href = `images/${result.id}`;
-  $(".previous", viewer).hidden = current === 0;
-  $(".next", viewer).hidden = current === shown.length - 1;
+  button("folded").hidden = !result.near_duplicates;
+  button("folded").textContent = plural(result.near_duplicates ?? 0, "near-duplicate");
+  button("near").hidden = !result.place;
+  showPicked(result);
+  $(".previous", viewer).hidden = place === 0;
+  $(".next", viewer).hidden = place === source.total - 1;
   if (!viewer.open) viewer.showModal();
+  source.need(place, place + 1);
 }
+
+function showPicked(result) {
+  const picked = selection.has(result.id);
+  button("select").textContent = picked ? "Selected" : "Select";
+  button("select").setAttribute("aria-pressed", picked);
+}
+
+function figures(result) {
+  const parts = [];
+  if (result.relevance !== null) parts.push(`${percent(result.relevance)} relevant`);
+  if (result.score !== null) parts.push(`similarity ${result.score.toFixed(3)}`);
+  if (why(result)) parts.push(`found by ${why(result)}`);
+  if (result.fact) parts.push(result.fact);
+  if (result.date) parts.push(`${day(result.date.slice(0, 10))}${result.date_from === "file" ? " (date of the file)" : ""}`);
+  if (result.place) parts.push(result.place.map((degrees) => degrees.toFixed(4)).join(", "));
+  if (result.copies) parts.push(plural(result.copies, "more copy", "more copies"));
+  return parts;
+}
+
+const shown = () => state.source.get(state.current);
 
 export const actions = {
   previous: () => view(state.current - 1),
   next: () => view(state.current + 1),
   close: () => viewer.close(),
-  similar: () => searchSimilar(state.shown[state.current].id),
-  copy: async (button) => {
+  similar: () => searchSimilar(shown().id),
+  folded: () => showFolded(shown().id),
+  near: () => searchFiltered({ ...state.search.filters, near: shown().place.map((degrees) => degrees.toFixed(5)).join(",") }),
+  select: () => {
+    toggle(state.current);
+    showPicked(shown());
+  },
+  copy: async (from) => {
     try {
-      await navigator.clipboard.writeText(state.shown[state.current].name);
-      button.textContent = "Copied";
+      await navigator.clipboard.writeText(shown().name);
+      from.textContent = "Copied";
     } catch { // refused, or not offered without encryption
-      button.textContent = "Not allowed here";
+      from.textContent = "Not allowed here";
     }
-    setTimeout(() => (button.textContent = "Copy name"), 1200);
+    setTimeout(() => (from.textContent = "Copy name"), 1200);
   },
 };
 
 viewer.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-do]");
-  if (button) actions[button.dataset.do](button);
+  const chosen = event.target.closest("[data-do]");
+  if (chosen) actions[chosen.dataset.do](chosen);
   else if (event.target.matches("figure, figure img")) viewer.close();
 });
-viewer.addEventListener("close", () => grid.children[state.current]?.firstElementChild.focus());
+viewer.addEventListener("close", () => {
+  if (state.source?.get(state.current)) list.focus(state.current);
+});
 grid.addEventListener("click", (event) => {
-  const button = event.target.closest("button");
-  if (button) view(Number(button.dataset.place));
+  const tile = event.target.closest(".tile");
+  if (tile) event.preventDefault();
+  if (!tile?.dataset.id) return;
+  const place = Number(tile.dataset.place);
+  if (event.target.matches(".stack")) showFolded(tile.dataset.id);
+  else view(place);
 });

@@ -46,12 +46,15 @@ def start(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Start servers over 30 drawings; all must exit without an error."""
     running: list[subprocess.Popen[str]] = []
 
-    def run(*options: str, model: Bundle | None = None) -> Server:
+    def run(
+        *options: str, model: Bundle | None = None, prepare: Callable[[Path], object] = lambda path: None
+    ) -> Server:
         folder = tmp_path_factory.mktemp("served")
         pictures = folder / "pictures"
         pictures.mkdir()
         for number in range(30):
             picture(pictures / f"{number:02}.png", number)
+            prepare(pictures / f"{number:02}.png")
         index = Index.create(folder / "index", model or bundle)
         index.update([str(pictures)])
         command = [sys.executable, "-m", "imtext", "serve", str(folder / "index"), "--port", "0", *options]

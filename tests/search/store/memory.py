@@ -17,7 +17,7 @@ from imtext.search.facts import Facts
 from imtext.search.filters import Filters
 from imtext.search.store import exact
 from imtext.search.store.columns import Columns
-from imtext.search.store.protocol import File, Grid, Ids, Neighbors, Picture, Vectors, unread
+from imtext.search.store.protocol import Dated, File, Grid, Ids, Neighbors, Picture, Vectors, unread
 
 SCHEME = "memory"
 
@@ -121,8 +121,10 @@ class MemoryStore:
         files = [(numbers[file.content], file.path, file.mtime_ns) for file in self.files() if not file.reason]
         return Columns.build(self._current().ids, facts, files, self.sources())
 
-    def newest(self, top_k: int, filters: Filters) -> list[int]:
-        return [int(id) for id in self._current().ids[self._columns().newest(filters, top_k)]]
+    def by_date(self, filters: Filters) -> Dated:
+        found, columns = self._current(), self._columns()
+        places = columns.by_date(filters)
+        return Dated(found.version, found.ids[places], columns.date[places])
 
     def nearest(self, queries: Vectors, top_k: int, filters: Filters | None = None) -> Neighbors:
         found = self._current()

@@ -131,7 +131,9 @@ def test_filters_are_exact(store: Store, location: str) -> None:
             assert found.ids[row].tolist() == ids[passing][order].tolist(), filters
             np.testing.assert_allclose(found.scores[row], scores[order], atol=1e-5)
         dates = {id: pictures[id][0].taken[:19] or min(map(file_date, pictures[id][1])) for id in ids[passing].tolist()}
-        assert reader.newest(top_k, filters) == sorted(dates, key=lambda id: dates[id], reverse=True)[:top_k]
+        listed = reader.by_date(filters)
+        assert listed.ids.tolist() == sorted(dates, key=lambda id: dates[id], reverse=True)
+        assert listed.dates.astype(str).tolist() == [dates[id] for id in listed.ids.tolist()]
     assert min(counts) == 0
     assert max(counts) == COUNT
     assert len(set(counts)) > 40, "of all sizes"
@@ -144,10 +146,11 @@ def file_date(file: File) -> str:
 def test_filters_follow_commits(store: Store) -> None:
     store.commit([Picture(b"a", vector(0))], [File("/pictures/a.jpg", 1, 1, b"a")])
     wanted = Filters(camera="leica")
-    assert store.newest(5, wanted) == []
+    assert len(store.by_date(wanted).ids) == 0
     store.commit(facts={b"a": Facts(camera="Leica Q3")})
     store.refresh()
-    assert store.newest(5, wanted) == store.ids() == store.newest(5, NO_FILTERS)
+    assert store.by_date(wanted).ids.tolist() == store.ids() == store.by_date(NO_FILTERS).ids.tolist()
+    assert store.by_date(wanted).version == store.version()
     assert store.nearest(vector(1)[None], 5, wanted).ids.tolist() == [store.ids()]
 
 

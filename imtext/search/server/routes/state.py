@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,7 +10,9 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 import imtext
-from imtext.search.server.messages import Info, State
+from imtext.search.filters import NO_FILTERS
+from imtext.search.index.journal import read_update
+from imtext.search.server.messages import Info, State, UpdateState
 from imtext.search.server.service import Service
 
 METRICS_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -18,7 +21,7 @@ METRICS_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def state_routes(service: Service, registry: CollectorRegistry) -> APIRouter:
-    """`/health`, `/ready`, `/info` and `/metrics`."""
+    """`/health`, `/ready`, `/info`, `/update` and `/metrics`."""
     router = APIRouter(tags=["state"])
 
     @router.get("/health", summary="Whether the process is alive")
@@ -43,6 +46,14 @@ def state_routes(service: Service, registry: CollectorRegistry) -> APIRouter:
             version=imtext.__version__,
             rerank_top_k=service.reranked(None),
         )
+
+    @router.get("/update", summary="The update of the index that runs, and what the last one left out")
+    async def update() -> UpdateState:
+        def read() -> UpdateState:
+            version = service.index.store.by_date(NO_FILTERS).version
+            return UpdateState(version=str(version), pictures=service.total(), **asdict(read_update(service.folder)))
+
+        return await service.run(read)
 
     @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response, responses=METRICS_RESPONSES)
     async def metrics() -> Response:
