@@ -59,8 +59,7 @@ export async function open(search, { address = "push", y = 0 } = {}) {
     search.failed = true;
     list.show();
     showJumps([]);
-    if (search.kind === "duplicates" && error.status === 404) explain("No duplicates here", "This server does not look for near-duplicates.");
-    else explain("The search failed", error instanceof Refusal ? error.message : "The server does not respond. Is it still running?");
+    explain("The search failed", error instanceof Refusal ? error.message : "The server does not respond. Is it still running?");
   } finally {
     if (!signal.aborted) grid.setAttribute("aria-busy", "false");
   }
@@ -89,7 +88,7 @@ function afterwards() {
   $("#level-box").hidden = !calibrated;
   nothing.hidden = total > 0;
   if (!total && kind === "all" && !Object.keys(filters).length) explain("Nothing is indexed yet", "imtext index ~/Pictures fills this page; the server need not be restarted.");
-  else if (!total && kind === "duplicates") explain("No near-duplicates", "No two pictures of the index look the same.");
+  else if (!total && kind === "duplicates") explain("No near duplicates", "No two pictures of the index look the same.");
   else if (!total && kind === "words") explain("No good match", found ? `No picture reaches ${Math.round(slider.value)} % relevance for this query.` : "No picture passes the filters.", found > 0);
   else if (!total) explain("No picture found", "No picture passes the filters.");
   showJumps(kind === "all" ? sections : []);
@@ -127,7 +126,7 @@ function showInputs(search) {
   if (picture) {
     URL.revokeObjectURL($("img", like).src); // of the previous file
     $("img", like).src = picture;
-    $("span", like).textContent = kind === "duplicates" ? "Near-duplicates of this" : "Similar to this";
+    $("span", like).textContent = kind === "duplicates" ? "Near duplicates of this" : "Similar to this";
   }
   setLevel(levelOf(search));
   showFilters(kind === "duplicates" ? {} : filters);

@@ -93,19 +93,21 @@ export async function results(search, level, changed, signal) {
 
 const fact = ({ width, height, bytes }) => [width && `${width} × ${height}`, bytes && size(bytes)].filter(Boolean).join(" · ");
 
-// Groups of near-duplicates, page by page.
+const plain = (picture) => ({ score: null, relevance: null, ...picture, fact: fact(picture) });
+
+// Groups of near duplicates, page by page.
 export async function groups(changed, signal) {
-  let next = "", fetching;
+  let all = Infinity, fetching;
   const shown = [];
 
   async function fetchPage() {
-    const page = await ask(next ? `duplicates?${parameters({ cursor: next })}` : "duplicates", { signal });
-    for (const { pictures } of page.groups) {
+    const page = await ask(`duplicates?${parameters({ offset: source.sections.length })}`, { signal });
+    for (const pictures of page.groups) {
       source.sections.push({ title: plural(pictures.length, "picture"), count: pictures.length, date: "" });
-      for (const picture of pictures) shown.push({ score: null, relevance: null, date: "", copies: 0, ...picture, fact: fact(picture) });
+      shown.push(...pictures.map(plain));
     }
     source.total = shown.length;
-    next = page.next;
+    all = page.groups.length ? page.total : 0;
   }
 
   const source = {
@@ -113,8 +115,8 @@ export async function groups(changed, signal) {
     total: 0,
     get: (place) => shown[place],
     need(_, last) {
-      if (next === null || fetching || last < source.total - 1) return;
-      fetching = fetchPage().then(() => changed(), () => (next = null)).finally(() => (fetching = undefined));
+      if (source.sections.length >= all || fetching || last < source.total - 1) return;
+      fetching = fetchPage().then(() => changed(), () => (all = 0)).finally(() => (fetching = undefined));
     },
     load: async () => {},
   };
@@ -124,7 +126,8 @@ export async function groups(changed, signal) {
 
 // The pictures that are folded behind one result.
 export async function folded(id, signal) {
-  const { results: shown } = await ask(`pictures/${id}/duplicates`, { signal });
-  const sections = shown.length ? [{ title: plural(shown.length, "near-duplicate"), count: shown.length, date: "" }] : [];
+  const { pictures } = await ask(`pictures/${id}/duplicates`, { signal });
+  const shown = pictures.map(plain);
+  const sections = shown.length ? [{ title: plural(shown.length, "near duplicate"), count: shown.length, date: "" }] : [];
   return { sections, total: shown.length, get: (place) => shown[place], need() {}, load: async () => {} };
 }

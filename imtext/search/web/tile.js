@@ -35,7 +35,7 @@ export function fill(tile, result, place, total) {
   if (result.relevance !== null) mark(tile, "badge", percent(result.relevance)).dataset.level = level(result.relevance);
   const reasons = why(result);
   if (reasons) mark(tile, "why", reasons);
-  if (result.near_duplicates) mark(tile, "stack", `+${result.near_duplicates}`).title = "Show near-duplicates";
+  if (result.near_duplicates) mark(tile, "stack", `+${result.near_duplicates}`).title = "Show near duplicates";
   if (result.date_from === "file" && result.score === null) mark(tile, "dated", "file date").title = "The camera wrote no date; this is that of the file";
 }
 
@@ -46,7 +46,7 @@ function label(result) {
   if (result.date) parts.push(day(result.date.slice(0, 10)) + (result.date_from === "file" ? " by its file" : ""));
   if (result.relevance !== null) parts.push(`${percent(result.relevance)} relevant`);
   if (why(result)) parts.push(`found by ${why(result)}`);
-  if (result.near_duplicates) parts.push(`${result.near_duplicates} near-duplicates folded`);
+  if (result.near_duplicates) parts.push(`${result.near_duplicates} near duplicates folded`);
   return parts.filter(Boolean).join(", ");
 }
 

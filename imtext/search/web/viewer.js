@@ -26,7 +26,7 @@ export async function view(place) {
   $(".figures", viewer).textContent = figures(result).join(" · ");
   $("a", viewer).href = `images/${result.id}`;
   button("folded").hidden = !result.near_duplicates;
-  button("folded").textContent = plural(result.near_duplicates ?? 0, "near-duplicate");
+  button("folded").textContent = plural(result.near_duplicates ?? 0, "near duplicate");
   button("near").hidden = !result.place;
   showPicked(result);
   $(".previous", viewer).hidden = place === 0;

@@ -137,7 +137,7 @@ def test_more_results_while_scrolling(page: Page) -> None:
 
 
 def test_why_and_near_duplicates(page: Page) -> None:
-    """As servers say it that fold near-duplicates and search by names, too."""
+    """As the server says it of pictures that the drawings do not have."""
 
     def richer(route: Route) -> None:
         answer = route.fetch()
@@ -150,29 +150,28 @@ def test_why_and_near_duplicates(page: Page) -> None:
     page.goto(page.url.split("?")[0] + "?q=a+star&min_relevance=0")
     expect(page.locator(".stack")).to_have_text(["+3"])
     expect(page.locator(".why")).to_have_text(["file name"])
-    expect(first(page)).to_have_attribute("aria-label", re.compile("found by file name, 3 near-duplicates folded$"))
-    page.route("**/pictures/*/duplicates", lambda route: route.fulfill(json={"results": []}))
+    expect(first(page)).to_have_attribute("aria-label", re.compile("found by file name, 3 near duplicates folded$"))
     page.locator(".stack").click()
     page.wait_for_url("**/?duplicates=*")
-    expect(page.locator("#nothing h2")).to_have_text("No near-duplicates")
+    expect(page.locator("#nothing h2")).to_have_text("No near duplicates")
 
 
 def test_duplicates(page: Page) -> None:
     page.get_by_role("link", name="Duplicates").click()
-    expect(page.locator("#nothing")).to_contain_text("This server does not look for near-duplicates.")
+    expect(page.locator("#nothing h2")).to_have_text("No near duplicates")
     listed = page.request.get(page.url.split("?")[0] + "images?limit=5").json()["results"]
-    pictures = [{"id": one["id"], "name": one["name"], "width": 400, "height": 300, "bytes": 12_345} for one in listed]
-    first_page = {"groups": [{"pictures": pictures[:3]}], "next": "b"}
-    second_page = {"groups": [{"pictures": pictures[3:]}], "next": None}
-    page.route("**/duplicates", lambda route: route.fulfill(json=first_page))
-    page.route("**/duplicates?cursor=b", lambda route: route.fulfill(json=second_page))
+    of_file = {"copies": 0, "width": 400, "height": 300, "bytes": 12_345}
+    pictures = [{name: one[name] for name in ("id", "name", "date")} | of_file for one in listed]
+    for offset, group in ((0, pictures[:3]), (1, pictures[3:])):
+        content = {"groups": [group], "total": 2}
+        page.route(f"**/duplicates?offset={offset}", lambda route, _, json=content: route.fulfill(json=json))
     page.reload()
     expect(page.locator("#heads h2")).to_have_text(["3 pictures", "2 pictures"])
     expect(page.locator("#status")).to_have_text("5 pictures")
     assert names(page)[0] == "400 × 300 · 12 kB"
-    page.route("**/pictures/*/duplicates", lambda route: route.fulfill(json={"results": listed[:2]}))
+    page.route("**/pictures/*/duplicates", lambda route: route.fulfill(json={"pictures": pictures[:2]}))
     page.goto(page.url.split("?")[0] + f"?duplicates={listed[0]['id']}")
-    expect(page.locator("#like")).to_contain_text("Near-duplicates of this")
+    expect(page.locator("#like")).to_contain_text("Near duplicates of this")
     expect(page.locator("#grid .tile")).to_have_count(2)
 
 
