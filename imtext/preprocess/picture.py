@@ -108,7 +108,7 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
         ValueError: not a picture, not an allowed format, or too many pixels.
     """
     try:
-        kind = sniff(_head(source))
+        kind = sniff(read_head(source))
         if not is_readable(kind):
             raise ValueError(why_unreadable(kind))
         image = open_raw(source, target_size, max_pixels) if kind in RAW else _open(source, kind, max_pixels)
@@ -121,7 +121,8 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
-def _head(source: Path | bytes) -> bytes:
+def read_head(source: Path | bytes) -> bytes:
+    """The first bytes of a file, which tell its type."""
     if isinstance(source, bytes):
         return source[:HEAD]
     with source.open("rb") as file:
@@ -134,7 +135,7 @@ def _open(source: Path | bytes, kind: str, max_pixels: int) -> Image.Image:
     if kind == "JXL":  # its decoder reads everything at once
         content = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
         _require_size(*jxl_size(content.getvalue()), max_pixels)
-    _register(kind)
+    register(kind)
     image = Image.open(content, formats=(kind,))
     _require_size(*image.size, max_pixels)
     return image
@@ -146,7 +147,7 @@ def _require_size(width: int, height: int, max_pixels: int) -> None:
 
 
 @cache
-def _register(kind: str) -> None:
+def register(kind: str) -> None:
     """Teach Pillow formats that it does not know itself; loaded only when needed."""
     if kind == "HEIF":
         import pillow_heif

@@ -1,4 +1,4 @@
-"""Facts of a picture that its file states: when, where and with what it was taken, and its size."""
+"""Facts of a picture that its file states: when, where and with what it was taken, its size, and its description."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from imtext.preprocess import FORMATS
+from imtext.preprocess.formats import FORMATS, sniff
+from imtext.preprocess.picture import read_head, register
+from imtext.search.words.described import Described, from_exif, from_iptc, from_xmp, join
 
 warnings.filterwarnings("ignore", message="Corrupt EXIF data")  # what is left of it is used
 
@@ -42,6 +44,9 @@ class Facts:
         camera: maker and model.
         latitude: degrees, north is positive.
         longitude: degrees, east is positive.
+        title: what people called it.
+        caption: what people wrote about it.
+        keywords: with commas between them.
     """
 
     width: int = 0
@@ -50,6 +55,9 @@ class Facts:
     camera: str = ""
     latitude: float | None = None
     longitude: float | None = None
+    title: str = ""
+    caption: str = ""
+    keywords: str = ""
 
 
 def read_facts(source: Path | bytes) -> Facts:
@@ -63,14 +71,17 @@ def read_facts(source: Path | bytes) -> Facts:
     Raises:
         OSError: the file cannot be opened.
     """
+    kind = sniff(read_head(source))
+    register(kind)
+    formats = (kind,) if kind in FORMATS else ("TIFF",)  # most raw files are TIFF files inside
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
             return _facts(image)
     except (UnidentifiedImageError, SyntaxError, Image.DecompressionBombError):
         return Facts()
 
 
-def _facts(image: Image.Image) -> Facts:
+def _facts(image: ImageFile.ImageFile) -> Facts:
     width, height = image.size
     # Not `image.getexif()`: for a PNG without EXIF data it decodes the whole picture.
     exif = _or(Image.Exif(), lambda: Image.Image.getexif(image))
@@ -85,15 +96,27 @@ def _facts(image: Image.Image) -> Facts:
         _date(_text(details.get(ExifTags.Base.DateTimeOriginal)), _text(details.get(ExifTags.Base.OffsetTimeOriginal))),
         _camera(_text(exif.get(ExifTags.Base.Make)), _text(exif.get(ExifTags.Base.Model))),
         *(position or (None, None)),
+        **_description(image, exif)._asdict(),
+    )
+
+
+def _description(image: ImageFile.ImageFile, exif: Image.Exif) -> Described:
+    nothing, xmp = Described(), image.info.get("xmp", b"")
+    return join(
+        [
+            _or(nothing, lambda: from_xmp(xmp)) if xmp else nothing,
+            _or(nothing, lambda: from_iptc(image)),
+            _or(nothing, lambda: from_exif(exif)),
+        ]
     )
 
 
 def _or(default: Value, read: Callable[[], Value]) -> Value:
-    """What `read` returns, or the default: of broken EXIF data, Pillow raises many kinds of errors."""
+    """What `read` returns, or the default: of broken data, Pillow and parsers raise many kinds of errors."""
     try:
         return read()
     except Exception:
-        log.debug("Ignored unreadable EXIF data", exc_info=True)
+        log.debug("Ignored unreadable data of a header", exc_info=True)
         return default
 
 

@@ -168,7 +168,7 @@ class Rows:
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO picture_facts SELECT id, ?, ?, ?, ?, ?, ? FROM pictures WHERE content = ?",
-                ((*astuple(known), content) for content, known in (facts or {}).items()),
+                ((*astuple(known)[:6], content) for content, known in (facts or {}).items()),
             )
             self._db.executemany("DELETE FROM files WHERE path = ?", ((os.fsencode(path),) for path in gone))
             if sweep:
