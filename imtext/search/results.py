@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 DateFrom = Literal["camera", "file"]
+# Why a picture was found: the model finds it like the query, or a word of the query stands there.
+FoundBy = Literal["picture", "file name", "folder", "title", "caption", "keywords", "text in the picture"]
 
 
 @dataclass(frozen=True)

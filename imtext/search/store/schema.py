@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from imtext.errors import SearchError
+from imtext.search.store.full_text import TABLE
 
 SCHEMA = 1
 
@@ -36,16 +37,19 @@ def connect(address: str) -> sqlite3.Connection:
 
 def upgrade(connection: sqlite3.Connection) -> None:
     """Inside of a transaction, add what earlier versions did not have. They can still read and write the file."""
-    if not is_upgraded(connection):
+    if not has_table(connection, "picture_facts"):
         for column in ("ctime_ns", "inode"):
             connection.execute(f"ALTER TABLE files ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
         connection.execute(_PICTURE_FACTS)
+    if not has_table(connection, "words"):
+        for statement in TABLE:
+            connection.execute(statement)
 
 
-def is_upgraded(connection: sqlite3.Connection) -> bool:
-    """Does the file have all that this version writes?"""
-    table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'picture_facts'"
-    return connection.execute(table).fetchone() is not None
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Does the file have this table?"""
+    table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return connection.execute(table, (name,)).fetchone() is not None
 
 
 _TABLES = (
