@@ -35,6 +35,13 @@ MinRelevanceOption = Annotated[
     ),
 ]
 
+WordsOption = Annotated[
+    bool,
+    typer.Option(
+        "--words/--no-words",
+        help="Also find pictures by words in file names, folders, titles, captions, keywords, and in the pictures.",
+    ),
+]
 RerankOption = Annotated[
     int | None,
     typer.Option(

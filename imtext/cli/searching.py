@@ -30,6 +30,7 @@ from imtext.cli.options import (
     MinRelevanceOption,
     RerankOption,
     TopKOption,
+    WordsOption,
     find_model,
 )
 from imtext.cli.printing import (
@@ -78,6 +79,7 @@ def search(
     near: NearOption = None,
     within: WithinOption = None,
     sort: SortOption = "relevance",
+    words: WordsOption = True,
     min_relevance: MinRelevanceOption = None,
     rerank_top_k: RerankOption = None,
     as_json: JsonOption = False,
@@ -100,7 +102,7 @@ def search(
 
     orientation: Orientation | None = None if portrait is None else "portrait" if portrait else "landscape"
     filters = parse_filters(after, before, folder, camera, orientation, min_size, near, within)
-    options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort)
+    options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, words)
     listing = not query and queries is None and (filters or sort == "date")
     texts = [] if listing else _read_queries(query, queries)
     opened = Index(index or default_index())

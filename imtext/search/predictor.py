@@ -207,6 +207,7 @@ class Predictor:
         rerank_top_k: int | None = None,
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
+        words: bool = True,
     ) -> list[SearchResult]:
         """The best pictures of the database for a text or query arithmetic, best first.
 
@@ -217,13 +218,14 @@ class Predictor:
             rerank_top_k: number of candidates that the bundle's re-ranker scores again; None: the predictor's own.
             filters: choose from the pictures that pass; `parse_filters` makes them of texts such as ``2024-05``.
             sort: order of the results; ``date``: newest first.
+            words: also find pictures by words in names, in what people wrote, and in pictures.
 
         Raises:
             SearchError: the query cannot be used, a number is out of bounds, or the bundle has no re-ranker.
         """
         if not text_query.strip() and filters:
             return self.index.newest(top_k, filters)
-        return self.search_database_batch([text_query], top_k, min_relevance, rerank_top_k, filters, sort)[0]
+        return self.search_database_batch([text_query], top_k, min_relevance, rerank_top_k, filters, sort, words)[0]
 
     def search_database_batch(
         self,
@@ -233,10 +235,11 @@ class Predictor:
         rerank_top_k: int | None = None,
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
+        words: bool = True,
     ) -> list[list[SearchResult]]:
         """`search_database` for many queries at once, which is faster than one after the other."""
         queries = [parse_query(query) for query in text_queries]
-        return self.index.search_batch(queries, top_k, min_relevance, self._again(rerank_top_k), filters, sort)
+        return self.index.search_batch(queries, top_k, min_relevance, self._again(rerank_top_k), filters, sort, words)
 
     def search_similar(self, image: Source, top_k: int = 10) -> list[SearchResult]:
         """The pictures of the database that are most similar to a picture."""

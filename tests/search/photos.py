@@ -23,6 +23,7 @@ def photo(
     place: tuple[float, float] | None = None,
     exif: Mapping[int, Any] | None = None,
     seed: int = 0,
+    xmp: bytes = b"",
 ) -> Path:
     """Save a picture of noise; `exif`: further entries, or groups of entries."""
     entries = Image.Exif()
@@ -47,7 +48,7 @@ def photo(
         else:
             entries[number] = content
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    Image.fromarray(pixels).save(path, exif=entries)
+    Image.fromarray(pixels).save(path, exif=entries, **({"xmp": xmp} if xmp else {}))
     return path
 
 

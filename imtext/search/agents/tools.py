@@ -26,7 +26,8 @@ from imtext.search.server.service import Service, TextSearch
 
 INSTRUCTIONS = (
     "Finds pictures of one collection by words, or pictures similar to another. Results have an id, a file name and, "
-    "for words, a relevance: the probability that the words describe the picture. `thumbnail` shows the picture of an "
+    "for words, a relevance: the probability that the words describe the picture; `found_by` says whether the picture "
+    "itself was found or words in its name, title, caption or keywords. `thumbnail` shows the picture of an "
     "id. An empty list means that no picture matches well; min_relevance=0 returns the nearest anyway."
 )
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)

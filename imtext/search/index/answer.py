@@ -9,12 +9,16 @@ from dataclasses import dataclass, replace
 from imtext.search.encoder import Encoder
 from imtext.search.facts import Facts
 from imtext.search.filters import NO_FILTERS, Filters, Sort, folder_key, is_inside
+from imtext.search.index.fusion import fuse
 from imtext.search.query import Query
-from imtext.search.ranking import CalibratedReranker, Candidates, Reranker, rank, relevant
+from imtext.search.ranking import CalibratedReranker, Candidates, Match, Reranker, rank, relevant
 from imtext.search.reranker import bundle_reranker, grids_of
-from imtext.search.results import SearchResult
+from imtext.search.results import FoundBy, SearchResult
 from imtext.search.store.columns import local_time
-from imtext.search.store.protocol import File, Grid, Neighbors, Store
+from imtext.search.store.protocol import File, Grid, Neighbors, Store, WordMatch
+from imtext.search.words import asked_words
+
+MOST = 1_000  # pictures found by words
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class SearchOptions:
             bundle says, if it has a re-ranker. Only queries of a single text are ranked again.
         filters: choose from the pictures that pass.
         sort: order of the results. The best `top_k` are found first, then sorted; dates are sorted newest first.
+        words: also find pictures by words in names, in what people wrote, and in pictures.
     """
 
     top_k: int = 10
@@ -36,6 +41,7 @@ class SearchOptions:
     rerank_top_k: int | None = None
     filters: Filters = NO_FILTERS
     sort: Sort = "relevance"
+    words: bool = True
 
 
 def answer(
@@ -43,6 +49,7 @@ def answer(
     neighbors: Neighbors,
     row: int,
     depth: int,
+    named: Sequence[WordMatch],
     options: SearchOptions,
     store: Store,
     encoder: Encoder,
@@ -55,6 +62,7 @@ def answer(
         neighbors: result of `Store.nearest` for several queries.
         row: place of this query among them.
         depth: number of candidates to rank.
+        named: pictures that words of the query belong to, as of `Store.find_words`.
         options: what is wanted.
         store: the store that was searched.
         encoder: encoder of the index's bundle.
@@ -74,22 +82,46 @@ def answer(
 
     bundle = encoder.bundle
     reranker = own_reranker or bundle_reranker(encoder, query, options.rerank_top_k, find_grids)
-    matches = rank(query, candidates, bundle.calibration, options.top_k, reranker)
-    facts = store.facts([numbers[paths[match.place]] for match in matches])
-    results = [
-        replace(
-            found_picture(files[match.place], facts.get(numbers[paths[match.place]])),
-            score=match.score,
-            relevance=match.relevance,
-        )
-        for match in matches
-    ]
+    matches = rank(query, candidates, bundle.calibration, None if named else options.top_k, reranker)
     least = options.min_relevance
     if least is None:
         calibration = reranker.calibration if isinstance(reranker, CalibratedReranker) else bundle.calibration
         least = calibration.min_relevance if calibration else 0.0
-    results = relevant(results, least)
+    seen = {numbers[paths[match.place]]: match for match in relevant(matches, least)}
+    results = _results(query, seen, named, options, store, held)
     return sorted(results, key=lambda one: one.date[:19], reverse=True) if options.sort == "date" else results
+
+
+def _results(
+    query: Query,
+    seen: Mapping[int, Match],
+    named: Sequence[WordMatch],
+    options: SearchOptions,
+    store: Store,
+    held: Mapping[int, list[File]],
+) -> list[SearchResult]:
+    """The best pictures of those that the model finds, by id, and those that words belong to."""
+    order, where = fuse([*seen], named)[: options.top_k], {match.id: match.where for match in named}
+    held = {**held, **held_files(store, [id for id in order if id not in held], options.filters)}
+    facts = store.facts(order)
+    results = []
+    for id in filter(held.__contains__, order):
+        found_by: list[FoundBy] = ["picture"] if id in seen else []
+        if id in seen:
+            score, relevance = seen[id].score, seen[id].relevance
+        else:  # the words are the reason to show it, whatever the model thinks of it
+            vector = store.vector_of(id)
+            score, relevance = 0.0 if vector is None else float(vector @ query.vector), None
+        picture = found_picture(held[id], facts.get(id))
+        results.append(replace(picture, score=score, relevance=relevance, found_by=[*found_by, *where.get(id, ())]))
+    return results
+
+
+def named_pictures(query: Query, options: SearchOptions, store: Store) -> list[WordMatch]:
+    """Pictures that words of a query belong to; none if it has parts that are pictures or that are taken away."""
+    texts = [term.text for term in query.terms if term.text is not None and term.weight > 0]
+    words = asked_words(" ".join(texts)) if options.words and len(texts) == len(query.terms) else ()
+    return store.find_words(words, MOST, options.filters or None) if words else []
 
 
 def list_pictures(store: Store, ids: Sequence[int], filters: Filters) -> list[SearchResult]:

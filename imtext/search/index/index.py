@@ -12,10 +12,11 @@ from imtext.search.bundle import Bundle, load_bundle
 from imtext.search.encoder import Encoder
 from imtext.search.filters import NO_FILTERS, Filters, Sort
 from imtext.search.index import sources as looking
-from imtext.search.index.answer import SearchOptions, answer, list_pictures, read_grids
+from imtext.search.index.answer import SearchOptions, answer, list_pictures, named_pictures, read_grids
 from imtext.search.index.apply import Progress, Report, apply_changes, no_progress
 from imtext.search.index.changes import Changes, compare
 from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
+from imtext.search.index.fusion import DEPTH
 from imtext.search.index.rules import Rules, read_rules, write_rules
 from imtext.search.query import Query, Term, embed_queries
 from imtext.search.ranking import Reranker, retrieval_depth
@@ -167,13 +168,14 @@ class Index:
         rerank_top_k: int | None = None,
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
+        words: bool = True,
     ) -> list[SearchResult]:
         """The best pictures for one query, best first. For the arguments see `SearchOptions`.
 
         Raises:
             SearchError: a number out of bounds, a query that cannot be embedded, or no re-ranker in the bundle.
         """
-        return self.search_batch([terms], top_k, min_relevance, rerank_top_k, filters, sort)[0]
+        return self.search_batch([terms], top_k, min_relevance, rerank_top_k, filters, sort, words)[0]
 
     def search_batch(
         self,
@@ -183,10 +185,11 @@ class Index:
         rerank_top_k: int | None = None,
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
+        words: bool = True,
     ) -> list[list[SearchResult]]:
         """Like `search`, for many queries in one pass over all vectors."""
         embedded = embed_queries(queries, self.encoder)
-        return self.search_queries(embedded, top_k, min_relevance, rerank_top_k, filters, sort)
+        return self.search_queries(embedded, top_k, min_relevance, rerank_top_k, filters, sort, words)
 
     def search_queries(
         self,
@@ -196,13 +199,14 @@ class Index:
         rerank_top_k: int | None = None,
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
+        words: bool = True,
     ) -> list[list[SearchResult]]:
         """Like `search_batch`, for queries that are already embedded, such as pictures (`picture_query`).
 
         Raises:
             SearchError: a number out of bounds, or no re-ranker in the bundle.
         """
-        options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort)
+        options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, words)
         return self.search_each(queries, [options] * len(queries))
 
     def search_each(self, queries: Sequence[Query], options: Sequence[SearchOptions]) -> list[list[SearchResult]]:
@@ -213,17 +217,18 @@ class Index:
         """
         for one in options:
             _require_top_k(one.top_k)
-        depths = [self._depth(query, one) for query, one in zip(queries, options, strict=True)]
         self._follow()
+        asked = list(zip(queries, options, strict=True))
+        named = [named_pictures(query, one, self.store) for query, one in asked]
+        depths = [self._depth(*one, bool(matches)) for one, matches in zip(asked, named, strict=True)]
         found: dict[int, list[SearchResult]] = {}
         for filters in dict.fromkeys(one.filters for one in options):  # one pass for all queries of the same filters
             rows = [row for row, one in enumerate(options) if one.filters == filters]
             vectors = np.array([queries[row].vector for row in rows], dtype=np.float32)
             neighbors = self.store.nearest(vectors, max(depths[row] for row in rows), filters or None)
             for place, row in enumerate(rows):
-                found[row] = answer(
-                    queries[row], neighbors, place, depths[row], options[row], self.store, self.encoder, self.reranker
-                )
+                wanted = queries[row], neighbors, place, depths[row], named[row], options[row]
+                found[row] = answer(*wanted, self.store, self.encoder, self.reranker)
         return [found[row] for row in range(len(queries))]
 
     def newest(self, top_k: int = 10, filters: Filters = NO_FILTERS) -> list[SearchResult]:
@@ -236,12 +241,13 @@ class Index:
         self._follow()
         return list_pictures(self.store, self.store.newest(top_k, filters), filters)
 
-    def _depth(self, query: Query, options: SearchOptions) -> int:
-        """The number of candidates that a search needs."""
+    def _depth(self, query: Query, options: SearchOptions, fused: bool) -> int:
+        """The number of candidates that a search needs; `fused`: words were found, too."""
+        least = max(options.top_k, DEPTH if fused else 0)
         if self.reranker is not None:
-            return retrieval_depth(options.top_k, self.reranker)
+            return retrieval_depth(least, self.reranker)
         reranked = candidates_to_rerank(self.bundle, options.rerank_top_k)
-        return max(options.top_k, reranked if can_rerank(query) else 0)
+        return max(least, reranked if can_rerank(query) else 0)
 
     def grids(self, ids: Sequence[int], held: Mapping[int, Sequence[File]]) -> list[Grid | None]:
         """The grids of pictures for the bundle's re-ranker; see `read_grids`."""

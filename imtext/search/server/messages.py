@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from imtext.search.bundle import MAX_CANDIDATES
 from imtext.search.index import MAX_TOP_K
 from imtext.search.query import MAX_LENGTH
-from imtext.search.results import DateFrom
+from imtext.search.results import DateFrom, FoundBy
 from imtext.search.server.filtering import FilterFields
 from imtext.search.server.refusals import problem
 
@@ -32,12 +32,16 @@ class Result(BaseModel):
     name: str = Field(description="File, relative to the folder that was indexed.")
     score: float | None = Field(description="Similarity, or the re-ranker's score, -1 … 1.")
     relevance: float | None = Field(
-        description="Probability that the words describe it, 0 … 1; null for queries with a picture in them."
+        description="Probability that the words describe it, 0 … 1; null for queries with a picture in them, and for "
+        "pictures that were found by words in names and texts only."
     )
     copies: int = Field(description="Other files with the same content.")
     date: str = Field(description="Local time when it was taken, ISO 8601, with the offset from UTC if it is known.")
     date_from: DateFrom | None = Field(description="What says so: the camera, or the file, by its last change.")
     place: tuple[float, float] | None = Field(description="Latitude and longitude where it was taken, if known.")
+    found_by: list[FoundBy] = Field(
+        description="Why it was found: `picture`, if the model finds it, and what words of the query stand in."
+    )
 
 
 class Unread(BaseModel):
@@ -135,6 +139,12 @@ RerankTopK = Annotated[
         examples=[50],
     ),
 ]
+InWords = Annotated[
+    bool,
+    Field(
+        description="Also find pictures by words in names of files and folders, titles, captions, keywords and texts."
+    ),
+]
 Words = Annotated[
     str,
     Field(
@@ -155,6 +165,7 @@ class SearchRequest(FilterFields):
     top_k: TopK = 10
     min_relevance: MinRelevance = None
     rerank_top_k: RerankTopK = None
+    words: InWords = True
 
 
 class RankPictures(BaseModel):

@@ -269,6 +269,7 @@ class Service:
                     date=result.date,
                     date_from=result.date_from,
                     place=result.place,
+                    found_by=result.found_by,
                 )
                 for result, name in zip(found, names, strict=True)
             ],

@@ -9,7 +9,8 @@ function tile(result, place) {
   const item = $("#tile").content.firstElementChild.cloneNode(true);
   const badge = $(".badge", item), button = $("button", item);
   $("img", item).src = `thumbnails/${result.id}`;
-  $(".caption", item).textContent = result.name;
+  const words = result.found_by.filter((reason) => reason !== "picture");
+  $(".caption", item).textContent = words.length ? `${result.name} · ${words.join(", ")}` : result.name;
   if (result.relevance !== null) {
     badge.textContent = percent(result.relevance);
     badge.dataset.level = level(result.relevance);
@@ -24,7 +25,7 @@ export function render(response, keep) {
   const calibrated = found.some((result) => result.relevance !== null);
   $(".relevance").toggleAttribute("data-off", !calibrated);
   slider.disabled = !calibrated;
-  state.shown = calibrated ? found.filter((result) => result.relevance >= slider.value / 100) : found;
+  state.shown = calibrated ? found.filter((result) => result.relevance === null || result.relevance >= slider.value / 100) : found;
   if (calibrated && state.shown.length < found.length) state.complete = true; // all further results are less relevant
   const old = keep ? [...grid.children] : [];
   const focused = document.activeElement?.closest?.("#grid button")?.dataset.place;

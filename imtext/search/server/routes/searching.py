@@ -15,6 +15,7 @@ from imtext.search.server.messages import (
     IMAGE_BODY,
     MISSING,
     Id,
+    InWords,
     MinRelevance,
     Ranked,
     Ranking,
@@ -60,13 +61,14 @@ def search_routes(service: Service) -> APIRouter:
         top_k: Annotated[TopK, Query()] = 10,
         min_relevance: Annotated[MinRelevance, Query()] = None,
         rerank_top_k: Annotated[RerankTopK, Query()] = None,
+        words: Annotated[InWords, Query()] = True,
     ) -> Results:
         filters, sort = filter_by.filters(), filter_by.sort
         if (q is not None and like is not None) or not (q or like or filters or sort == "date"):
             raise SearchError("Give one of two parameters: either q=<words> or like=<id of a picture>; or only filters")
         if q is not None:
             reranked = service.reranked(rerank_top_k)
-            return await search_words(q, SearchOptions(top_k, min_relevance, reranked, filters, sort))
+            return await search_words(q, SearchOptions(top_k, min_relevance, reranked, filters, sort, words))
         options = SearchOptions(top_k, filters=filters, sort=sort)
         if like is None:
             return await list_newest(options)
@@ -79,7 +81,8 @@ def search_routes(service: Service) -> APIRouter:
         if request.query is None and not filters and request.sort != "date":
             raise SearchError("Give words in query, a filter, or both")
         reranked = service.reranked(request.rerank_top_k)
-        options = SearchOptions(request.top_k, request.min_relevance, reranked, filters, request.sort)
+        sort, words = request.sort, request.words
+        options = SearchOptions(request.top_k, request.min_relevance, reranked, filters, sort, words)
         return await (list_newest(options) if request.query is None else search_words(request.query, options))
 
     @router.post("/search/image", summary="Search by an uploaded picture", openapi_extra=IMAGE_BODY)
