@@ -132,6 +132,19 @@ class Index:
             self._follow()  # so that the first search does not have to load the changes
         return report
 
+    def read_texts(self, progress: Progress = no_progress) -> int:
+        """Read text in the pictures in which none was looked for yet, such as signs. Returns the number of pictures.
+
+        Raises:
+            MissingExtraError: the package that reads text is not installed.
+            SearchError: another process is writing.
+            StoreError: the store cannot be written; what was committed before is kept.
+        """
+        from imtext.search.index.reading import read_texts
+
+        with only_writer(self.folder):
+            return read_texts(self.store, progress)
+
     # ---- reading
 
     def __len__(self) -> int:
