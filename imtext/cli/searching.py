@@ -102,6 +102,8 @@ def search(
 
     orientation: Orientation | None = None if portrait is None else "portrait" if portrait else "landscape"
     filters = parse_filters(after, before, folder, camera, orientation, min_size, near, within)
+    if filters.place:
+        _print_notes([f"near {filters.place}"])
     options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, words)
     listing = not query and queries is None and (filters or sort == "date")
     texts = [] if listing else _read_queries(query, queries)

@@ -60,6 +60,7 @@ class Results(Unread):
 
     results: list[Result]
     total: int = Field(description="Pictures in the index.")
+    place: str = Field(default="", description="What the name of a place in `near` was taken for.")
     milliseconds: float = Field(description="From the arrival of the request to the response.")
 
 

@@ -249,13 +249,16 @@ class Service:
 
     # ---- responses
 
-    def results(self, found: Sequence[SearchResult], started: float, query: Query | None = None) -> Results:
+    def results(
+        self, found: Sequence[SearchResult], started: float, query: Query | None = None, place: str = ""
+    ) -> Results:
         """The response to a search.
 
         Args:
             found: results, best first.
             started: `time.perf_counter()` when the request arrived.
             query: query of a text search, for the words that the model does not know or does not read.
+            place: see `Filters`.
         """
         names = self._names([result.path for result in found])
         return Results(
@@ -276,6 +279,7 @@ class Service:
             total=self.total(),
             unknown_words=list(query.unknown_words) if query else [],
             cut_words=list(query.cut_words) if query else [],
+            place=place,
             milliseconds=round(1000 * (time.perf_counter() - started), 2),
         )
 

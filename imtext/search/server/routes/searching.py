@@ -44,11 +44,11 @@ def search_routes(service: Service) -> APIRouter:
     async def search_words(query: str, options: SearchOptions) -> Results:
         started = time.perf_counter()
         found = await service.searches.submit(TextSearch(parse_query(query, pictures=False), options))
-        return service.results(found.results, started, found.query)
+        return service.results(found.results, started, found.query, place=options.filters.place)
 
     async def list_newest(options: SearchOptions) -> Results:
         started = time.perf_counter()
-        page = service.results(await service.run(service.newest, options), started)
+        page = service.results(await service.run(service.newest, options), started, place=options.filters.place)
         for result in page.results:
             result.score = None
         return page
@@ -63,7 +63,7 @@ def search_routes(service: Service) -> APIRouter:
         rerank_top_k: Annotated[RerankTopK, Query()] = None,
         words: Annotated[InWords, Query()] = True,
     ) -> Results:
-        filters, sort = filter_by.filters(), filter_by.sort
+        filters, sort = await filter_by.filters(), filter_by.sort
         if (q is not None and like is not None) or not (q or like or filters or sort == "date"):
             raise SearchError("Give one of two parameters: either q=<words> or like=<id of a picture>; or only filters")
         if q is not None:
@@ -73,11 +73,12 @@ def search_routes(service: Service) -> APIRouter:
         if like is None:
             return await list_newest(options)
         started = time.perf_counter()
-        return service.results(await service.run(service.search_like, like, options), started)
+        found = await service.run(service.search_like, like, options)
+        return service.results(found, started, place=filters.place)
 
     @router.post("/search", summary="Search by words or by filters")
     async def search_post(request: SearchRequest) -> Results:
-        filters = request.filters()
+        filters = await request.filters()
         if request.query is None and not filters and request.sort != "date":
             raise SearchError("Give words in query, a filter, or both")
         reranked = service.reranked(request.rerank_top_k)
@@ -90,8 +91,9 @@ def search_routes(service: Service) -> APIRouter:
         request: Request, filter_by: FilterParameters, top_k: Annotated[TopK, Query()] = 10
     ) -> Results:
         started = time.perf_counter()
-        options = SearchOptions(top_k, filters=filter_by.filters(), sort=filter_by.sort)
-        return service.results(await service.run(service.search_upload, await read_upload(request), options), started)
+        options = SearchOptions(top_k, filters=await filter_by.filters(), sort=filter_by.sort)
+        found = await service.run(service.search_upload, await read_upload(request), options)
+        return service.results(found, started, place=options.filters.place)
 
     _add_rank(router, service)
     return router
