@@ -19,7 +19,8 @@ PortraitOption = Annotated[
 ]
 MinSizeOption = Annotated[str | None, typer.Option("--min-size", help="Least width and height in pixels: 1000x800.")]
 NearOption = Annotated[
-    str | None, typer.Option("--near", help="Taken near a place, latitude and longitude in degrees: 38.72,-9.14.")
+    str | None,
+    typer.Option("--near", help="Taken near a city, or a latitude and longitude: Lisbon, 'Paris, US', 38.72,-9.14."),
 ]
 WithinOption = Annotated[str | None, typer.Option("--within", help="Distance from that place: 500m. Default: 25km.")]
 SortOption = Annotated[

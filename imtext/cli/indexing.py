@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imtext.cli.options import BundleOption, ExcludeOption, GridsOption, HiddenOption, IndexOption, find_bundle
+from imtext.cli.options import (
+    BundleOption,
+    ExcludeOption,
+    GridsOption,
+    HiddenOption,
+    IndexOption,
+    OcrOption,
+    VerifyOption,
+    WatchOption,
+    find_bundle,
+)
 from imtext.cli.printing import one_line, print_first
 from imtext.errors import ImtextError, SearchError
 
@@ -39,18 +49,15 @@ def index(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Embed everything again; needed to switch to another --bundle.")
     ] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read every picture, to find changes that date and size do not show.")
-    ] = False,
+    verify: VerifyOption = False,
     allow_empty: Annotated[
         bool, typer.Option(help="Remove the pictures of a folder that is missing or has become empty.")
     ] = False,
     grids: GridsOption = None,
     exclude: ExcludeOption = None,
     include_hidden: HiddenOption = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Go on until Ctrl-C, with an update after every change.")
-    ] = False,
+    ocr: OcrOption = False,
+    watch: WatchOption = False,
 ) -> None:
     """Add, update, rename and remove pictures, so that the index matches its folders.
 
@@ -66,6 +73,8 @@ def index(
         return
     if watch:
         from imtext.search.index import watching  # first, because a package may be missing
+    if ocr:
+        from imtext.search.index import reading  # noqa: F401
     own = own_bundle(folder) if bundle is None else None
     if rebuild and grids is None:
         grids = _grids_before(folder)
@@ -78,14 +87,28 @@ def index(
         _print_left_out(report)
         if opened.bundle.reranker and report.added:
             print(_about_grids(opened))
+        if ocr:
+            _read_texts(opened)
         if watch:
-            _keep_updated(opened, watching.changes(folder.absolute(), lambda: opened.store.sources()))
+            _keep_updated(opened, watching.changes(folder.absolute(), lambda: opened.store.sources()), ocr)
     except KeyboardInterrupt:
         print("Stopped. Committed pictures are kept.", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _keep_updated(opened: Index, changes: Iterator[None]) -> None:
+def _read_texts(opened: Index) -> None:
+    """Read text in pictures, with a progress bar."""
+    started = time.monotonic()
+    with _progress("Reading text") as count:
+        read = opened.read_texts(count)
+    if read:
+        seconds = time.monotonic() - started
+        print(
+            f"Text was looked for in {read:,} pictures in {seconds:.1f} s ({seconds / read:.2f} s/picture)", flush=True
+        )
+
+
+def _keep_updated(opened: Index, changes: Iterator[None], ocr: bool) -> None:
     """Update an index after every change, and print what was done."""
     print("Watching the folders for changes. Ctrl-C stops.", flush=True)
     refused: dict[str, str] = {}
@@ -94,6 +117,8 @@ def _keep_updated(opened: Index, changes: Iterator[None]) -> None:
         if report.added or report.renamed or report.copies or report.removed or report.refused != refused:
             _print_details(report, opened.store.sources())
             print(f"{_summary(report)}. {len(opened):,} pictures", flush=True)
+        if ocr:
+            _read_texts(opened)
         refused = report.refused
 
 
@@ -140,13 +165,13 @@ def _about_grids(opened: Index) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
+def _progress(what: str = "Indexing") -> Iterator[Callable[[int, int, str], None]]:
     """A progress bar on standard error; yields a function of files done, files in total and the current path."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("Indexing"),
+        TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
@@ -185,7 +210,7 @@ def _summary(report: Report) -> str:
         "unchanged": report.unchanged,
         "left out": len(report.refused),
         "left out before": report.refused_before,
-        "described (date, place, camera)": report.described,
+        "described (date, place, camera, words)": report.described,
     }
     changes = ", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "nothing to do"
     rate = f" ({report.added / report.seconds:.0f} pictures/s)" if report.added else ""

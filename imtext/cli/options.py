@@ -35,6 +35,13 @@ MinRelevanceOption = Annotated[
     ),
 ]
 
+WordsOption = Annotated[
+    bool,
+    typer.Option(
+        "--words/--no-words",
+        help="Also find pictures by words in file names, folders, titles, captions, keywords, and in the pictures.",
+    ),
+]
 RerankOption = Annotated[
     int | None,
     typer.Option(
@@ -112,6 +119,11 @@ HiddenOption = Annotated[
         help="Also read hidden files, and folders such as @eaDir, #recycle and .thumbnails. Default: as before.",
     ),
 ]
+VerifyOption = Annotated[
+    bool, typer.Option("--verify", help="Read every picture, to find changes that date and size do not show.")
+]
+OcrOption = Annotated[bool, typer.Option("--ocr", help="Then read text in pictures, such as signs; each picture once.")]
+WatchOption = Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C, with an update after every change.")]
 
 
 def find_bundle(named: Path | None, fallback: Path | None = None) -> Path:

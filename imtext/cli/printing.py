@@ -52,9 +52,11 @@ def json_row(kind: str, name: str, score: float, relevance: float | None) -> dic
 
 def result_row(result: SearchResult, scored: bool) -> dict[str, Any]:
     """One picture of an index for `--json`; `scored`: there was a query."""
-    row = json_row("path", result.path, result.score, result.relevance) if scored else {"path": result.path}
-    facts = {"date": result.date, "date_from": result.date_from, "place": result.place}
-    return row | facts | {"near_duplicates": result.near_duplicates}
+    known = {"date": result.date, "date_from": result.date_from, "place": result.place}
+    if not scored:
+        return {"path": result.path, **known}
+    row = json_row("path", result.path, result.score, result.relevance)
+    return {**row, "found_by": result.found_by, **known, "near_duplicates": result.near_duplicates}
 
 
 def print_rows(rows: Iterable[tuple[str, float, float | None, str]]) -> None:
@@ -84,7 +86,12 @@ def print_results(results: Sequence[SearchResult], index_size: int, preview: boo
     if preview:
         _print_preview([result.path for result in results[:4]])
     print_rows(
-        (result.path, result.score, result.relevance, _copies(result) + _when_and_where(result, file_dates))
+        (
+            result.path,
+            result.score,
+            result.relevance,
+            _words(result) + _copies(result) + _when_and_where(result, file_dates),
+        )
         for result in results
     )
 
@@ -98,6 +105,12 @@ def print_list(results: Sequence[SearchResult], index_size: int, preview: bool) 
         _print_preview([result.path for result in results[:4]])
     for result in results:
         print(f"{_day(result)}  {one_line(result.path)}{_copies(result)}{_place(result)}")
+
+
+def _words(result: SearchResult) -> str:
+    """What words of the query stand in; nothing for a picture that only the model finds."""
+    where = [reason for reason in result.found_by if reason != "picture"]
+    return f"  [{', '.join(where)}]" if where else ""
 
 
 def _copies(result: SearchResult) -> str:

@@ -31,6 +31,7 @@ from imtext.cli.options import (
     MinRelevanceOption,
     RerankOption,
     TopKOption,
+    WordsOption,
     find_model,
 )
 from imtext.cli.printing import (
@@ -79,6 +80,7 @@ def search(
     near: NearOption = None,
     within: WithinOption = None,
     sort: SortOption = "relevance",
+    words: WordsOption = True,
     min_relevance: MinRelevanceOption = None,
     rerank_top_k: RerankOption = None,
     fold: FoldOption = True,
@@ -102,7 +104,9 @@ def search(
 
     orientation: Orientation | None = None if portrait is None else "portrait" if portrait else "landscape"
     filters = parse_filters(after, before, folder, camera, orientation, min_size, near, within)
-    options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, fold)
+    if filters.place:
+        _print_notes([f"near {filters.place}"])
+    options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, fold, words)
     listing = not query and queries is None and (filters or sort == "date")
     texts = [] if listing else _read_queries(query, queries)
     opened = Index(index or default_index())

@@ -1,4 +1,4 @@
-"""Facts of a picture: when, where and with what it was taken, its size, and the hash that its copies share."""
+"""Facts of a picture: when, where and with what it was taken, its size, its hash, and what people wrote about it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from imtext.preprocess import FORMATS, read_head, register
-from imtext.preprocess.formats import sniff
+from imtext.preprocess.formats import FORMATS, sniff
+from imtext.preprocess.picture import read_head, register
 from imtext.search.hashing import hash_picture
+from imtext.search.words.described import Described, from_exif, from_iptc, from_xmp, join
 
 warnings.filterwarnings("ignore", message="Corrupt EXIF data")  # what is left of it is used
 
@@ -45,6 +46,9 @@ class Facts:
         latitude: degrees, north is positive.
         longitude: degrees, east is positive.
         hash: of its pixels, see `imtext.search.hashing`; empty: the picture is too plain; None: not computed.
+        title: what people called it.
+        caption: what people wrote about it.
+        keywords: with commas between them.
     """
 
     width: int = 0
@@ -54,6 +58,9 @@ class Facts:
     latitude: float | None = None
     longitude: float | None = None
     hash: bytes | None = None
+    title: str = ""
+    caption: str = ""
+    keywords: str = ""
 
 
 def read_facts(source: Path | bytes, image: Image.Image | None = None) -> Facts:
@@ -79,7 +86,7 @@ def read_facts(source: Path | bytes, image: Image.Image | None = None) -> Facts:
         return Facts(hash=digest)
 
 
-def _facts(image: Image.Image) -> Facts:
+def _facts(image: ImageFile.ImageFile) -> Facts:
     width, height = image.size
     # Not `image.getexif()`: for a PNG without EXIF data it decodes the whole picture.
     exif = _or(Image.Exif(), lambda: Image.Image.getexif(image))
@@ -94,15 +101,27 @@ def _facts(image: Image.Image) -> Facts:
         _date(_text(details.get(ExifTags.Base.DateTimeOriginal)), _text(details.get(ExifTags.Base.OffsetTimeOriginal))),
         _camera(_text(exif.get(ExifTags.Base.Make)), _text(exif.get(ExifTags.Base.Model))),
         *(position or (None, None)),
+        **_description(image, exif)._asdict(),
+    )
+
+
+def _description(image: ImageFile.ImageFile, exif: Image.Exif) -> Described:
+    nothing, xmp = Described(), image.info.get("xmp", b"")
+    return join(
+        [
+            _or(nothing, lambda: from_xmp(xmp)) if xmp else nothing,
+            _or(nothing, lambda: from_iptc(image)),
+            _or(nothing, lambda: from_exif(exif)),
+        ]
     )
 
 
 def _or(default: Value, read: Callable[[], Value]) -> Value:
-    """What `read` returns, or the default: of broken EXIF data, Pillow raises many kinds of errors."""
+    """What `read` returns, or the default: of broken data, Pillow and parsers raise many kinds of errors."""
     try:
         return read()
     except Exception:
-        log.debug("Ignored unreadable EXIF data", exc_info=True)
+        log.debug("Ignored unreadable data of a header", exc_info=True)
         return default
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from imtext.errors import SearchError
 from imtext.search.facts import Orientation
+from imtext.search.places import find_place
 
 Sort = Literal["relevance", "date"]
 
@@ -36,6 +37,7 @@ class Filters:
         min_height: pixels.
         near: latitude and longitude in degrees.
         within_km: distance from `near` in kilometres.
+        place: what the name of a place was taken for, ``Lisbon, Portugal``; empty for coordinates.
     """
 
     after: str = ""
@@ -47,6 +49,7 @@ class Filters:
     min_height: int = 0
     near: tuple[float, float] | None = None
     within_km: float = WITHIN_KM
+    place: str = ""
 
     def __bool__(self) -> bool:
         """Is anything asked for?"""
@@ -75,17 +78,19 @@ def parse_filters(
         camera: see `Filters`.
         orientation: see `Filters`.
         min_size: width × height in pixels, ``1000x800``.
-        near: latitude and longitude in degrees, ``38.72,-9.14``.
+        near: latitude and longitude in degrees, ``38.72,-9.14``, or the name of a city: ``Lisbon``, ``Paris, US``.
         within: distance from `near`, ``25km`` or ``500m``.
 
     Raises:
         SearchError: a text is none of these, or no picture can be after and before.
+        MissingExtraError: `near` is a name, and the names of places are not installed.
     """
     first, last = _moment("after", after), _moment("before", before)
     if first and last and first >= last:
         raise SearchError(f"No picture is both after {after} and before {before}: 'before' must be the later one")
     if within and not near:
-        raise SearchError(f"within: {within!r} needs a place: near 38.72,-9.14 (latitude, longitude)")
+        raise SearchError(f"within: {within!r} needs a place: near Lisbon, or near 38.72,-9.14 (latitude, longitude)")
+    position, place = _place(near) if near else (None, "")
     width, height = _size(min_size) if min_size else (0, 0)
     return Filters(
         first,
@@ -95,8 +100,9 @@ def parse_filters(
         orientation,
         width,
         height,
-        _place(near) if near else None,
+        position,
         _kilometres(within) if within else WITHIN_KM,
+        place,
     )
 
 
@@ -131,14 +137,19 @@ def _size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def _place(text: str) -> tuple[float, float]:
+def _place(text: str) -> tuple[tuple[float, float], str]:
+    """Coordinates, and what a name was taken for."""
+    if any(char.isalpha() for char in text):
+        found = find_place(text)
+        return found.position, found.called
     parts = re.fullmatch(r"([+-]?\d{1,3}(?:\.\d*)?)\s*[,; ]\s*([+-]?\d{1,3}(?:\.\d*)?)", text.strip())
     latitude, longitude = (float(part) for part in parts.groups()) if parts else (math.inf, math.inf)
     if abs(latitude) > 90 or abs(longitude) > 180:
         raise SearchError(
-            f"near: {text!r} is no place. Give latitude (-90 … 90) and longitude (-180 … 180) in degrees: 38.72,-9.14"
+            f"near: {text!r} is no place. Give the name of a city, or latitude (-90 … 90) and longitude "
+            "(-180 … 180) in degrees: 38.72,-9.14"
         )
-    return latitude, longitude
+    return (latitude, longitude), ""
 
 
 def _kilometres(text: str) -> float:

@@ -208,6 +208,7 @@ class Predictor:
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
         fold: bool = True,
+        words: bool = True,
     ) -> list[SearchResult]:
         """The best pictures of the database for a text or query arithmetic, best first.
 
@@ -219,13 +220,15 @@ class Predictor:
             filters: choose from the pictures that pass; `parse_filters` makes them of texts such as ``2024-05``.
             sort: order of the results; ``date``: newest first.
             fold: leave out near duplicates of better results.
+            words: also find pictures by words in names, in what people wrote, and in pictures.
 
         Raises:
             SearchError: the query cannot be used, a number is out of bounds, or the bundle has no re-ranker.
         """
         if not text_query.strip() and filters:
             return self.index.newest(top_k, filters)
-        return self.search_database_batch([text_query], top_k, min_relevance, rerank_top_k, filters, sort, fold)[0]
+        found = self.search_database_batch([text_query], top_k, min_relevance, rerank_top_k, filters, sort, fold, words)
+        return found[0]
 
     def search_database_batch(
         self,
@@ -236,10 +239,11 @@ class Predictor:
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
         fold: bool = True,
+        words: bool = True,
     ) -> list[list[SearchResult]]:
         """`search_database` for many queries at once, which is faster than one after the other."""
-        queries = [parse_query(query) for query in text_queries]
-        return self.index.search_batch(queries, top_k, min_relevance, self._again(rerank_top_k), filters, sort, fold)
+        queries, again = [parse_query(query) for query in text_queries], self._again(rerank_top_k)
+        return self.index.search_batch(queries, top_k, min_relevance, again, filters, sort, fold, words)
 
     def search_similar(self, image: Source, top_k: int = 10, fold: bool = True) -> list[SearchResult]:
         """The pictures of the database that are most similar to a picture; `fold`: see `search_database`."""

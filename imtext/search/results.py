@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 DateFrom = Literal["camera", "file"]
+# Why a picture was found: the model finds it like the query, or a word of the query stands there.
+FoundBy = Literal["picture", "file name", "folder", "title", "caption", "keywords", "text in the picture"]
 
 
 @dataclass(frozen=True)
@@ -15,14 +17,16 @@ class SearchResult:
     Attributes:
         path: path of its file; if there are copies, the first by name.
         score: cosine similarity, -1 … 1; of a re-ranked picture the mean of it and the re-ranker's judgement.
-        relevance: probability that the query describes the picture, 0 … 1; None for queries with pictures in them and
-            for bundles without calibration.
+        relevance: probability that the query describes the picture, 0 … 1; None for queries with pictures in them, for
+            bundles without calibration, and for pictures that only words were found for.
         id: the hash of its content; empty for a picture that is not in an index.
         copies: other files with the same content.
         date: local time when it was taken, ISO 8601, with the offset from UTC if that is known; empty: unknown.
         date_from: what says so: ``camera``, or ``file`` for the time when its file changed.
         place: latitude and longitude where it was taken, in degrees.
         near_duplicates: number of near duplicates that were found, too, and are left out for it.
+        found_by: why it was found: ``picture``, if the model finds it, then what words of the query stand in; empty for
+            a list without a query. Without ``picture`` there is no relevance.
     """
 
     path: str
@@ -34,6 +38,7 @@ class SearchResult:
     date_from: DateFrom | None = None
     place: tuple[float, float] | None = None
     near_duplicates: int = 0
+    found_by: list[FoundBy] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

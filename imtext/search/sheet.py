@@ -53,10 +53,11 @@ def _tile(place: int, result: SearchResult) -> str:
     name = html.escape(_printable(path.name))
     link = html.escape(path.absolute().as_uri()) if thumbnail else ""
     note = "" if thumbnail else "<br><small>file not found</small>"
+    words = "".join(f"<br><small>in: {name}</small>" for name in result.found_by if name != "picture")
     copies = f"<br><small>copies: {len(result.copies)}</small>" if result.copies else ""
     return (
         f'<li><a href="{link}">{picture}</a><div><b title="score {result.score:.3f}">{percent(result.relevance)}</b>'
-        f"{place}. {name}{note}{copies}</div></li>"
+        f"{place}. {name}{note}{words}{copies}</div></li>"
     )
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from imtext.errors import StoreError
 from imtext.search import Bundle, Index
@@ -170,3 +170,24 @@ def test_watching_needs_a_package(index: Path, monkeypatch: pytest.MonkeyPatch) 
     done = imtext("index", "--index", index, "--watch")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert 'pip install "imtext[watch]"' in done.stderr
+
+
+def test_text_in_pictures_needs_an_extra(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
+    monkeypatch.delitem(sys.modules, "imtext.search.index.reading", raising=False)
+    monkeypatch.delattr(search_index, "reading", raising=False)
+    done = imtext("index", "--ocr", "--index", index)
+    assert done.returncode == 2
+    assert 'The package rapidocr is not installed. Install what this needs: pip install "imtext[ocr]"' in done.stderr
+
+
+@pytest.mark.slow
+def test_text_in_pictures(bundle: Bundle, tmp_path: Path) -> None:
+    image = Image.new("RGB", (400, 300), "white")
+    ImageDraw.Draw(image).text((60, 100), "BAKERY", fill="black", font=ImageFont.load_default(70))
+    image.save(tmp_path / "IMG_1.png")
+    made = imtext("index", tmp_path, "--ocr", "--index", tmp_path / "index", "--bundle", bundle.path)
+    assert "Text was looked for in 1 pictures in " in made.stdout, made.stderr
+    assert "Text was" not in imtext("index", "--ocr", "--index", tmp_path / "index").stdout, "each picture once"
+    found = imtext("search", "bakery", "--index", tmp_path / "index", "--min-relevance", "1")
+    assert found.stdout.endswith("IMG_1.png  [text in the picture]\n")

@@ -32,10 +32,16 @@ def test_print_first(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_print_results(capsys: pytest.CaptureFixture[str]) -> None:
-    results = [SearchResult("a.png", 0.5, 0.87, copies=("b.png",)), SearchResult("c.png", -0.25, None)]
+    results = [
+        SearchResult("a.png", 0.5, 0.87, copies=("b.png",), found_by=["picture", "title"]),
+        SearchResult("c.png", -0.25, None, found_by=["file name", "folder"]),
+    ]
     print_results(results, 3, preview=True)
     printed = capsys.readouterr()
-    assert printed.out.splitlines() == [" 87 %   0.500  a.png  (+1 copies)", "    –  -0.250  c.png"]
+    assert printed.out.splitlines() == [
+        " 87 %   0.500  a.png  [title]  (+1 copies)",
+        "    –  -0.250  c.png  [file name, folder]",
+    ]
     assert "try --open" in printed.err
     print_results([], 0, preview=False)
     assert capsys.readouterr().out == "The index is empty.\n"

@@ -19,7 +19,7 @@ def test_search_json(index: Path) -> None:
     done = imtext("search", "a red circle", "--index", index, "--json", "--top-k", "3", "--min-relevance", "0")
     rows = json.loads(done.stdout)
     assert [list(row) for row in rows] == [
-        ["path", "score", "relevance", "date", "date_from", "place", "near_duplicates"]
+        ["path", "score", "relevance", "found_by", "date", "date_from", "place", "near_duplicates"]
     ] * 3
     assert rows[0]["score"] >= rows[1]["score"]
 
@@ -40,6 +40,14 @@ def test_several_queries(index: Path, tmp_path: Path) -> None:
     (tmp_path / "queries.txt").write_text("red\nblue\n")
     printed = imtext("search", "--queries", tmp_path / "queries.txt", *every).stdout.splitlines()
     assert (printed[0], printed[11]) == ("# red", "# blue")
+
+
+def test_a_file_name(index: Path) -> None:
+    every = ("--min-relevance", "1", "--index", index)
+    (row,) = json.loads(imtext("search", "07", "--json", *every).stdout)
+    assert (Path(row["path"]).name, row["relevance"], row["found_by"]) == ("07.png", None, ["file name"])
+    assert imtext("search", "07", *every).stdout.endswith("07.png  [file name]\n")
+    assert imtext("search", "07", "--no-words", *every).stdout.startswith("No good match")
 
 
 def test_no_good_match(index: Path) -> None:

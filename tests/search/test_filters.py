@@ -27,6 +27,9 @@ def test_everything_together() -> None:
     )  # fmt: skip
     assert filters
     assert parse_filters(near="-33.9,151").within_km == 25
+    lisbon = parse_filters(near="Lisbon", within="5km")
+    assert lisbon.near == pytest.approx((38.72, -9.14), abs=0.1)
+    assert (lisbon.within_km, lisbon.place) == (5, "Lisbon, Portugal")
     assert (parse_filters(), parse_filters("", "", "", "")) == (NO_FILTERS, NO_FILTERS)
     assert not NO_FILTERS
 
@@ -41,11 +44,11 @@ def test_everything_together() -> None:
         ({"after": "2025", "before": "2024-12"}, "No picture is both after 2025 and before 2024-12"),
         ({"min_size": "1000"}, "min_size: '1000' is no size. Give width and height in pixels: 1000x800"),
         ({"min_size": "9999999x1"}, "is no size"),
-        ({"near": "Lisbon"}, "near: 'Lisbon' is no place. Give latitude"),
+        ({"near": "38"}, "near: '38' is no place. Give the name of a city, or latitude"),
         ({"near": "91,0"}, "near: '91,0' is no place"),
         ({"near": "0,0", "within": "far"}, "within: 'far' is no distance up to 20,038 km. Examples: 25km, 500m"),
         ({"near": "0,0", "within": "0"}, "'0' is no distance"),
-        ({"within": "5km"}, "within: '5km' needs a place: near 38.72,-9.14"),
+        ({"within": "5km"}, "within: '5km' needs a place: near Lisbon, or near 38.72,-9.14"),
     ],
 )
 def test_mistakes(values: dict[str, str], message: str) -> None:

@@ -29,8 +29,9 @@ from imtext.search.server.service import Service, TextSearch
 INSTRUCTIONS = (
     "Finds pictures of one collection by words, or pictures similar to another, also only those of some time, place, "
     "camera or folder. Results have an id, a file name, a date and, for words, a relevance: the probability that the "
-    "words describe the picture. `thumbnail` shows the picture of an id. An empty list means that no picture matches "
-    "well; min_relevance=0 returns the nearest anyway."
+    "words describe the picture; `found_by` says whether the picture itself was found or words in its name, title, "
+    "caption or keywords. `thumbnail` shows the picture of an id. An empty list means that no picture matches well; "
+    "min_relevance=0 returns the nearest anyway."
 )
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 MAX_RESULTS, MAX_PIXELS = 50, 1024  # an agent reads all of an answer
@@ -69,19 +70,21 @@ def create_tools(service: Service) -> MCPServer[Any]:
     ) -> Results:
         """Find pictures by words, best first, also `dog + beach - person`; without words, the newest pictures."""
         started = time.perf_counter()
-        options = SearchOptions(top_k, min_relevance, service.reranked(None), filters.filters(), filters.sort)
+        chosen = await filters.filters()
+        options = SearchOptions(top_k, min_relevance, service.reranked(None), chosen, filters.sort)
         if query is None:
-            return service.results(await service.run(service.newest, options), started, scored=False)
+            return service.results(await service.run(service.newest, options), started, place=chosen.place)
         found = await service.searches.submit(TextSearch(parse_query(query, pictures=False), options))
-        return service.results(found.results, started, found.query)
+        return service.results(found.results, started, found.query, chosen.place)
 
     @server.tool(annotations=READS)
     @_with_clear_errors
     async def similar(id: Id, filters: FilterFields = ALL, top_k: TopK = 10) -> Results:
         """Find pictures similar to the picture with this id, which comes first. They have no relevance."""
         started = time.perf_counter()
-        options = SearchOptions(top_k, filters=filters.filters(), sort=filters.sort)
-        return service.results(await service.run(service.search_like, id, options), started)
+        options = SearchOptions(top_k, filters=await filters.filters(), sort=filters.sort)
+        found = await service.run(service.search_like, id, options)
+        return service.results(found, started, place=options.filters.place)
 
     @server.tool(annotations=READS)
     @_with_clear_errors

@@ -12,7 +12,15 @@ from imtext.search.bundle import Bundle, load_bundle
 from imtext.search.encoder import Encoder
 from imtext.search.filters import NO_FILTERS, Filters, Sort
 from imtext.search.index import sources as looking
-from imtext.search.index.answer import DEEPEST, SearchOptions, answer, list_pictures, read_grids
+from imtext.search.index.answer import (
+    SearchOptions,
+    answer,
+    first_depth,
+    list_pictures,
+    named_pictures,
+    read_grids,
+    require_top_k,
+)
 from imtext.search.index.apply import Progress, Report, apply_changes, no_progress
 from imtext.search.index.changes import Changes, compare
 from imtext.search.index.duplicates import duplicates_of, find_duplicates
@@ -20,13 +28,11 @@ from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_in
 from imtext.search.index.journal import Journal
 from imtext.search.index.rules import Rules, read_rules, write_rules
 from imtext.search.query import Query, Term, embed_queries
-from imtext.search.ranking import Reranker, retrieval_depth
-from imtext.search.reranker import can_rerank, candidates_to_rerank, has_grids, keeps_grids
+from imtext.search.ranking import Reranker
+from imtext.search.reranker import has_grids, keeps_grids
 from imtext.search.results import Duplicate, SearchResult
 from imtext.search.store.location import open_store
-from imtext.search.store.protocol import File, Grid, Neighbors
-
-MAX_TOP_K = 1_000
+from imtext.search.store.protocol import File, Grid
 
 
 class Index:
@@ -135,6 +141,19 @@ class Index:
             self._follow()  # so that the first search does not have to load the changes
         return report
 
+    def read_texts(self, progress: Progress = no_progress) -> int:
+        """Read text in the pictures in which none was looked for yet, such as signs. Returns the number of pictures.
+
+        Raises:
+            MissingExtraError: the package that reads text is not installed.
+            SearchError: another process is writing.
+            StoreError: the store cannot be written; what was committed before is kept.
+        """
+        from imtext.search.index.reading import read_texts
+
+        with only_writer(self.folder):
+            return read_texts(self.store, progress)
+
     # ---- reading
 
     def __len__(self) -> int:
@@ -172,13 +191,14 @@ class Index:
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
         fold: bool = True,
+        words: bool = True,
     ) -> list[SearchResult]:
         """The best pictures for one query, best first. For the arguments see `SearchOptions`.
 
         Raises:
             SearchError: a number out of bounds, a query that cannot be embedded, or no re-ranker in the bundle.
         """
-        return self.search_batch([terms], top_k, min_relevance, rerank_top_k, filters, sort, fold)[0]
+        return self.search_batch([terms], top_k, min_relevance, rerank_top_k, filters, sort, fold, words)[0]
 
     def search_batch(
         self,
@@ -189,10 +209,11 @@ class Index:
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
         fold: bool = True,
+        words: bool = True,
     ) -> list[list[SearchResult]]:
         """Like `search`, for many queries in one pass over all vectors."""
         embedded = embed_queries(queries, self.encoder)
-        return self.search_queries(embedded, top_k, min_relevance, rerank_top_k, filters, sort, fold)
+        return self.search_queries(embedded, top_k, min_relevance, rerank_top_k, filters, sort, fold, words)
 
     def search_queries(
         self,
@@ -203,13 +224,14 @@ class Index:
         filters: Filters = NO_FILTERS,
         sort: Sort = "relevance",
         fold: bool = True,
+        words: bool = True,
     ) -> list[list[SearchResult]]:
         """Like `search_batch`, for queries that are already embedded, such as pictures (`picture_query`).
 
         Raises:
             SearchError: a number out of bounds, or no re-ranker in the bundle.
         """
-        options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, fold)
+        options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, fold, words)
         return self.search_each(queries, [options] * len(queries))
 
     def search_each(self, queries: Sequence[Query], options: Sequence[SearchOptions]) -> list[list[SearchResult]]:
@@ -219,28 +241,22 @@ class Index:
             SearchError: a number out of bounds, or no re-ranker in the bundle.
         """
         for one in options:
-            _require_top_k(one.top_k)
-        depths = [self._depth(query, one) for query, one in zip(queries, options, strict=True)]
+            require_top_k(one.top_k)
         self._follow()
+        asked = list(zip(queries, options, strict=True))
+        named = [named_pictures(query, one, self.store) for query, one in asked]
+        depths = [
+            first_depth(*one, bool(words), self.bundle, self.reranker) for one, words in zip(asked, named, strict=True)
+        ]
         found: dict[int, list[SearchResult]] = {}
         for filters in dict.fromkeys(one.filters for one in options):  # one pass for all queries of the same filters
             rows = [row for row, one in enumerate(options) if one.filters == filters]
             vectors = np.array([queries[row].vector for row in rows], dtype=np.float32)
             neighbors = self.store.nearest(vectors, max(depths[row] for row in rows), filters or None)
             for place, row in enumerate(rows):
-                found[row] = self._answer(queries[row], options[row], neighbors, place, depths[row])
+                wanted = queries[row], neighbors, place, depths[row], named[row], options[row]
+                found[row] = answer(*wanted, self.store, self.encoder, self.reranker)
         return [found[row] for row in range(len(queries))]
-
-    def _answer(
-        self, query: Query, options: SearchOptions, neighbors: Neighbors, row: int, depth: int
-    ) -> list[SearchResult]:
-        """The results of one query; looks for more candidates if too many are near duplicates."""
-        while True:
-            results, more = answer(query, neighbors, row, depth, options, self.store, self.encoder, self.reranker)
-            if not more:
-                return results
-            depth, row = min(4 * depth, DEEPEST), 0
-            neighbors = self.store.nearest(query.vector[None], depth, options.filters or None)
 
     def newest(self, top_k: int = 10, filters: Filters = NO_FILTERS) -> list[SearchResult]:
         """The newest pictures that pass, newest first, without a score or a relevance.
@@ -248,7 +264,7 @@ class Index:
         Raises:
             SearchError: `top_k` is out of bounds.
         """
-        _require_top_k(top_k)
+        require_top_k(top_k)
         self._follow()
         return list_pictures(self.store, self.store.by_date(filters).ids[:top_k].tolist(), filters)
 
@@ -268,18 +284,6 @@ class Index:
             raise SearchError(f"There is no picture {id}")
         return duplicates_of(self.store, found[0])
 
-    def _depth(self, query: Query, options: SearchOptions) -> int:
-        """The number of candidates that a search needs at first."""
-        if self.reranker is not None:
-            return retrieval_depth(options.candidates, self.reranker)
-        reranked = candidates_to_rerank(self.bundle, options.rerank_top_k)
-        return max(options.candidates, reranked if can_rerank(query) else 0)
-
     def grids(self, ids: Sequence[int], held: Mapping[int, Sequence[File]]) -> list[Grid | None]:
         """The grids of pictures for the bundle's re-ranker; see `read_grids`."""
         return read_grids(self.store, self.encoder, ids, held)
-
-
-def _require_top_k(top_k: int) -> None:
-    if not 1 <= top_k <= MAX_TOP_K:
-        raise SearchError(f"top_k must be between 1 and {MAX_TOP_K:,}, not {top_k}")

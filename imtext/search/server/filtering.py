@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import Depends, Query
@@ -21,7 +22,7 @@ Moment = Annotated[str, _text("A year, a month or a day; a picture without a dat
 Folder = Annotated[str, _text("Names of folders, relative to the folder that was indexed.", "2024/Holidays")]
 Camera = Annotated[str, _text("A part of maker and model.", "iPhone")]
 Size = Annotated[str, _text("Least width and height in pixels.", "1000x800")]
-Place = Annotated[str, _text("Latitude and longitude in degrees.", "38.72,-9.14")]
+Place = Annotated[str, _text("A city, or latitude and longitude in degrees; see `place` of the results.", "Lisbon")]
 Distance = Annotated[str, _text("Distance from `near`; 25km without it.", "500m")]
 Sorted = Annotated[Sort, Field(description="`date`: the best pictures, newest first.")]
 
@@ -39,12 +40,16 @@ class FilterFields(BaseModel):
     within: Distance = ""
     sort: Sorted = "relevance"
 
-    def filters(self) -> Filters:
-        """The filters.
+    async def filters(self) -> Filters:
+        """The filters; names of places are looked up in a thread, because the first one takes a second.
 
         Raises:
             SearchError: a text is not what it should be.
+            MissingExtraError: `near` is a name, and the names of places are not installed.
         """
+        return await asyncio.to_thread(self._parse) if self.near else self._parse()
+
+    def _parse(self) -> Filters:
         folder = self.in_.lstrip("/")  # clients do not name folders of this machine
         return parse_filters(
             self.after, self.before, folder, self.camera, self.orientation, self.min_size, self.near, self.within

@@ -10,7 +10,7 @@ from imtext.search.bundle import MAX_CANDIDATES
 from imtext.search.index import MAX_TOP_K
 from imtext.search.index.timeline import Unit
 from imtext.search.query import MAX_LENGTH
-from imtext.search.results import DateFrom
+from imtext.search.results import DateFrom, FoundBy
 from imtext.search.server.filtering import FilterFields
 from imtext.search.server.refusals import problem
 
@@ -33,13 +33,17 @@ class Result(BaseModel):
     name: str = Field(description="File, relative to the folder that was indexed.")
     score: float | None = Field(description="Similarity, or the re-ranker's score, -1 … 1.")
     relevance: float | None = Field(
-        description="Probability that the words describe it, 0 … 1; null for queries with a picture in them."
+        description="Probability that the words describe it, 0 … 1; null for queries with a picture in them, and for "
+        "pictures that were found by words in names and texts only."
     )
     copies: int = Field(description="Other files with the same content.")
     date: str = Field(description="Local time when it was taken, ISO 8601, with the offset from UTC if it is known.")
     date_from: DateFrom | None = Field(description="What says so: the camera, or the file, by its last change.")
     place: tuple[float, float] | None = Field(description="Latitude and longitude where it was taken, if known.")
     near_duplicates: int = Field(description="Near duplicates left out for it; see /pictures/{id}/duplicates.")
+    found_by: list[FoundBy] = Field(
+        description="Why it was found: `picture`, if the model finds it, and what words of the query stand in."
+    )
 
 
 class Duplicate(BaseModel):
@@ -83,6 +87,7 @@ class Results(Unread):
 
     results: list[Result]
     total: int = Field(description="Pictures in the index.")
+    place: str = Field(default="", description="What the name of a place in `near` was taken for.")
     milliseconds: float = Field(description="From the arrival of the request to the response.")
 
 
@@ -202,6 +207,12 @@ RerankTopK = Annotated[
 Fold = Annotated[
     bool, Field(description="Leave out near duplicates of better results; `near_duplicates` says how many.")
 ]
+InWords = Annotated[
+    bool,
+    Field(
+        description="Also find pictures by words in names of files and folders, titles, captions, keywords and texts."
+    ),
+]
 Words = Annotated[
     str,
     Field(
@@ -223,6 +234,7 @@ class SearchRequest(FilterFields):
     min_relevance: MinRelevance = None
     rerank_top_k: RerankTopK = None
     fold: Fold = True
+    words: InWords = True
 
 
 class RankPictures(BaseModel):

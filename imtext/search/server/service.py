@@ -250,7 +250,7 @@ class Service:
     # ---- responses
 
     def results(
-        self, found: Sequence[SearchResult], started: float, query: Query | None = None, scored: bool = True
+        self, found: Sequence[SearchResult], started: float, query: Query | None = None, place: str = ""
     ) -> Results:
         """The response to a search.
 
@@ -258,7 +258,7 @@ class Service:
             found: results, best first.
             started: `time.perf_counter()` when the request arrived.
             query: query of a text search, for the words that the model does not know or does not read.
-            scored: they were found by words or a picture, and not by filters alone.
+            place: see `Filters`.
         """
         names = self.names([result.path for result in found])
         return Results(
@@ -266,19 +266,21 @@ class Service:
                 Result(
                     id=result.id,
                     name=name,
-                    score=result.score if scored else None,
+                    score=result.score if result.found_by else None,
                     relevance=result.relevance,
                     copies=len(result.copies),
                     date=result.date,
                     date_from=result.date_from,
                     place=result.place,
                     near_duplicates=result.near_duplicates,
+                    found_by=result.found_by,
                 )
                 for result, name in zip(found, names, strict=True)
             ],
             total=self.total(),
             unknown_words=list(query.unknown_words) if query else [],
             cut_words=list(query.cut_words) if query else [],
+            place=place,
             milliseconds=round(1000 * (time.perf_counter() - started), 2),
         )
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from imtext.search.facts import Facts
 from imtext.search.filters import Filters
+from imtext.search.results import FoundBy
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -119,11 +120,26 @@ class Dated:
     dates: npt.NDArray[np.datetime64]
 
 
+@dataclass(frozen=True, slots=True)
+class WordMatch:
+    """A picture that words of a query belong to.
+
+    Attributes:
+        id: id of the picture.
+        share: how many of the words belong to it, 0 … 1. Words that very many pictures have do not count.
+        where: what the words stand in.
+    """
+
+    id: int
+    share: float
+    where: tuple[FoundBy, ...]
+
+
 class Store(Protocol):
     """The methods that an index needs. All of them may be called from several threads at once.
 
-    Rows are read as of the last commit. `nearest`, `by_date`, `vector_of`, `ids` and `size` see the pictures as of the
-    last `refresh`, so that one search sees one state. The first call of any of them calls `refresh`.
+    Rows are read as of the last commit. `nearest`, `find_words`, `by_date`, `vector_of`, `ids` and `size` see the
+    pictures as of the last `refresh`, so that one search sees one state. The first call of any of them calls `refresh`.
 
     Attributes:
         location: URL to open this store again.
@@ -195,6 +211,18 @@ class Store(Protocol):
             filters: choose from the pictures that pass; `mean` and `size` stay those of all pictures.
         """
 
+    def find_words(self, words: Sequence[str], limit: int, filters: Filters | None = None) -> list[WordMatch]:
+        """Pictures with words of a query: in names of their files and folders, in what people wrote, in the picture.
+
+        Args:
+            words: without regard to case and accents; a word of several parts, ``IMG_1234``, is a phrase.
+            limit: maximum number of pictures.
+            filters: choose from the pictures that pass.
+
+        Returns:
+            Those with most of the words first, then by the store's own ranking, such as BM25.
+        """
+
     def by_date(self, filters: Filters) -> Dated:
         """All pictures that pass, newest first."""
 
@@ -231,7 +259,10 @@ class Store(Protocol):
         """Id → the facts of this picture; ids without facts are left out."""
 
     def without_facts(self) -> list[File]:
-        """The files of pictures without facts or without a hash, which an earlier version has indexed."""
+        """The files of pictures without facts, a hash or words, which an earlier version has indexed."""
+
+    def without_text(self) -> list[File]:
+        """The files of pictures in which no text was looked for."""
 
     def sources(self) -> list[str]:
         """Folders, patterns and lists that were indexed, in order of name."""
@@ -245,6 +276,7 @@ class Store(Protocol):
         gone: Iterable[str] = (),
         sweep: bool = True,
         facts: Mapping[bytes, Facts] | None = None,
+        texts: Mapping[bytes, str] | None = None,
     ) -> None:
         """Add pictures, add or update files, forget files; all or nothing.
 
@@ -255,6 +287,7 @@ class Store(Protocol):
             sweep: also forget pictures that no file has any more. Only the last commit of an update does this, because
                 a later commit may add a file with such a picture.
             facts: content → facts, of new pictures and of known ones; they are forgotten with their pictures.
+            texts: content → the text that was read in this picture, empty if there is none; of pictures with facts.
 
         Raises:
             StoreError: the store could not be written; nothing has changed.

@@ -3,104 +3,24 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import astuple
-from pathlib import Path
+from contextlib import closing
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
 
-from imtext.errors import SearchError, StoreError
 from imtext.search.facts import Facts
-from imtext.search.store.protocol import File, Grid, Ids, Picture, Vectors
-from imtext.search.store.schema import FACTS, GRIDS, HASHES, SCHEMA, connect, level_of, upgrade
+from imtext.search.store.database import Database
+from imtext.search.store.full_text import match, pictures_of, write_descriptions, write_names, write_texts
+from imtext.search.store.protocol import File, Grid, Ids, Picture, Vectors, WordMatch
+from imtext.search.store.schema import FACTS, GRIDS, HASHES, WORDS, connect, upgrade
 
 BLOCK = 4096  # vectors read at once
 
 
-class Rows:
-    """One SQLite file in write-ahead mode: one writer, and any number of readers that never wait for it.
-
-    Args:
-        path: path of the file.
-
-    Attributes:
-        frozen: SQLite cannot write next to the file, as on a read-only mount. Later commits of other processes are not
-            seen.
-        embed_dim: length of the vectors.
-
-    Raises:
-        SearchError: the file does not exist, or is not an index that this imtext can read.
-    """
-
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise SearchError(f"There is no index in {path.parent}. Create one: imtext index <folder of pictures>")
-        self.path, self.frozen, self._reached = path, False, 0
-        self._address, self._lock = path.absolute().as_uri(), threading.RLock()
-        try:
-            if os.access(path.parent, os.W_OK):
-                self._address += "?mode=rw"  # never create a file: a deleted index must not come back
-                self._db = connect(self._address)
-                self._db.execute("PRAGMA journal_mode = WAL")
-            else:
-                self._db = self._connect_to_read()
-            self._db.execute("PRAGMA synchronous = NORMAL")  # intact after a kill; intact but older after a power cut
-            self._db.execute("PRAGMA foreign_keys = ON")
-            facts = dict(self._db.execute("SELECT name, value FROM facts"))
-        except sqlite3.OperationalError as error:  # locked, or the disk is full: deleting the index would not help
-            raise SearchError(f"{path} cannot be opened: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise SearchError(
-                f"{path} cannot be read as an index ({error}). Delete the folder and index again"
-            ) from error
-        if facts["schema"] != SCHEMA:
-            raise SearchError(
-                f"{path} is an index of schema {facts['schema']}, but this imtext reads {SCHEMA}. "
-                "Delete the folder and index again"
-            )
-        self.embed_dim = int(facts["embed_dim"])
-
-    def _connect_to_read(self) -> sqlite3.Connection:
-        self._address += "?mode=ro"
-        try:
-            connection = connect(self._address)
-            connection.execute("PRAGMA schema_version")  # connecting alone reads nothing
-        except sqlite3.OperationalError:
-            # In write-ahead mode even a reader needs files next to the database, unless a writer has created them.
-            self._address, self.frozen = f"{self._address}&immutable=1", True
-            connection = connect(self._address)
-        return connection
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock, self._errors("written"):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # a full disk ends the transaction
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, self._errors("read"):
-            return self._db.execute(statement, values).fetchall()
-
-    @contextmanager
-    def _errors(self, verb: str) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path} cannot be {verb}: {error}") from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+class Rows(Database):
+    """The tables of an index, in one SQLite file; see `Database`."""
 
     def version(self) -> int:
         """Version of the rows: a random number that every commit of pictures or files draws again."""
@@ -129,13 +49,6 @@ class Rows:
         """The columns of a `File`; a file of an earlier version that was never written to by this one lacks some."""
         return f"path, size, mtime_ns, content, reason, {'ctime_ns, inode' if self._has(FACTS) else '0, 0'}"
 
-    def _has(self, level: int) -> bool:
-        """Does the file have an addition to the first version? See `schema.level_of`."""
-        if self._reached < level:
-            with self._lock, self._errors("read"):
-                self._reached = level_of(self._db)
-        return self._reached >= level
-
     def known(self, contents: Sequence[bytes]) -> set[bytes]:
         """The contents that already have a vector."""
         found: set[bytes] = set()
@@ -150,14 +63,18 @@ class Rows:
         gone: Iterable[str] = (),
         sweep: bool = True,
         facts: Mapping[bytes, Facts] | None = None,
+        texts: Mapping[bytes, str] | None = None,
     ) -> None:
         """Add pictures, add or update files, forget files; all or nothing. See `Store.commit`.
 
         Raises:
             StoreError: the store could not be written; nothing has changed.
         """
+        files, removed = list(files), [os.fsencode(path) for path in gone]
+        paths = [*(os.fsencode(file.path) for file in files), *removed]
         with self._transaction():
             upgrade(self._db)
+            named = pictures_of(self._db, paths)
             before = self._db.total_changes
             for picture in pictures:
                 self._add(picture)
@@ -170,9 +87,9 @@ class Rows:
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO picture_facts SELECT id, ?, ?, ?, ?, ?, ?, ? FROM pictures WHERE content = ?",
-                ((*astuple(known), content) for content, known in (facts or {}).items()),
+                ((*astuple(known)[:7], content) for content, known in (facts or {}).items()),
             )
-            self._db.executemany("DELETE FROM files WHERE path = ?", ((os.fsencode(path),) for path in gone))
+            self._db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in removed))
             if sweep:
                 self._db.execute(
                     "DELETE FROM pictures WHERE NOT EXISTS (SELECT 1 FROM files WHERE picture = pictures.id)"
@@ -180,6 +97,10 @@ class Rows:
             if self._db.total_changes != before:
                 # Not a counter: after a backup is restored, a counter would give different rows a version already used.
                 self._db.execute("UPDATE facts SET value = random() WHERE name = 'version'")
+            # Words are not part of the version: they are searched as of the last commit.
+            described = write_descriptions(self._db, facts or {})
+            write_names(self._db, named | described | pictures_of(self._db, paths))
+            write_texts(self._db, texts or {})
 
     def _add(self, picture: Picture) -> None:
         vector = np.ascontiguousarray(picture.vector, "<f4").tobytes()
@@ -227,10 +148,15 @@ class Rows:
         if not self._has(FACTS):
             return {}
         rows = self._of_pictures("SELECT * FROM picture_facts WHERE picture IN ({})", ids)
-        return {number: Facts(*facts) for number, *facts in rows}
+        known = {number: Facts(*facts) for number, *facts in rows}
+        if self._has(WORDS):
+            words = "SELECT rowid, title, caption, keywords FROM words WHERE rowid IN ({})"
+            for number, title, caption, keywords in self._of_pictures(words, [*known]):
+                known[number] = replace(known[number], title=title, caption=caption, keywords=keywords)
+        return known
 
     def all_facts(self) -> Iterator[tuple[int, Facts]]:
-        """Id and facts of every picture that has facts."""
+        """Id and facts of every picture that has facts, without what people wrote, which no filter asks for."""
         rows = self._query("SELECT * FROM picture_facts") if self._has(FACTS) else []
         return ((number, Facts(*facts)) for number, *facts in rows)
 
@@ -240,13 +166,25 @@ class Rows:
         return ((number, os.fsdecode(path), mtime_ns) for number, path, mtime_ns in rows)
 
     def without_facts(self) -> list[File]:
-        """The files of pictures without facts or without a hash, which an earlier version has indexed."""
-        known = "SELECT picture FROM picture_facts WHERE hash IS NOT NULL"
-        lacking = f"WHERE picture NOT IN ({known})" if self._has(HASHES) else ""
-        rows = self._query(
-            f"SELECT {self._file()} FROM files JOIN pictures ON pictures.id = files.picture {lacking} ORDER BY path"
+        """The files of pictures without facts, a hash or words, which an earlier version has indexed."""
+        known = "SELECT picture FROM picture_facts WHERE hash IS NOT NULL INTERSECT SELECT rowid FROM words"
+        return self._files_where(f"picture NOT IN ({known})" if self._has(HASHES) and self._has(WORDS) else "TRUE")
+
+    def without_text(self) -> list[File]:
+        """The files of pictures in which no text was looked for."""
+        return self._files_where(
+            "picture IN (SELECT rowid FROM words WHERE text IS NULL)" if self._has(WORDS) else "FALSE"
         )
-        return [_file(*row) for row in rows]
+
+    def _files_where(self, condition: str) -> list[File]:
+        files = "files JOIN pictures ON pictures.id = files.picture"
+        return [
+            _file(*row) for row in self._query(f"SELECT {self._file()} FROM {files} WHERE {condition} ORDER BY path")
+        ]
+
+    def match_words(self, words: Sequence[str]) -> list[WordMatch]:
+        """Pictures with words of a query, best first."""
+        return match(self._query, words) if words and self._has(WORDS) else []
 
     def grids(self, ids: Sequence[int]) -> dict[int, Grid]:
         """Id → the grid of this picture; ids without a grid are left out."""
@@ -277,8 +215,12 @@ class Rows:
         """Add to the sources, and remove some."""
         with self._transaction():
             rows = ((os.fsencode(source),) for source in sources)
+            before = self._db.total_changes
             self._db.executemany("INSERT OR IGNORE INTO sources VALUES (?)", rows)
             self._db.executemany("DELETE FROM sources WHERE path = ?", ((os.fsencode(source),) for source in forget))
+            if self._db.total_changes != before and self._has(WORDS):
+                ids = self._db.execute("SELECT rowid FROM words").fetchall()
+                write_names(self._db, [id for (id,) in ids])  # folders count from the one that was indexed on
 
 
 def _file(path: bytes, size: int, mtime_ns: int, content: bytes | None, *rest: Any) -> File:

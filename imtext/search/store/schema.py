@@ -7,9 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 from imtext.errors import SearchError
+from imtext.search.store.full_text import TABLE
 
 SCHEMA = 1
-FACTS, HASHES = 1, 2  # additions to the first version, in their order
+# Additions to the first version: a table, and a column of it.
+Addition = tuple[str, str]
+FACTS, HASHES, WORDS = ("picture_facts", "picture"), ("picture_facts", "hash"), ("words", "text")
 
 
 def create_rows(path: Path, embed_dim: int) -> None:
@@ -37,19 +40,20 @@ def connect(address: str) -> sqlite3.Connection:
 
 def upgrade(connection: sqlite3.Connection) -> None:
     """Inside of a transaction, add what earlier versions did not have. Released ones can still read and write it."""
-    before = level_of(connection)
-    if before < FACTS:
+    if not has(connection, FACTS):
         for column in ("ctime_ns", "inode"):
             connection.execute(f"ALTER TABLE files ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
         connection.execute(_PICTURE_FACTS)
-    if before < HASHES:
+    if not has(connection, HASHES):
         connection.execute("ALTER TABLE picture_facts ADD COLUMN hash BLOB")
+    if not has(connection, WORDS):
+        for statement in TABLE:
+            connection.execute(statement)
 
 
-def level_of(connection: sqlite3.Connection) -> int:
-    """Which of the additions a file has: 0, `FACTS`, or also `HASHES`, which are all that this version writes."""
-    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('picture_facts')")}
-    return HASHES if "hash" in columns else FACTS if columns else 0
+def has(connection: sqlite3.Connection, addition: Addition) -> bool:
+    """Does the file have an addition to the first version?"""
+    return connection.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", addition).fetchone() is not None
 
 
 _TABLES = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +15,7 @@ from imtext.search.filters import Filters
 from imtext.search.leftovers import remove_leftovers
 from imtext.search.store.columns import Columns
 from imtext.search.store.matrix import Matrix, open_matrix
-from imtext.search.store.protocol import Dated, Neighbors, Vectors, unread
+from imtext.search.store.protocol import Dated, Neighbors, Vectors, WordMatch, unread
 from imtext.search.store.rows import Rows
 from imtext.search.store.schema import create_rows
 
@@ -147,6 +148,17 @@ class SQLiteStore(Rows):
         among = self._columns_of(matrix).passing(filters) if filters else None
         places, scores = matrix.top_k(queries, top_k, among)
         return Neighbors(matrix.version, matrix.ids[places], scores, matrix.mean, len(matrix.ids))
+
+    def find_words(self, words: Sequence[str], limit: int, filters: Filters | None = None) -> list[WordMatch]:
+        """Pictures with words of a query, of those that pass; best first."""
+        matrix = self._current()
+        among = self._columns_of(matrix).passing(filters) if filters else None
+
+        def passes(id: int) -> bool:
+            place = matrix.place(id)
+            return place is not None and (among is None or bool(among[place]))
+
+        return [found for found in self.match_words(words) if passes(found.id)][:limit]
 
     def by_date(self, filters: Filters) -> Dated:
         """All pictures that pass, newest first."""

@@ -81,7 +81,7 @@ export async function results(search, level, changed, signal) {
     setLevel(next) {
       level = next;
       source.calibrated = found.some((result) => result.relevance !== null);
-      source.shown = source.calibrated ? found.filter((result) => result.relevance >= level) : found;
+      source.shown = source.calibrated ? found.filter((result) => result.relevance === null || result.relevance >= level) : found;
       source.total = source.shown.length;
       source.sections = source.total ? [{ title: "", count: source.total, date: "" }] : [];
       Object.assign(source, { response, found: found.length, more: !complete && source.total === found.length });

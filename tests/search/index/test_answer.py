@@ -14,7 +14,7 @@ from imtext.search.index.answer import found_picture
 from imtext.search.query import embed_queries
 from imtext.search.store import File
 from imtext.search.store.columns import local_time
-from tests.search.photos import photo
+from tests.search.photos import photo, xmp
 
 
 @pytest.fixture
@@ -81,3 +81,54 @@ def test_dates_and_places(index: Index, photos: Path) -> None:
     assert (found["d.png"].date, found["d.png"].date_from, found["d.png"].place) == (local_time(10**9), "file", None)
     old, new = File("/b", 1, 10**18, b"x"), File("/a", 1, 2 * 10**18, b"x")
     assert found_picture([new, old], None).date == local_time(10**18), "copying makes files younger"
+
+
+@pytest.fixture
+def described(index: Index, tmp_path: Path) -> Path:
+    """Photos of noise that nobody could tell apart by a text, one of them with a title, one with a telling name."""
+    folder = tmp_path / "photos"
+    (folder / "The Alps").mkdir(parents=True)
+    for number in range(8):
+        photo(folder / f"IMG_{number}.jpg", seed=number)
+    photo(folder / "The Alps" / "IMG_8.jpg", xmp=xmp("Sunset over Porto", keywords=["river"]), seed=8)
+    photo(folder / "red circle.jpg", seed=9)
+    index.update([str(folder)])
+    return folder
+
+
+def test_words_find_what_they_name(index: Index, described: Path) -> None:
+    for query, name, found_by in (
+        ("sunset in Porto", "IMG_8.jpg", ["title"]),
+        ("porto river", "IMG_8.jpg", ["title", "keywords"]),
+        ("img_3", "IMG_3.jpg", ["file name"]),
+        ("alps", "IMG_8.jpg", ["folder"]),
+    ):
+        (first, *others) = index.search(parse_query(query), min_relevance=1)
+        assert (Path(first.path).name, first.found_by, first.relevance, others) == (name, found_by, None, [])
+        assert -1 <= first.score <= 1
+        assert index.search(parse_query(query), min_relevance=1, words=False) == []
+    first = index.search(parse_query("red circle"))[0]
+    assert (Path(first.path).name, first.found_by) == ("red circle.jpg", ["picture", "file name"])
+
+
+def test_words_change_no_score_and_no_relevance(index: Index, described: Path) -> None:
+    both, alone = (index.search(parse_query("red circle"), words=words) for words in (True, False))
+    assert sorted((one.id, one.score, one.relevance) for one in both) == sorted(
+        (one.id, one.score, one.relevance) for one in alone
+    )
+    assert {tuple(one.found_by) for one in alone} == {("picture",)}
+
+
+@pytest.mark.parametrize("query", ["the", "porto - red", "IMG_3.jpg + porto", "a picture of it"])
+def test_words_that_name_nothing(index: Index, described: Path, query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Function words, and queries with parts that are pictures or taken away."""
+    monkeypatch.chdir(described)
+    terms = parse_query(query)
+    assert index.search(terms) == index.search(terms, words=False)
+
+
+def test_filters_hold_for_words(index: Index, described: Path) -> None:
+    filters = Filters(folder="The Alps")
+    assert index.search(parse_query("img_3"), min_relevance=1, filters=filters) == []
+    assert names(index.search(parse_query("img_8"), min_relevance=1, filters=filters)) == ["IMG_8.jpg"]
+    assert names(index.search(parse_query("alps"), 1, 1, sort="date")) == ["IMG_8.jpg"]

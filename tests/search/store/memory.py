@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import threading
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -17,9 +18,17 @@ from imtext.search.facts import Facts
 from imtext.search.filters import Filters
 from imtext.search.store import exact
 from imtext.search.store.columns import Columns
-from imtext.search.store.protocol import Dated, File, Grid, Ids, Neighbors, Picture, Vectors, unread
+from imtext.search.store.protocol import Dated, File, Grid, Ids, Neighbors, Picture, Vectors, WordMatch, unread
+from imtext.search.words import folder_words, name_words
 
 SCHEME = "memory"
+
+
+def _plain(text: str) -> list[str]:
+    """The words of a text in lower case, without accents."""
+    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    plain = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return "".join(char if char.isalnum() else " " for char in plain).split()
 
 
 @dataclass
@@ -30,6 +39,7 @@ class Content:
     pictures: dict[bytes, tuple[int, Vectors]] = field(default_factory=dict)
     grids: dict[int, Grid] = field(default_factory=dict)
     facts: dict[bytes, Facts] = field(default_factory=dict)
+    texts: dict[bytes, str] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
     sources: set[str] = field(default_factory=set)
     version: int = 0
@@ -133,6 +143,28 @@ class MemoryStore:
         mean = found.vectors.mean(axis=0) if len(found.ids) else np.zeros(self.embed_dim, np.float32)
         return Neighbors(found.version, found.ids[places], scores, mean, len(found.ids))
 
+    def find_words(self, words: Sequence[str], limit: int, filters: Filters | None = None) -> list[WordMatch]:
+        among = self._columns().passing(filters) if filters else None
+        found = []
+        for place, (id, files) in enumerate(zip(self.ids(), map(self._files_of, self.ids()), strict=True)):
+            facts = self._content.facts.get(files[0].content) if files else None
+            if facts is not None and (among is None or among[place]):
+                paths = [file.path for file in files]
+                texts = {
+                    "file name": name_words(paths), "folder": folder_words(paths, self.sources()),
+                    "title": facts.title, "caption": facts.caption, "keywords": facts.keywords,
+                    "text in the picture": self._content.texts.get(files[0].content, ""),
+                }  # fmt: skip
+                known = {name: f" {' '.join(_plain(text))} " for name, text in texts.items()}
+                asked = [f" {' '.join(_plain(word)) or None} " for word in words]
+                where = tuple(name for name, text in known.items() if any(word in text for word in asked))
+                count = sum(any(word in text for text in known.values()) for word in asked)
+                found += [WordMatch(id, count / len(asked), where)] if where else []  # type: ignore[arg-type]
+        return sorted(found, key=lambda match: -match.share)[:limit]
+
+    def _files_of(self, id: int) -> list[File]:
+        return self.held([id]).get(id, [])
+
     def vector_of(self, id: int) -> Vectors | None:
         found = self._current()
         rows = np.flatnonzero(found.ids == id)
@@ -186,6 +218,10 @@ class MemoryStore:
         known = {name for name, facts in self._content.facts.items() if facts.hash is not None}
         return [file for file in self.files() if not file.reason and file.content not in known]
 
+    def without_text(self) -> list[File]:
+        content = self._content
+        return [file for file in self.files() if file.content in content.facts and file.content not in content.texts]
+
     def sources(self) -> list[str]:
         return sorted(self._content.sources)
 
@@ -198,6 +234,7 @@ class MemoryStore:
         gone: Iterable[str] = (),
         sweep: bool = True,
         facts: Mapping[bytes, Facts] | None = None,
+        texts: Mapping[bytes, str] | None = None,
     ) -> None:
         with self._content.lock:
             content = self._content
@@ -225,6 +262,7 @@ class MemoryStore:
             numbers = {number for number, _ in new_pictures.values()}
             content.grids = {number: grid for number, grid in new_grids.items() if number in numbers}
             content.pictures, content.files, content.facts = new_pictures, new_files, new_facts
+            content.texts |= dict(texts or {})
 
     def remember(self, sources: Iterable[str], forget: Iterable[str] = ()) -> None:
         with self._content.lock:

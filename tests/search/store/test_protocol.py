@@ -10,6 +10,7 @@ import pytest
 
 from imtext.errors import SearchError
 from imtext.search.facts import Facts
+from imtext.search.filters import Filters
 from imtext.search.store import File, Picture, Store, create_store, open_store, rebuild_store, store_exists
 from imtext.search.store.protocol import UNREAD, unread
 from tests.search.store.conftest import DIM, vector
@@ -259,6 +260,81 @@ def test_read_and_searched_by_many_threads(store: Store, location: str, add: Add
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+@pytest.fixture
+def described(store: Store, add: Add) -> Store:
+    """Four pictures: a title, a caption, keywords, and one of which nothing is known but its name."""
+    store.remember(["/pictures"])
+    add(store, 4)
+    store.commit(
+        facts={
+            b"0": Facts(title="Sunset over Porto"),
+            b"1": Facts(caption="A café in Porto, seen from the bridge"),
+            b"2": Facts(keywords="Anna, bridge, café"),
+            b"3": Facts(),
+        }
+    )
+    return store
+
+
+def found(store: Store, *words: str, filters: Filters | None = None) -> dict[str, tuple[float, tuple[str, ...]]]:
+    """Name of a file → share of the words, and where they stand; best first."""
+    matches = store.find_words(words, 10, filters)
+    return {store.held([one.id])[one.id][0].path: (one.share, one.where) for one in matches}
+
+
+def test_words_and_where_they_stand(described: Store) -> None:
+    assert found(described, "PORTO") == {
+        "/pictures/000.jpg": (1.0, ("title",)), "/pictures/001.jpg": (1.0, ("caption",)),
+    }  # fmt: skip
+    bridge = found(described, "cafe", "bridge", "anna", "elsewhere")
+    assert bridge == {"/pictures/002.jpg": (0.75, ("keywords",)), "/pictures/001.jpg": (0.5, ("caption",))}
+    assert list(bridge) == ["/pictures/002.jpg", "/pictures/001.jpg"], "most words first"
+    assert found(described, "003") == {"/pictures/003.jpg": (1.0, ("file name",))}
+    assert found(described) == found(described, "jpg") == found(described, "pictures") == {}
+
+
+@pytest.mark.parametrize(
+    "word", ['"', "*", "port*", "NEAR", "-porto", "title:porto", "^sunset", "a\0b", "'; DROP", "("]
+)
+def test_no_word_is_part_of_a_query_language(described: Store, word: str) -> None:
+    assert list(found(described, word)) in ([], ["/pictures/000.jpg", "/pictures/001.jpg"], ["/pictures/000.jpg"])
+    assert "/pictures/002.jpg" in found(described, word, "Anna")
+
+
+def test_words_follow_the_files(described: Store) -> None:
+    described.commit(files=[File("/pictures/Lisbon/tram.jpg", 1, 1, b"3")], gone=["/pictures/003.jpg"])
+    assert found(described, "003") == {}
+    assert found(described, "lisbon", "tram") == {"/pictures/Lisbon/tram.jpg": (1.0, ("file name", "folder"))}
+    described.commit(files=[File("/pictures/copy.jpg", 1, 1, b"3")])
+    assert found(described, "tram", "copy") == {"/pictures/Lisbon/tram.jpg": (1.0, ("file name",))}
+    described.commit(files=[File("/pictures/copy.jpg", 1, 2, b"0")])  # other content in the same place
+    assert found(described, "copy") == {"/pictures/000.jpg": (1.0, ("file name",))}
+    described.commit(gone=["/pictures/000.jpg", "/pictures/copy.jpg"])
+    assert (found(described, "sunset"), found(described, "copy")) == ({}, {})
+    described.remember(["/pictures/Lisbon"], forget=["/pictures"])
+    assert found(described, "lisbon") == {}, "the folder that is indexed says nothing of one picture"
+
+
+def test_words_of_pictures_that_pass(described: Store) -> None:
+    described.commit(facts={b"1": Facts(width=30, caption="Porto")})
+    assert list(found(described, "porto", filters=Filters(min_width=20))) == ["/pictures/001.jpg"]
+    assert described.find_words(["porto"], 1) == described.find_words(["porto"], 10)[:1]
+
+
+def test_text_in_pictures(described: Store) -> None:
+    version = described.version()
+    assert [file.path for file in described.without_text()] == [f"/pictures/00{number}.jpg" for number in range(4)]
+    described.commit(texts={b"0": "", b"1": "BAKERY"})
+    assert found(described, "bakery", "cafe") == {
+        "/pictures/001.jpg": (1.0, ("caption", "text in the picture")), "/pictures/002.jpg": (0.5, ("keywords",)),
+    }  # fmt: skip
+    assert [file.path for file in described.without_text()] == ["/pictures/002.jpg", "/pictures/003.jpg"]
+    described.commit(facts={b"1": Facts(title="again")})
+    assert list(found(described, "bakery", "again")) == ["/pictures/001.jpg"], "a new description keeps the text"
+    described.commit(texts={b"3": "late"})
+    assert described.version() != version, "facts make a new version"
 
 
 def test_closed_stores_leave_nothing_open(store: Store) -> None:

@@ -1,14 +1,13 @@
-"""The rows in SQLite: damaged files, full disks, interrupted creation."""
+"""The rows in SQLite: full disks, readers beside a writer."""
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from imtext.errors import SearchError, StoreError
+from imtext.errors import StoreError
 from imtext.search.store import File, Picture
 from imtext.search.store.rows import Rows
 from imtext.search.store.schema import create_rows
@@ -28,40 +27,6 @@ def test_full_disk(path: Path) -> None:
         with pytest.raises(StoreError, match=r"rows\.sqlite cannot be written: database or disk is full"):
             rows.commit(pictures, [File("/a", 1, 1, b"1")])
     assert (rows.count(), rows.version(), list(rows.files())) == (0, 0, [])
-
-
-def test_not_an_index(path: Path) -> None:
-    path.write_bytes(b"no database" * 100)
-    with pytest.raises(SearchError, match="cannot be read as an index"):
-        Rows(path)
-    with pytest.raises(SearchError, match="cannot be read as an index"):
-        create_rows(path, 2)
-
-
-def test_creation_that_was_interrupted(path: Path) -> None:
-    path.touch()
-    with pytest.raises(SearchError, match="cannot be opened"):
-        Rows(path)
-    create_rows(path, 2)
-    assert Rows(path).embed_dim == 2
-    create_rows(path, 3)
-    assert Rows(path).embed_dim == 2, "what is there is left as it is"
-
-
-def test_another_schema(path: Path) -> None:
-    create_rows(path, 2)
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE facts SET value = 99 WHERE name = 'schema'")
-    with pytest.raises(SearchError, match="is an index of schema 99, but this imtext reads 1"):
-        Rows(path)
-
-
-def test_closed(path: Path) -> None:
-    create_rows(path, 2)
-    rows = Rows(path)
-    rows.close()
-    with pytest.raises(StoreError, match="cannot be read"):
-        rows.version()
 
 
 def test_reading_waits_for_no_writer(path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from imtext.search.facts import Facts
 from imtext.search.store import File
-from imtext.search.store.schema import HASHES, create_rows, level_of
+from imtext.search.store.schema import FACTS, HASHES, WORDS, create_rows, has
 from imtext.search.store.sqlite import SQLiteStore
 from tests.search.store.conftest import DIM
 
@@ -24,15 +24,32 @@ def path(tmp_path: Path, add: Callable[..., None]) -> Path:
     store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE picture_facts")
+        connection.execute("DROP TRIGGER words_of_pictures")
+        connection.execute("DROP TABLE words")
         for column in ("ctime_ns", "inode"):
             connection.execute(f"ALTER TABLE files DROP COLUMN {column}")
     connection.close()
     return path
 
 
+@pytest.fixture
+def with_facts(tmp_path: Path, add: Callable[..., None]) -> Path:
+    """Three pictures with facts, as the version before words wrote them."""
+    path = tmp_path / "index.sqlite"
+    store = SQLiteStore.create(f"sqlite:///{path}", DIM)
+    add(store, 3)
+    store.commit(facts={b"%d" % number: Facts(3, 2) for number in range(3)})
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TRIGGER words_of_pictures")
+        connection.execute("DROP TABLE words")
+    connection.close()
+    return path
+
+
 def upgraded(path: Path) -> bool:
     with sqlite3.connect(path) as connection:
-        return level_of(connection) == HASHES
+        return all(has(connection, addition) for addition in (FACTS, HASHES, WORDS))
 
 
 def test_read_without_an_upgrade(path: Path) -> None:
@@ -74,3 +91,14 @@ def test_upgraded_by_opening_for_writing(path: Path) -> None:
     create_rows(path, DIM)
     assert upgraded(path)
     assert SQLiteStore(path).count() == 3
+
+
+def test_pictures_without_words_are_described_again(with_facts: Path) -> None:
+    store = SQLiteStore(with_facts)
+    ids = store.ids()
+    assert (store.find_words(["001"], 10), len(store.without_facts()), store.without_text()) == ([], 3, [])
+    assert store.facts(ids) == dict.fromkeys(ids, Facts(3, 2)), "what is there is read"
+    store.commit(facts={b"1": Facts(3, 2, title="A tram")})
+    assert [found.id for found in store.find_words(["001"], 10)] == [ids[1]]
+    assert [file.content for file in store.without_facts()] == [b"0", b"2"]
+    assert store.facts(ids) == {id: Facts(3, 2, title="A tram" if id == ids[1] else "") for id in ids}

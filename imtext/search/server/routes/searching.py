@@ -16,6 +16,7 @@ from imtext.search.server.messages import (
     MISSING,
     Fold,
     Id,
+    InWords,
     MinRelevance,
     Ranked,
     Ranking,
@@ -44,11 +45,12 @@ def search_routes(service: Service) -> APIRouter:
     async def search_words(query: str, options: SearchOptions) -> Results:
         started = time.perf_counter()
         found = await service.searches.submit(TextSearch(parse_query(query, pictures=False), options))
-        return service.results(found.results, started, found.query)
+        return service.results(found.results, started, found.query, place=options.filters.place)
 
     async def list_newest(options: SearchOptions) -> Results:
         started = time.perf_counter()
-        return service.results(await service.run(service.newest, options), started, scored=False)
+        found = await service.run(service.newest, options)
+        return service.results(found, started, place=options.filters.place)
 
     @router.get("/search", summary="Search by words, for pictures similar to one, or by filters", responses=MISSED)
     async def search(
@@ -59,26 +61,29 @@ def search_routes(service: Service) -> APIRouter:
         min_relevance: Annotated[MinRelevance, Query()] = None,
         rerank_top_k: Annotated[RerankTopK, Query()] = None,
         fold: Annotated[Fold, Query()] = True,
+        words: Annotated[InWords, Query()] = True,
     ) -> Results:
-        filters, sort = filter_by.filters(), filter_by.sort
+        filters, sort = await filter_by.filters(), filter_by.sort
         if (q is not None and like is not None) or not (q or like or filters or sort == "date"):
             raise SearchError("Give one of two parameters: either q=<words> or like=<id of a picture>; or only filters")
         if q is not None:
             reranked = service.reranked(rerank_top_k)
-            return await search_words(q, SearchOptions(top_k, min_relevance, reranked, filters, sort, fold))
+            return await search_words(q, SearchOptions(top_k, min_relevance, reranked, filters, sort, fold, words))
         options = SearchOptions(top_k, filters=filters, sort=sort, fold=fold)
         if like is None:
             return await list_newest(options)
         started = time.perf_counter()
-        return service.results(await service.run(service.search_like, like, options), started)
+        found = await service.run(service.search_like, like, options)
+        return service.results(found, started, place=filters.place)
 
     @router.post("/search", summary="Search by words or by filters")
     async def search_post(request: SearchRequest) -> Results:
-        filters = request.filters()
+        filters = await request.filters()
         if request.query is None and not filters and request.sort != "date":
             raise SearchError("Give words in query, a filter, or both")
         reranked = service.reranked(request.rerank_top_k)
-        options = SearchOptions(request.top_k, request.min_relevance, reranked, filters, request.sort, request.fold)
+        sort, fold, words = request.sort, request.fold, request.words
+        options = SearchOptions(request.top_k, request.min_relevance, reranked, filters, sort, fold, words)
         return await (list_newest(options) if request.query is None else search_words(request.query, options))
 
     @router.post("/search/image", summary="Search by an uploaded picture", openapi_extra=IMAGE_BODY)
@@ -89,8 +94,9 @@ def search_routes(service: Service) -> APIRouter:
         fold: Annotated[Fold, Query()] = True,
     ) -> Results:
         started = time.perf_counter()
-        options = SearchOptions(top_k, filters=filter_by.filters(), sort=filter_by.sort, fold=fold)
-        return service.results(await service.run(service.search_upload, await read_upload(request), options), started)
+        options = SearchOptions(top_k, filters=await filter_by.filters(), sort=filter_by.sort, fold=fold)
+        found = await service.run(service.search_upload, await read_upload(request), options)
+        return service.results(found, started, place=options.filters.place)
 
     _add_rank(router, service)
     return router

@@ -38,6 +38,21 @@ def test_search_is_that_of_the_index(server: Server) -> None:
     assert server.get("/search", params={"q": "zorkmid", "min_relevance": 1e-9}).json()["results"] == []
 
 
+def test_words_in_names(server: Server) -> None:
+    named = {"q": "07", "min_relevance": 1}
+    for answer in (
+        server.get("/search", params=named),
+        server.post("/search", json={"query": "07", "min_relevance": 1}),
+    ):
+        (result,) = answer.json()["results"]
+        assert (result["name"], result["relevance"], result["found_by"]) == ("07.png", None, ["file name"])
+    assert server.get("/search", params={**named, "words": False}).json()["results"] == []
+    assert server.post("/search", json={"query": "07", "min_relevance": 1, "words": False}).json()["results"] == []
+    assert {tuple(one["found_by"]) for one in server.get("/search?q=red&min_relevance=0").json()["results"]} == {
+        ("picture",)
+    }
+
+
 def test_filters_are_those_of_the_index(server: Server) -> None:
     newest = server.index.newest(5)
     for answer in (server.get("/search?sort=date&top_k=5"), server.post("/search", json={"sort": "date", "top_k": 5})):
