@@ -74,7 +74,7 @@ def benchmark_copies(pictures: Path, count: int, made_up: int = 100_000, seed: i
     Returns:
         `rows`: for each change the share of copies that are recognised, and percentiles of the distance in bits;
         `pairs`, `mistaken`, `closest`: pairs of different photos, those that pass for copies, and the least distance;
-        `plain`: photos without a hash; `made_up`, `seconds`: the size of the index and the processor time to find its groups.
+        `plain`: photos without a hash; `made_up`, `seconds`: the size of an index and the processor time to group it.
     """
     paths = sorted(find([str(pictures)]).files)
     hashes = [hash_picture(open_image(Path(path))) for path in paths]
