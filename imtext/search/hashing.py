@@ -22,6 +22,7 @@ CLEAR = 96  # frequencies of at least one shade that a picture needs: the signs 
 ROWS, COLUMNS = 64, 4096  # pairs that are compared at once, so that they fit in the processor's cache
 
 Hashes = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.int64]
 
 
 def _lowest() -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -65,22 +66,29 @@ def distances(rows: Hashes, columns: Hashes) -> npt.NDArray[np.uint8]:
     return total
 
 
-def close_to_later(hashes: Hashes, distance: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-    """Which of ``[2, N]`` hashes differ in at most `distance` bits.
+def close_pairs(hashes: Hashes, distance: int) -> Iterator[tuple[Places, Places]]:
+    """All pairs of ``[2, N]`` hashes that differ in at most `distance` bits.
 
     Every pair is compared: for 100,000 hashes this takes seconds.
 
     Yields:
-        In blocks of R rows: the place of the first row, and ``[R, N - first]``, which hashes from the first row on are
-        close to each row.
+        In blocks: the first and the second place of each pair, in the order of the first place, which is the lower one.
     """
     count = hashes.shape[1]
 
-    def compare(rows: Hashes, left: int) -> npt.NDArray[np.bool_]:
-        return distances(rows, hashes[:, left : left + COLUMNS]) <= distance
+    def compare(top: int, left: int) -> tuple[Places, Places]:
+        rows, columns = hashes[:, top : top + ROWS], hashes[:, left : left + COLUMNS]
+        # The first half of the bits rules out nearly all pairs.
+        half = np.bitwise_count(rows[0][:, None] ^ columns[0])
+        row, column = np.divmod(np.flatnonzero(half <= distance), columns.shape[1])
+        bits = half[row, column] + np.bitwise_count(rows[1][row] ^ columns[1][column])
+        close = (bits <= distance) & (row + top < column + left)
+        return row[close] + top, column[close] + left
 
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="compare") as pool:
-        for first in range(0, count, ROWS):
-            run = map if count - first <= COLUMNS else pool.map  # threads are not worth it for a search
-            rows = hashes[:, first : first + ROWS]
-            yield first, np.concatenate(list(run(partial(compare, rows), range(first, count, COLUMNS))), axis=1)
+        for top in range(0, count, ROWS):
+            run = map if count - top <= COLUMNS else pool.map  # threads are not worth it for a search
+            found = list(run(partial(compare, top), range(top, count, COLUMNS)))
+            first, second = (np.concatenate(places) for places in zip(*found, strict=True))
+            order = np.argsort(first, kind="stable")
+            yield first[order], second[order]

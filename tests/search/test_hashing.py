@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from imtext.search import hashing
-from imtext.search.hashing import BITS, close_to_later, distances, hash_picture, to_words
+from imtext.search.hashing import BITS, close_pairs, distances, hash_picture, to_words
 from tests.search.photos import scene
 
 NEAR = 22
@@ -69,12 +69,7 @@ def test_all_pairs_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
         for column in range(row + 1, 60)
         if np.count_nonzero(bits[row] != bits[column]) <= NEAR
     ]
-    found = [
-        (first + int(row), first + int(column))
-        for first, close in close_to_later(hashes, NEAR)
-        for row, column in zip(*np.nonzero(close), strict=True)
-        if row < column
-    ]
+    found = [pair for first, second in close_pairs(hashes, NEAR) for pair in zip(first, second, strict=True)]
     assert found == expected
     assert len(expected) > 50
-    assert not list(close_to_later(to_words([]), NEAR))
+    assert not list(close_pairs(to_words([]), NEAR))

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from imtext.search.facts import Facts
-from imtext.search.hashing import close_to_later, distances, to_words
+from imtext.search.hashing import close_pairs, distances, to_words
 from imtext.search.results import Duplicate
 from imtext.search.store.columns import local_time
 from imtext.search.store.protocol import File, Store, Vectors
@@ -44,16 +44,13 @@ def group(store: Store, ids: Sequence[int], facts: Mapping[int, Facts]) -> list[
     places, vector = list(hashes), cache(store.vector_of)
     joined = np.zeros(len(places), dtype=np.bool_)
     groups = {place: [place] for place in range(len(ids))}
-    for start, close in close_to_later(to_words(list(hashes.values())), MOST_BITS):
-        if np.count_nonzero(close) == len(close):  # each is close only to itself
-            continue
-        for row, line in enumerate(close, start):
-            if joined[row]:
+    for first, second in close_pairs(to_words(list(hashes.values())), MOST_BITS):
+        free = ~(joined[first] | joined[second])
+        for one, other in zip(first[free].tolist(), second[free].tolist(), strict=True):
+            if joined[one] or joined[other] or not _alike(vector(ids[places[one]]), vector(ids[places[other]])):
                 continue
-            for other in (np.flatnonzero(line[row - start + 1 :] & ~joined[row + 1 :]) + row + 1).tolist():
-                if _alike(vector(ids[places[row]]), vector(ids[places[other]])):
-                    joined[other] = True
-                    groups[places[row]] += groups.pop(places[other])
+            joined[other] = True
+            groups[places[one]] += groups.pop(places[other])
     return list(groups.values())
 
 
