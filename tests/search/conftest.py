@@ -114,6 +114,7 @@ def show_all_results(page: Page) -> None:
 
 def names(page: Page) -> list[str]:
     """The names of the pictures in sight, in order."""
-    return page.locator("#grid .tile[data-id]").evaluate_all(
+    found: list[str] = page.locator("#grid .tile[data-id]").evaluate_all(
         "all => all.sort((a, b) => a.dataset.place - b.dataset.place).map(one => one.dataset.name)"
     )
+    return found
