@@ -72,6 +72,7 @@ class Service:
     def _open(self) -> Index:
         index = Index(self.folder, threads=1, follow=False)  # requests run in parallel instead
         index.refresh()
+        index.store.by_date(NO_FILTERS)  # reads the facts of all pictures before the first request
         index.encoder.encode_texts(["loads the text graph before the first request"])
         return index
 

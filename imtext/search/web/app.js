@@ -9,8 +9,10 @@ import { ask } from "./server.js";
 import { query, state } from "./state.js";
 
 history.scrollRestoration = "manual"; // the list knows its height only after the first answer
-state.info = await ask("info").catch(() => state.info);
-await open(read(), { address: "", y: history.state?.y ?? 0 });
+const search = read();
+const known = ask("info").then((info) => (state.info = info), () => {});
+if (search.kind !== "all" || Object.keys(search.filters).length) await known; // results have a least relevance
+await open(search, { address: "", y: history.state?.y ?? 0 });
 addEventListener("popstate", (event) => open(read(), { address: "", y: event.state?.y ?? 0 }));
 if (matchMedia("(hover: hover)").matches && !document.activeElement?.matches(".tile")) query.focus({ preventScroll: true });
 follow();
