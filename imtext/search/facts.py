@@ -72,8 +72,8 @@ def read_facts(source: Path | bytes) -> Facts:
         OSError: the file cannot be opened.
     """
     kind = sniff(read_head(source))
-    register(kind)
     formats = (kind,) if kind in FORMATS else ("TIFF",)  # most raw files are TIFF files inside
+    register(formats[0])
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
             return _facts(image)
