@@ -77,8 +77,8 @@ def read_facts(source: Path | bytes, image: Image.Image | None = None) -> Facts:
     """
     digest = None if image is None else hash_picture(image)
     kind = sniff(read_head(source))
-    register(kind)
-    formats = (kind if kind in FORMATS else "TIFF",)  # most raw files of cameras are TIFF inside
+    formats = (kind,) if kind in FORMATS else ("TIFF",)  # most raw files are TIFF files inside
+    register(formats[0])
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as opened:
             return replace(_facts(opened), hash=digest)
