@@ -52,9 +52,11 @@ def json_row(kind: str, name: str, score: float, relevance: float | None) -> dic
 
 def result_row(result: SearchResult, scored: bool) -> dict[str, Any]:
     """One picture of an index for `--json`; `scored`: there was a query."""
-    row = json_row("path", result.path, result.score, result.relevance) if scored else {"path": result.path}
     facts = {"date": result.date, "date_from": result.date_from, "place": result.place}
-    return row | facts | {"near_duplicates": result.near_duplicates}
+    if not scored:
+        return {"path": result.path, **facts}
+    row = json_row("path", result.path, result.score, result.relevance)
+    return {**row, **facts, "near_duplicates": result.near_duplicates}
 
 
 def print_rows(rows: Iterable[tuple[str, float, float | None, str]]) -> None:
