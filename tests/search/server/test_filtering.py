@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -19,7 +21,7 @@ VALUES = {
 def test_a_body_and_an_address_mean_the_same() -> None:
     fields = FilterFields.model_validate(VALUES)
     texts = [VALUES[name] for name in ("after", "before", "in", "camera", "orientation", "min_size", "near", "within")]
-    assert fields.filters() == parse_filters(*texts)  # type: ignore[arg-type]
+    assert asyncio.run(fields.filters()) == parse_filters(*texts)  # type: ignore[arg-type]
     app = FastAPI()
 
     @app.get("/")
@@ -30,7 +32,7 @@ def test_a_body_and_an_address_mean_the_same() -> None:
 
 
 def test_clients_name_no_folders_of_this_machine() -> None:
-    assert FilterFields.model_validate({"in": "//etc/x"}).filters() == Filters(folder="etc/x")
+    assert asyncio.run(FilterFields.model_validate({"in": "//etc/x"}).filters()) == Filters(folder="etc/x")
 
 
 def test_texts_have_a_limit() -> None:
