@@ -38,3 +38,7 @@ def test_clients_name_no_folders_of_this_machine() -> None:
 def test_texts_have_a_limit() -> None:
     with pytest.raises(ValidationError, match="at most 300 characters"):
         FilterFields.model_validate({"camera": "x" * 301})
+
+
+def test_names_of_places() -> None:
+    assert asyncio.run(FilterFields(near="Lisbon").filters()).place == "Lisbon, Portugal"
