@@ -1,4 +1,4 @@
-"""The store of an index, for pictures, files and vectors: a protocol, and SQLite as the default implementation."""
+"""The store of an index, for pictures, files, vectors and words: a protocol, and SQLite by default."""
 
 from imtext.search.store.location import (
     create_store,
@@ -8,7 +8,7 @@ from imtext.search.store.location import (
     register_store,
     store_exists,
 )
-from imtext.search.store.protocol import File, Grid, Neighbors, Picture, Store
+from imtext.search.store.protocol import File, Grid, Neighbors, Picture, Store, WordMatch
 
 __all__ = [
     "File",
@@ -16,6 +16,7 @@ __all__ = [
     "Neighbors",
     "Picture",
     "Store",
+    "WordMatch",
     "create_store",
     "link_store",
     "open_store",

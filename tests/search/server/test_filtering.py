@@ -32,10 +32,13 @@ def test_a_body_and_an_address_mean_the_same() -> None:
 
 
 def test_clients_name_no_folders_of_this_machine() -> None:
-    fields = FilterFields.model_validate({"in": "//etc/x"})
-    assert asyncio.run(fields.filters()) == Filters(folder="etc/x")
+    assert asyncio.run(FilterFields.model_validate({"in": "//etc/x"}).filters()) == Filters(folder="etc/x")
 
 
 def test_texts_have_a_limit() -> None:
     with pytest.raises(ValidationError, match="at most 300 characters"):
         FilterFields.model_validate({"camera": "x" * 301})
+
+
+def test_names_of_places() -> None:
+    assert asyncio.run(FilterFields(near="Lisbon").filters()).place == "Lisbon, Portugal"
