@@ -70,17 +70,10 @@ def create_app(
     )
     app.state.service = service
     describe_problems(app, with_token=token is not None)
-    for router in (
-        search_routes(service),
-        embed_routes(service),
-        browse_routes(service),
-        picture_routes(service),
-        duplicate_routes(service),
-        download_routes(service),
-        state_routes(service, registry),
-        page_routes(),
-    ):
-        app.include_router(router)
+    for routes in (search_routes, embed_routes, browse_routes, picture_routes, duplicate_routes, download_routes):
+        app.include_router(routes(service))
+    app.include_router(state_routes(service, registry))
+    app.include_router(page_routes())
     app.add_middleware(
         Guard,
         limits=limits,

@@ -248,8 +248,6 @@ class Service:
             raise _not_found(id)
         return vector
 
-    # ---- responses
-
     def results(
         self, found: Sequence[SearchResult], started: float, query: Query | None = None, place: str = ""
     ) -> Results:

@@ -30,13 +30,11 @@ def browse_routes(service: Service) -> APIRouter:
         listed = store.by_date(filters)
         wanted = page(listed, limit, offset, cursor)
         results = service.results(list_pictures(store, wanted.ids, filters), started).results
-        for result in results:
-            result.score = None
         return PicturePage(results=results, next=wanted.next, version=str(listed.version))
 
     @router.get("/timeline", summary="How many pictures there are of each day or month")
     async def get_timeline(filter_by: FilterParameters) -> TimelineCounts:
-        return await service.run(count, filter_by.filters())
+        return await service.run(count, await filter_by.filters())
 
     @router.get("/pictures", summary="The pictures of the index, newest first")
     async def get_pictures(
@@ -48,6 +46,6 @@ def browse_routes(service: Service) -> APIRouter:
             Query(max_length=40, description="`next` of a page: what follows, also if pictures came or went since."),
         ] = None,
     ) -> PicturePage:
-        return await service.run(read, filter_by.filters(), limit, offset, cursor)
+        return await service.run(read, await filter_by.filters(), limit, offset, cursor)
 
     return router

@@ -86,6 +86,12 @@ def search_routes(service: Service) -> APIRouter:
         options = SearchOptions(request.top_k, request.min_relevance, reranked, filters, sort, fold, words)
         return await (list_newest(options) if request.query is None else search_words(request.query, options))
 
+    _add_upload(router, service)
+    _add_rank(router, service)
+    return router
+
+
+def _add_upload(router: APIRouter, service: Service) -> None:
     @router.post("/search/image", summary="Search by an uploaded picture", openapi_extra=IMAGE_BODY)
     async def search_image(
         request: Request,
@@ -97,9 +103,6 @@ def search_routes(service: Service) -> APIRouter:
         options = SearchOptions(top_k, filters=await filter_by.filters(), sort=filter_by.sort, fold=fold)
         found = await service.run(service.search_upload, await read_upload(request), options)
         return service.results(found, started, place=options.filters.place)
-
-    _add_rank(router, service)
-    return router
 
 
 def _add_rank(router: APIRouter, service: Service) -> None:
