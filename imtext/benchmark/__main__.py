@@ -38,6 +38,8 @@ def main() -> None:
     index = commands.add_parser("index", help="pictures per second, compared with a plain torch loop")
     index.add_argument("--pictures", type=Path, help="folder of photos (default: generate some)")
     index.add_argument("--count", type=int, default=1_000, help="number of pictures to generate (default: %(default)s)")
+    index.add_argument("--size", type=_size, default=(500, 375), help="in pixels: 4000x3000; default: 500x375")
+    index.add_argument("--unchanged", type=int, default=10_000, help="files of an update without changes")
     models = commands.add_parser("models", help="several models side by side: pictures per second, time of a query")
     models.add_argument("bundles", type=Path, nargs="+", help="the models: bundles, or runs")
     models.add_argument("--pictures", type=Path, help="folder of photos (default: generate some)")
@@ -68,6 +70,12 @@ def main() -> None:
     show(found)
     if args.json:
         args.json.write_text(json.dumps(found, indent=2, default=_plain))
+
+
+def _size(text: str) -> tuple[int, int]:
+    """``4000x3000`` → its two numbers; argparse explains a ValueError."""
+    width, height = text.split("x")
+    return int(width), int(height)
 
 
 def _plain(value: object) -> object:
@@ -105,7 +113,7 @@ def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any]
         return lambda: benchmark_rerank(bundle, args.pictures, args.count), print_rerank
     from imtext.benchmark.indexing import benchmark_index, print_index
 
-    return lambda: benchmark_index(bundle, args.pictures, args.count), print_index
+    return lambda: benchmark_index(bundle, args.pictures, args.count, args.size, args.unchanged), print_index
 
 
 if __name__ == "__main__":

@@ -14,12 +14,18 @@ from imtext.benchmark.speed import peak_memory
 from imtext.search import Bundle, Index
 from imtext.search.index.discovery import find
 
-SIDE = (500, 375)  # pixels, like Flickr's photos
-UNCHANGED = 10_000
+FLICKR = (500, 375)  # width and height in pixels of Flickr's photos
 ROUNDS = 3
 
 
-def benchmark_index(bundle: Bundle, pictures: Path | None, count: int, seed: int = 0) -> dict[str, Any]:
+def benchmark_index(
+    bundle: Bundle,
+    pictures: Path | None,
+    count: int,
+    size: tuple[int, int] = FLICKR,
+    unchanged: int = 10_000,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Index pictures, index them again unchanged, and do the same work in a plain torch loop.
 
     Index and plain loop take turns, and the medians are reported. The plain loop opens, resizes and embeds one picture
@@ -29,6 +35,8 @@ def benchmark_index(bundle: Bundle, pictures: Path | None, count: int, seed: int
         bundle: the model.
         pictures: folder of photos; None generates some.
         count: number of generated pictures.
+        size: their width and height in pixels.
+        unchanged: number of files of the second measurement, links to the pictures.
         seed: random seed of the generated pictures.
 
     Returns:
@@ -39,7 +47,7 @@ def benchmark_index(bundle: Bundle, pictures: Path | None, count: int, seed: int
         folder = Path(name)
         if pictures is None:
             pictures = folder / "pictures"
-            generate_pictures(pictures, count, seed)
+            generate_pictures(pictures, count, seed, size)
         files = [Path(path) for path in find([str(pictures)]).files]
         ours, theirs = [], []
         for number in range(ROUNDS):
@@ -50,17 +58,17 @@ def benchmark_index(bundle: Bundle, pictures: Path | None, count: int, seed: int
             theirs.append(_plain_loop(files[: max(50, len(files) // 4)], bundle))
         links = folder / "links"
         links.mkdir()
-        for number in range(UNCHANGED):
+        for number in range(unchanged):
             (links / f"{number}.jpg").symlink_to(files[number % len(files)].absolute())
         index.update([str(links)])
         started = time.perf_counter()
         second = index.update([str(links)])
-        unchanged = time.perf_counter() - started
-        assert second.unchanged == UNCHANGED
+        seconds = time.perf_counter() - started
+        assert second.unchanged == unchanged
     return {
         "pictures": len(files), "images_per_second": float(np.median(ours)),
         "plain_per_second": float(np.median(theirs)), "ratio": float(np.median(np.divide(ours, theirs))),
-        "unchanged": UNCHANGED, "unchanged_seconds": unchanged, "memory": peak_memory(),
+        "unchanged": unchanged, "unchanged_seconds": seconds, "memory": peak_memory(),
     }  # fmt: skip
 
 
@@ -89,13 +97,13 @@ def _plain_loop(files: list[Path], bundle: Bundle) -> float:
     return len(files) / (time.perf_counter() - started)
 
 
-def generate_pictures(folder: Path, count: int, seed: int) -> None:
+def generate_pictures(folder: Path, count: int, seed: int, size: tuple[int, int] = FLICKR) -> None:
     """Generate pictures with as many pixels and bytes as photos: soft shapes with some noise."""
     folder.mkdir()
     rng = np.random.default_rng(seed)
     for number in range(count):
-        soft = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)).resize(SIDE, Image.Resampling.BICUBIC)
-        noise = rng.normal(0, 12, (SIDE[1], SIDE[0], 1))
+        soft = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        noise = rng.normal(0, 12, (size[1], size[0], 1))
         Image.fromarray(np.clip(np.asarray(soft) + noise, 0, 255).astype(np.uint8)).save(
             folder / f"{number}.jpg", quality=88
         )

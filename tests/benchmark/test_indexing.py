@@ -14,8 +14,7 @@ def test_pictures_are_counted(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(indexing, "ROUNDS", 1)
-    monkeypatch.setattr(indexing, "UNCHANGED", 20)
-    found = benchmark_index(bundle, None, count=5)
+    found = benchmark_index(bundle, None, count=5, size=(64, 48), unchanged=20)
     assert found["pictures"] == 5
     assert found["ratio"] == pytest.approx(found["images_per_second"] / found["plain_per_second"])
     assert found["unchanged"] == 20
