@@ -159,7 +159,7 @@ def test_why_and_near_duplicates(page: Page) -> None:
 
 def test_duplicates(page: Page) -> None:
     page.get_by_role("link", name="Duplicates").click()
-    expect(page.locator("#heads h2")).to_have_text(["2 pictures"])  # two drawings of the same shapes
+    expect(page.locator("#heads h2")).to_contain_text(["2 pictures"])  # two drawings of the same shapes
     listed = page.request.get(page.url.split("?")[0] + "images?limit=5").json()["results"]
     of_file = {"copies": 0, "width": 400, "height": 300, "bytes": 12_345}
     pictures = [{name: one[name] for name in ("id", "name", "date")} | of_file for one in listed]
@@ -167,7 +167,7 @@ def test_duplicates(page: Page) -> None:
         content = {"groups": [group], "total": 2}
         page.route(f"**/duplicates?offset={offset}", lambda route, _, json=content: route.fulfill(json=json))
     page.reload()
-    expect(page.locator("#heads h2")).to_have_text(["3 pictures", "2 pictures"])
+    expect(page.locator("#heads h2")).to_contain_text(["3 pictures", "2 pictures"])
     expect(page.locator("#status")).to_have_text("5 pictures")
     assert names(page)[0] == "400 × 300 · 12 kB"
     page.route("**/pictures/*/duplicates", lambda route: route.fulfill(json={"pictures": pictures[:2]}))
