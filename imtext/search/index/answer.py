@@ -82,26 +82,6 @@ def answer(
         encoder: encoder of the index's bundle.
         own_reranker: takes the place of the bundle's re-ranker.
     """
-    while True:
-        results, more = _answer(query, neighbors, row, depth, named, options, store, encoder, own_reranker)
-        if not more:
-            return results
-        depth, row = min(4 * depth, DEEPEST), 0
-        neighbors = store.nearest(query.vector[None], depth, options.filters or None)
-
-
-def _answer(
-    query: Query,
-    neighbors: Neighbors,
-    row: int,
-    depth: int,
-    named: Sequence[WordMatch],
-    options: SearchOptions,
-    store: Store,
-    encoder: Encoder,
-    own_reranker: Reranker | None,
-) -> tuple[list[SearchResult], bool]:
-    """The results among a number of candidates, and whether more candidates could add to them."""
     ids = neighbors.ids[row][:depth].tolist()
     held = held_files(store, ids, options.filters)
     present = [place for place, id in enumerate(ids) if id in held]  # the others were removed a moment ago
@@ -124,11 +104,14 @@ def _answer(
     kept = relevant(matches, least)
     seen = {numbers[paths[match.place]]: match for match in kept}
     results = _results(query, seen, named, depth, options, store, held)
-    # All further candidates are less relevant than one that was left out for that.
-    more = len(results) < options.top_k and len(kept) == len(matches) and len(ids) == depth < DEEPEST
+    # If one was left out as too little relevant, all further candidates would be, too.
+    if options.fold and len(results) < options.top_k and len(kept) == len(matches) and len(ids) == depth < DEEPEST:
+        depth = min(4 * depth, DEEPEST)
+        neighbors = store.nearest(query.vector[None], depth, options.filters or None)
+        return answer(query, neighbors, 0, depth, named, options, store, encoder, own_reranker)
     if options.sort == "date":
         results.sort(key=lambda one: one.date[:19], reverse=True)
-    return results, more and options.fold
+    return results
 
 
 def _results(
