@@ -56,9 +56,13 @@ def main() -> None:
     copies = commands.add_parser("copies", help="how many copies of photos are recognised, and how many others are")
     copies.add_argument("--pictures", type=Path, required=True, help="folder of photos, all different")
     copies.add_argument("--count", type=int, default=1_000, help="number of photos to change (default: %(default)s)")
+    vectors = commands.add_parser("vectors", help="what exact and approximate search find among very many pictures")
+    vectors.add_argument("run", type=Path, help="a run with a bundle")
+    vectors.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000], help="sizes of the galleries")
+    vectors.add_argument("--queries", type=int, default=500, help="number of captions (default: %(default)s)")
     for command in (search, index, rerank):
         command.add_argument("--bundle", type=Path, help="the model (default: the newest bundle in runs/)")
-    for command in (train, search, index, models, rerank, copies):
+    for command in (train, search, index, models, rerank, copies, vectors):
         command.add_argument("--json", type=Path, help="write all results to this file")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -90,6 +94,11 @@ def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any]
             from imtext.benchmark.training import benchmark_training, print_training
 
         return lambda: benchmark_training(args.overrides, args.steps, args.reach), print_training
+    if args.command == "vectors":
+        with needs("train"):
+            from imtext.benchmark.vectors import benchmark_vectors, print_vectors
+
+        return lambda: benchmark_vectors(args.run, args.sizes, args.queries), print_vectors
     from imtext.search import load_bundle, newest_bundle, runs_dir
 
     if args.command == "models":

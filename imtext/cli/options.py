@@ -55,6 +55,13 @@ RerankOption = Annotated[
 FoldOption = Annotated[
     bool, typer.Option("--fold/--no-fold", help="Leave out near duplicates of better results (default), or show all.")
 ]
+ApproximateOption = Annotated[
+    bool,
+    typer.Option(
+        "--approximate",
+        help="Compare one bit of each number first: faster over hundreds of thousands of pictures, nearly exact.",
+    ),
+]
 HostOption = Annotated[
     str, typer.Option(help="Address to listen on; other addresses than this machine's own need a token.")
 ]

@@ -24,6 +24,7 @@ from imtext.cli.filtering import (
     WithinOption,
 )
 from imtext.cli.options import (
+    ApproximateOption,
     BundleOption,
     FoldOption,
     IndexOption,
@@ -84,6 +85,7 @@ def search(
     min_relevance: MinRelevanceOption = None,
     rerank_top_k: RerankOption = None,
     fold: FoldOption = True,
+    approximate: ApproximateOption = False,
     as_json: JsonOption = False,
     paths_only: Annotated[bool, typer.Option("--paths-only", "-p", help="Print one path per line, for pipes.")] = False,
     null: Annotated[
@@ -109,7 +111,7 @@ def search(
     options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, fold, words)
     listing = not query and queries is None and (filters or sort == "date")
     texts = [] if listing else _read_queries(query, queries)
-    opened = Index(index or default_index())
+    opened = Index(index or default_index(), approximate=approximate)
     found = [("", opened.newest(top_k, filters))] if listing else _search(opened, texts, options)
     if as_json:
         _print_json(found, batch=queries is not None)

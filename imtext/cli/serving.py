@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from imtext.cli.options import AnyoneOption, HostOption, IndexOption, NameOption, TokenOption, find_index
+from imtext.cli.options import (
+    AnyoneOption,
+    ApproximateOption,
+    HostOption,
+    IndexOption,
+    NameOption,
+    TokenOption,
+    find_index,
+)
 
 
 def serve(
@@ -27,6 +35,7 @@ def serve(
     root_path: Annotated[
         str, typer.Option(help="Prefix of the addresses that a reverse proxy removes, such as /photos.")
     ] = "",
+    approximate: ApproximateOption = False,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
 ) -> None:
     """Serve a search page and an API until Ctrl-C."""
@@ -38,4 +47,4 @@ def serve(
             webbrowser.open(f"{url}/?token={token}" if token else url)
 
     chosen = find_index(folder, index)
-    run_server(chosen, host, port, token, anyone, cors_origin or [], name or [], root_path, announce)
+    run_server(chosen, host, port, token, anyone, cors_origin or [], name or [], root_path, approximate, announce)

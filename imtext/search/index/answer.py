@@ -68,6 +68,7 @@ def answer(
     store: Store,
     encoder: Encoder,
     own_reranker: Reranker | None,
+    approximate: bool = False,
 ) -> list[SearchResult]:
     """The results of one query, best first; looks for more candidates if too many are near duplicates.
 
@@ -81,6 +82,7 @@ def answer(
         store: the store that was searched.
         encoder: encoder of the index's bundle.
         own_reranker: takes the place of the bundle's re-ranker.
+        approximate: see `Store.nearest`.
     """
     ids = neighbors.ids[row][:depth].tolist()
     held = held_files(store, ids, options.filters)
@@ -107,8 +109,8 @@ def answer(
     # If one was left out as too little relevant, all further candidates would be, too.
     if options.fold and len(results) < options.top_k and len(kept) == len(matches) and len(ids) == depth < DEEPEST:
         depth = min(4 * depth, DEEPEST)
-        neighbors = store.nearest(query.vector[None], depth, options.filters or None)
-        return answer(query, neighbors, 0, depth, named, options, store, encoder, own_reranker)
+        neighbors = store.nearest(query.vector[None], depth, options.filters or None, approximate)
+        return answer(query, neighbors, 0, depth, named, options, store, encoder, own_reranker, approximate)
     if options.sort == "date":
         results.sort(key=lambda one: one.date[:19], reverse=True)
     return results

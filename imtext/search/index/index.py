@@ -45,6 +45,7 @@ class Index:
         threads: number of threads for embedding; None: the number of cores.
         follow: look for new commits before every search. A server passes False and calls `refresh` in the background.
         reranker: scores the best candidates of every search again, instead of the bundle's own re-ranker.
+        approximate: search faster, and miss a few of the nearest pictures; see `Store.nearest`.
 
     Raises:
         SearchError: there is no index, or it is damaged.
@@ -52,9 +53,14 @@ class Index:
     """
 
     def __init__(
-        self, folder: Path, threads: int | None = None, follow: bool = True, reranker: Reranker | None = None
+        self,
+        folder: Path,
+        threads: int | None = None,
+        follow: bool = True,
+        reranker: Reranker | None = None,
+        approximate: bool = False,
     ) -> None:
-        self.folder, self.follow, self.reranker = folder, follow, reranker
+        self.folder, self.follow, self.reranker, self.approximate = folder, follow, reranker, approximate
         self.store = open_store(folder)
         self._bundle_stamp = bundle_stamp(folder)
         self.bundle = load_bundle(folder / BUNDLE)
@@ -252,10 +258,11 @@ class Index:
         for filters in dict.fromkeys(one.filters for one in options):  # one pass for all queries of the same filters
             rows = [row for row, one in enumerate(options) if one.filters == filters]
             vectors = np.array([queries[row].vector for row in rows], dtype=np.float32)
-            neighbors = self.store.nearest(vectors, max(depths[row] for row in rows), filters or None)
+            depth = max(depths[row] for row in rows)
+            neighbors = self.store.nearest(vectors, depth, filters or None, self.approximate)
             for place, row in enumerate(rows):
                 wanted = queries[row], neighbors, place, depths[row], named[row], options[row]
-                found[row] = answer(*wanted, self.store, self.encoder, self.reranker)
+                found[row] = answer(*wanted, self.store, self.encoder, self.reranker, self.approximate)
         return [found[row] for row in range(len(queries))]
 
     def newest(self, top_k: int = 10, filters: Filters = NO_FILTERS) -> list[SearchResult]:

@@ -39,6 +39,7 @@ def create_app(
     hosts: Collection[str] = LOOPBACK,
     cors_origins: Sequence[str] = (),
     limits: Limits | None = None,
+    approximate: bool = False,
 ) -> FastAPI:
     """The API and the page for one index, as an ASGI application.
 
@@ -49,6 +50,7 @@ def create_app(
             their host name to this machine.
         cors_origins: other origins whose pages may send requests.
         limits: limits of size, time and queues.
+        approximate: search faster, and miss a few of the nearest pictures; see `Index`.
 
     Raises:
         SearchError: there is no index, or the token is too short.
@@ -56,7 +58,7 @@ def create_app(
     """
     check_token(token)
     limits = limits or Limits()
-    service = Service(Path(index), limits)
+    service = Service(Path(index), limits, approximate)
     registry = CollectorRegistry()
     measure_service(service, registry)
     app = FastAPI(

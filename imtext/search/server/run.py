@@ -26,6 +26,7 @@ def serve(
     cors_origins: Sequence[str] = (),
     names: Sequence[str] = (),
     root_path: str = "",
+    approximate: bool = False,
     started: Callable[[str, int], None] = lambda url, pictures: None,
 ) -> None:
     """Serve an index until SIGINT or SIGTERM. Running requests are finished first.
@@ -40,12 +41,14 @@ def serve(
         names: additional host names to serve, such as the name that a reverse proxy passes on. A server that listens
             on an address other than this machine's own serves every name.
         root_path: prefix of the addresses that a reverse proxy removes, such as ``/photos``.
+        approximate: search faster, and miss a few of the nearest pictures; see `Index`.
         started: called with the address and the number of pictures when the server accepts requests.
 
     Raises:
         SearchError: there is no index, the port is taken, or other machines could search without a token.
     """
-    app = create_app(index, token, hosts_to_serve(host, token, anyone, names), cors_origins)
+    hosts = hosts_to_serve(host, token, anyone, names)
+    app = create_app(index, token, hosts, cors_origins, approximate=approximate)
     run_app(app, host, port, lambda url: started(url, app.state.service.total()), root_path)
 
 

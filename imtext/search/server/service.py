@@ -58,10 +58,11 @@ class Service:
     Args:
         folder: folder of the index.
         limits: limits of the queues.
+        approximate: see `Index`.
     """
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
-        self.folder, self.limits = folder, limits
+    def __init__(self, folder: Path, limits: Limits, approximate: bool = False) -> None:
+        self.folder, self.limits, self.approximate = folder, limits, approximate
         self.index = self._open()
         self.reloads = 0  # times the index was read again
         self.searches: Batcher[TextSearch, Found] = Batcher(self._search, limits.batch, limits.waiting)
@@ -70,7 +71,8 @@ class Service:
         self._thumbnails = Thumbnails()
 
     def _open(self) -> Index:
-        index = Index(self.folder, threads=1, follow=False)  # requests run in parallel instead
+        # One thread each, because requests run in parallel.
+        index = Index(self.folder, threads=1, follow=False, approximate=self.approximate)
         index.refresh()
         index.store.by_date(NO_FILTERS)  # reads the facts of all pictures before the first request
         index.encoder.encode_texts(["loads the text graph before the first request"])

@@ -11,18 +11,22 @@ import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imtext.search.store.exact import Floats, Mask, Places, top_k
+from imtext.search.store.binary import WORD, Codes, codes_of, nearest_codes
+from imtext.search.store.exact import FEW, Floats, Mask, Places, top_k
 from imtext.search.store.protocol import Ids, Vectors
 
 if TYPE_CHECKING:
     from imtext.search.store.rows import Rows
 
 HEADER = 4096  # bytes; the vectors begin at a page boundary
+CANDIDATES = 1_000  # vectors that an approximate search scores exactly, at least
+FOR_EACH = 10  # and for each one that is wanted, at least
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,38 @@ class Matrix:
         ids: ``[N]`` ascending.
         vectors: ``[N, embed_dim]`` of unit length.
         mean: ``[embed_dim]``, the mean of the vectors.
+        codes: ``[W, N]``, the signs of the vectors; see `codes_of`.
     """
 
     version: int
     ids: Ids
     vectors: Vectors
     mean: Vectors
+    codes: Codes
 
-    def top_k(self, queries: Vectors, k: int, among: Mask | None = None) -> tuple[Places, Floats]:
-        """Places and scores ``[Q, k']`` of the best rows for ``[Q, embed_dim]`` queries; see `exact.top_k`."""
-        return top_k(self.vectors, queries, k, among)
+    def top_k(
+        self, queries: Vectors, k: int, among: Mask | None = None, approximate: bool = False
+    ) -> tuple[Places, Floats]:
+        """Places and scores ``[Q, k']`` of the best rows for ``[Q, embed_dim]`` queries; see `exact.top_k`.
+
+        Args:
+            queries: of unit length.
+            k: maximum number of rows for each query.
+            among: ``[N]``, the rows to choose from; None: all.
+            approximate: score only candidates that are near by the signs of their numbers. A few may be missing.
+        """
+        count = max(CANDIDATES, FOR_EACH * k)
+        choice = len(self.ids) if among is None else int(np.count_nonzero(among))
+        if not approximate or choice <= FEW * count or not len(queries):
+            return top_k(self.vectors, queries, k, among)
+        found = [self._near(query, k, count, among) for query in queries]
+        return np.stack([places for places, _ in found]), np.stack([scores for _, scores in found])
+
+    def _near(self, query: Vectors, k: int, count: int, among: Mask | None) -> tuple[Places, Floats]:
+        """Places and scores of one query, of its nearest `count` codes."""
+        candidates = np.sort(nearest_codes(self.codes, codes_of(query[None]), count, among))  # read in order of place
+        (best,), (scores,) = top_k(self.vectors[candidates], query[None], k)
+        return candidates[best], scores
 
     def place(self, id: int) -> int | None:
         """The row of an id."""
@@ -65,6 +91,7 @@ def _write(path: Path, rows: Rows) -> Matrix:
     version, ids, blocks = rows.vectors()
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     total = np.zeros(rows.embed_dim, dtype=np.float64)
+    signs = [codes_of(np.zeros((0, rows.embed_dim), dtype=np.float32))]
     written = None
     try:
         with unfinished.open("wb") as file:
@@ -72,7 +99,9 @@ def _write(path: Path, rows: Rows) -> Matrix:
             for block in blocks:
                 total += block.sum(axis=0, dtype=np.float64)
                 file.write(block.tobytes())
+                signs.append(codes_of(block))
             file.write(ids.tobytes())
+            file.write(np.concatenate(signs, axis=1).tobytes())
             mean = (total / max(1, len(ids))).astype(np.float32)
             file.write(mean.tobytes())
             file.seek(0)
@@ -87,7 +116,8 @@ def _write(path: Path, rows: Rows) -> Matrix:
     if written is None:  # a read-only folder, or a full disk: search from memory instead
         version, ids, blocks = rows.vectors()
         vectors = np.concatenate([np.zeros((0, rows.embed_dim), dtype=np.float32), *blocks])
-        written = Matrix(version, ids, vectors, vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0))
+        mean = vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0)
+        written = Matrix(version, ids, vectors, mean, codes_of(vectors))
     return written
 
 
@@ -97,15 +127,18 @@ def _map(path: Path, embed_dim: int) -> Matrix | None:
         with path.open("rb") as file:
             head = json.loads(file.read(HEADER).rstrip(b"\0"))
         count = int(head["count"])
-        if head["embed_dim"] != embed_dim or path.stat().st_size != HEADER + (count + 1) * embed_dim * 4 + count * 8:
+        words = -(-embed_dim // WORD)
+        ends = np.cumsum([HEADER, count * embed_dim * 4, count * 8, count * words * 8, embed_dim * 4]).tolist()
+        if head["embed_dim"] != embed_dim or path.stat().st_size != ends[-1]:
             return None
         content = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    end = HEADER + count * embed_dim * 4
+    vectors, ids, codes, mean = (content[start:end] for start, end in pairwise(ends))
     return Matrix(
         int(head["version"]),
-        np.array(content[end : end + count * 8]).view(np.int64),
-        content[HEADER:end].view(np.float32).reshape(count, embed_dim),
-        np.array(content[end + count * 8 :]).view(np.float32),
+        np.array(ids).view(np.int64),
+        vectors.view(np.float32).reshape(count, embed_dim),
+        np.array(mean).view(np.float32),
+        codes.view(np.uint64).reshape(words, count),
     )

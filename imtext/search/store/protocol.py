@@ -200,7 +200,9 @@ class Store(Protocol):
     def size(self) -> int:
         """Number of pictures that `nearest` searches."""
 
-    def nearest(self, queries: Vectors, top_k: int, filters: Filters | None = None) -> Neighbors:
+    def nearest(
+        self, queries: Vectors, top_k: int, filters: Filters | None = None, approximate: bool = False
+    ) -> Neighbors:
         """The pictures nearest to each of ``[Q, embed_dim]`` query vectors of unit length.
 
         Pictures with equal scores are in the order of indexing, so that a query always has the same result.
@@ -209,6 +211,7 @@ class Store(Protocol):
             queries: of unit length.
             top_k: maximum number of pictures for each query.
             filters: choose from the pictures that pass; `mean` and `size` stay those of all pictures.
+            approximate: the store may be faster and miss a few of them; scores are exact.
         """
 
     def find_words(self, words: Sequence[str], limit: int, filters: Filters | None = None) -> list[WordMatch]:

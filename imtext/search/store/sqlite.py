@@ -13,6 +13,7 @@ import numpy as np
 from imtext.errors import SearchError
 from imtext.search.filters import Filters
 from imtext.search.leftovers import remove_leftovers
+from imtext.search.store.binary import codes_of
 from imtext.search.store.columns import Columns
 from imtext.search.store.matrix import Matrix, open_matrix
 from imtext.search.store.protocol import Dated, Neighbors, Vectors, WordMatch, unread
@@ -106,8 +107,10 @@ class SQLiteStore(Rows):
                 raise SearchError(
                     f"{self.path} holds vectors that are not of unit length. Delete the folder and index again"
                 )
-            same = same and np.array_equal(matrix.vectors[place : place + len(block)], block)
-            place, total = place + len(block), total + block.sum(axis=0)
+            end = place + len(block)
+            same = same and np.array_equal(matrix.vectors[place:end], block)
+            same = same and np.array_equal(matrix.codes[:, place:end], codes_of(block))
+            place, total = end, total + block.sum(axis=0)
         same = same and np.allclose(matrix.mean, total / max(1, place), atol=1e-5)
         if matrix.version == version and not same:
             raise SearchError(f"{matrix_path(self.path)} does not agree with the rows. Delete it")
@@ -142,11 +145,13 @@ class SQLiteStore(Rows):
         """Number of pictures that `nearest` searches."""
         return len(self._current().ids)
 
-    def nearest(self, queries: Vectors, top_k: int, filters: Filters | None = None) -> Neighbors:
+    def nearest(
+        self, queries: Vectors, top_k: int, filters: Filters | None = None, approximate: bool = False
+    ) -> Neighbors:
         """The pictures nearest to each of ``[Q, embed_dim]`` query vectors, of those that pass."""
         matrix = self._current()
         among = self._columns_of(matrix).passing(filters) if filters else None
-        places, scores = matrix.top_k(queries, top_k, among)
+        places, scores = matrix.top_k(queries, top_k, among, approximate)
         return Neighbors(matrix.version, matrix.ids[places], scores, matrix.mean, len(matrix.ids))
 
     def find_words(self, words: Sequence[str], limit: int, filters: Filters | None = None) -> list[WordMatch]:

@@ -136,7 +136,9 @@ class MemoryStore:
         places = columns.by_date(filters)
         return Dated(found.version, found.ids[places], columns.date[places])
 
-    def nearest(self, queries: Vectors, top_k: int, filters: Filters | None = None) -> Neighbors:
+    def nearest(
+        self, queries: Vectors, top_k: int, filters: Filters | None = None, approximate: bool = False
+    ) -> Neighbors:
         found = self._current()
         among = self._columns().passing(filters) if filters else None
         places, scores = exact.top_k(found.vectors, queries, top_k, among)

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imtext.search.store.matrix import open_matrix
+from imtext.search.store import matrix
+from imtext.search.store.binary import codes_of
+from imtext.search.store.matrix import Matrix, open_matrix
 from imtext.search.store.rows import Rows
 from imtext.search.store.schema import create_rows
 from tests.search.store.conftest import DIM, vector
@@ -83,3 +85,29 @@ def test_read_only_folder(rows: Rows, tmp_path: Path) -> None:
     found = open_matrix(tmp_path / "no/such/folder/vectors.cache", rows)
     assert len(found.ids) == 20
     np.testing.assert_allclose(found.mean, found.vectors.mean(axis=0), atol=1e-6)
+
+
+def test_an_approximate_search_finds_nearly_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores are exact; the nearest are found if they are among the candidates."""
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(size=(20_000, 16)) @ rng.normal(size=(16, 256))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    searched = Matrix(1, np.arange(len(vectors)), vectors, vectors.mean(axis=0), codes_of(vectors))
+    queries = vectors[:20] + rng.normal(scale=0.03, size=(20, 256)).astype(np.float32)
+    exact, exact_scores = searched.top_k(queries, 10)
+    places, scores = searched.top_k(queries, 10, approximate=True)
+    assert places.shape == scores.shape == (20, 10)
+    np.testing.assert_allclose(scores, np.take_along_axis(queries @ vectors.T, places, 1), atol=1e-5)
+    assert np.mean([len(np.intersect1d(*both)) / 10 for both in zip(places, exact, strict=True)]) > 0.9
+    among = np.arange(len(vectors)) % 2 == 0
+    places, _ = searched.top_k(queries, 10, among, approximate=True)
+    assert among[places].all()
+    monkeypatch.setattr(matrix, "CANDIDATES", 10)
+    monkeypatch.setattr(matrix, "FOR_EACH", 1)
+    fewer, few_scores = searched.top_k(queries, 10, approximate=True)
+    assert (fewer != exact).any()
+    assert (few_scores <= exact_scores + 1e-6).all()
+    everything = np.arange(len(vectors)) < 50
+    np.testing.assert_array_equal(
+        searched.top_k(queries, 10, everything, approximate=True)[0], searched.top_k(queries, 10, everything)[0]
+    )
