@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
+# Each worker takes whole files, whose tests share what takes long to make, and has one thread.
+TESTS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(RUN) pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .PHONY: help setup quickstart serve train ui test test-fast lint types format docs clean
 
@@ -26,10 +28,10 @@ ui: setup  ## Show all runs in the browser: http://127.0.0.1:5000
 	$(RUN) mlflow ui --app-name imtext --backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db
 
 test: setup lint types  ## All checks of CI: lint, types, all tests
-	$(RUN) pytest
+	$(TESTS)
 
 test-fast: setup  ## The tests that take seconds
-	$(RUN) pytest -m "not slow"
+	$(TESTS) -m "not slow"
 
 lint: setup  ## Check the code style and the import rules
 	$(RUN) ruff check .

@@ -31,6 +31,8 @@ from tests.exported import Exported, make_immich
 FLICKR8K = os.environ.get("IMTEXT_FLICKR8K")
 WEIGHTS = os.environ.get("IMTEXT_WEIGHTS")
 
+THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2  # more threads than cores make small models slower
+
 # A model that trains in seconds: 32-pixel pictures, small text tower, random weights.
 TINY = [
     "model.image_encoder.weights=null",
@@ -50,7 +52,7 @@ Compose = Callable[..., DictConfig]
 def by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Separate the databases of tests: MLflow keeps the address in the environment."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    torch.set_num_threads(2)  # more threads than cores make small models slower
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from imtext.losses import SigLIP
 from imtext.train import train
 from imtext.training.checkpoints import FORMAT, read_checkpoint, strip
 from imtext.training.resume import ResumePoint, check_resume, continue_run, epochs_done
-from tests.conftest import Compose
+from tests.conftest import THREADS, Compose
 from tests.runs import INTERRUPT, QUICK, interrupt_at, same, weights, without_time
 
 LONG = (
@@ -141,7 +141,7 @@ class Straight(NamedTuple):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> Straight:
     root = tmp_path_factory.mktemp("straight")
-    torch.set_num_threads(2)  # as in every test: another number of threads rounds differently
+    torch.set_num_threads(THREADS)  # as in every test: another number of threads rounds differently
     paths = [f"paths.root={root}", f"paths.cache_dir={root / 'cache'}", f"paths.output_dir={root / 'run'}"]
     metrics, objects = train(compose_config("train", [*LONG, *paths]))
     return Straight(root / "run", metrics, float(objects["trainer"].checkpoint_callback.best_model_score))

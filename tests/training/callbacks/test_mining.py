@@ -18,7 +18,7 @@ from imtext.train import train
 from imtext.training.callbacks import MineNeighbours
 from imtext.training.callbacks import mining as callback_module
 from imtext.training.checkpoints import read_checkpoint
-from tests.conftest import Compose
+from tests.conftest import THREADS, Compose
 from tests.runs import INTERRUPT, QUICK, interrupt_at, same, weights, without_time
 from tests.training.callbacks.stubs import module
 
@@ -103,7 +103,7 @@ def test_a_smoke_test_mines_nothing(mined: list[int]) -> None:
 def straight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
     """The folder and the metrics of an uninterrupted run."""
     root = tmp_path_factory.mktemp("straight")
-    torch.set_num_threads(2)  # as in every test: another number of threads rounds differently
+    torch.set_num_threads(THREADS)  # as in every test: another number of threads rounds differently
     paths = [f"paths.root={root}", f"paths.cache_dir={root / 'cache'}", f"paths.output_dir={root / 'run'}"]
     return root / "run", train(compose_config("train", [*RUN, *paths]))[0]
 
