@@ -101,6 +101,7 @@ function showStatus() {
   if (response) {
     state.info.pictures = response.total;
     parts.push(`${total}${more ? "+" : ""} of ${plural(response.total, "picture")}`, `${response.milliseconds.toFixed(0)} ms`);
+    if (response.place) parts.push(`near ${response.place}`);
     if (response.unknown_words.length) parts.push(`not in the model's vocabulary: ${response.unknown_words.join(", ")}`);
     if (response.cut_words.length) parts.push(`too long for the model, not read: ${response.cut_words.join(" ")}`);
   } else if (kind === "all" && Object.keys(filters).length) parts.push(`${total.toLocaleString("en")} of ${plural(state.info.pictures, "picture")}`);

@@ -136,12 +136,12 @@ def test_more_results_while_scrolling(page: Page) -> None:
     expect(page.locator(".tile:focus")).to_have_attribute("aria-posinset", "89")
 
 
-def test_why_and_near_duplicates(page: Page) -> None:
+def test_why_where_and_near_duplicates(page: Page) -> None:
     """As the server says it of a picture that the drawings do not have."""
 
     def richer(route: Route) -> None:
         answer = route.fetch()
-        content = answer.json()
+        content = answer.json() | {"place": "Lisbon, Portugal"}
         content["results"][0] |= {"near_duplicates": 3, "found_by": ["picture", "file name"]}
         for other in content["results"][1:]:
             other |= {"near_duplicates": 0, "found_by": ["picture"]}
@@ -151,6 +151,7 @@ def test_why_and_near_duplicates(page: Page) -> None:
     page.goto(page.url.split("?")[0] + "?q=a+star&min_relevance=0")
     expect(page.locator(".stack")).to_have_text(["+3"])
     expect(page.locator(".why")).to_have_text(["file name"])
+    expect(page.locator("#status")).to_contain_text("near Lisbon, Portugal")
     expect(first(page)).to_have_attribute("aria-label", re.compile("found by file name, 3 near duplicates folded$"))
     page.locator(".stack").click()
     page.wait_for_url("**/?duplicates=*")  # of a picture without any
