@@ -124,6 +124,8 @@ def finish(run: Run, trackers: list[MLflowTracker], metrics: dict[str, float], b
     bundle = export_best(run, metrics, best)
     for tracker in trackers:
         tracker.log_folder(bundle)
+        if name := run.config["registered_model"]:
+            tracker.register(bundle, name)
     return bundle
 
 

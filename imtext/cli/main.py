@@ -11,7 +11,19 @@ from typing import Annotated, NoReturn
 import typer
 
 import imtext
-from imtext.cli import agents, bundles, calibrating, demo, duplicates, indexing, pretrained, searching, serving, tagging
+from imtext.cli import (
+    agents,
+    bundles,
+    calibrating,
+    demo,
+    duplicates,
+    indexing,
+    pretrained,
+    registry,
+    searching,
+    serving,
+    tagging,
+)
 from imtext.errors import ImtextError
 
 ERROR = 2
@@ -29,6 +41,8 @@ app.command(cls=searching.SearchCommand)(searching.search)
 app.command()(searching.rank)
 app.command()(duplicates.duplicates)
 app.command(context_settings={"ignore_unknown_options": True})(bundles.export)
+app.command()(registry.register)
+app.command(context_settings={"ignore_unknown_options": True})(registry.promote)
 app.command()(tagging.tag)
 app.command()(pretrained.bundle)
 app.command()(calibrating.calibrate)

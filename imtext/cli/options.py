@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from imtext.cli.printing import one_line
-from imtext.errors import BundleError, SearchError
+from imtext.errors import BundleError, SearchError, needs
 
 IndexOption = Annotated[
     Path | None,
@@ -20,7 +20,8 @@ BundleOption = Annotated[
     typer.Option(
         "--bundle",
         "-b",
-        help="The model: a bundle, a training run, or a short name of imtext bundle --list, which is downloaded once. "
+        help="The model: a bundle, a training run, models:/imtext@champion of MLflow's registry, or a short name of "
+        "imtext bundle --list, which is downloaded once. "
         "Default: the newest below runs/.",
     ),
 ]
@@ -147,6 +148,10 @@ def find_bundle(named: Path | None, fallback: Path | None = None) -> Path:
     from imtext.search import newest_bundle, runs_dir
     from imtext.search.pretrained import named_bundle
 
+    if named is not None and str(named).startswith("models:/"):  # of MLflow's registry
+        with needs("train"):
+            from imtext.training.registry import registered_bundle
+        return registered_bundle(str(named)).path
     if named is not None:
         return named_bundle(named)
     try:

@@ -89,6 +89,8 @@ class TrainSettings(Settings):
     """Measure the untrained model first."""
     bundle: bool = True
     """Export the best model for search, and verify the export."""
+    registered_model: Name = None
+    """Name of a model in MLflow's registry that gets the bundle as its newest version."""
     optimized_metric: str | None = None
     """Metric that a sweep reports for each trial."""
     sweep: SweepSettings | None = None

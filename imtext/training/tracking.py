@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from imtext.preprocess.tokenizer import Tokenizer
+from imtext.search.bundle import load_bundle
 from imtext.training.checkpoints import flat, read_checkpoint, strip
 from imtext.training.distributed import is_rank_zero
 from imtext.training.mlflow_store import artifact_store, prepare_store, quiet_mlflow, run_exists
@@ -159,6 +160,13 @@ class MLflowTracker(MLFlowLogger):
     def log_folder(self, folder: Path) -> None:
         """Keep a folder, under its own name."""
         self.experiment.log_artifacts(self.run_id, str(folder), folder.name)
+
+    def register(self, bundle: Path, name: str) -> None:
+        """Make the bundle of this run the newest version of a registered model."""
+        from imtext.training.registry import register
+
+        version = register(load_bundle(bundle), name, str(self.run_id), self._tracking_uri)
+        log.info("Registered as %s", version.uri)
 
     def log_picture(self, picture: Image.Image, key: str, step: int) -> None:
         """Show a picture among the charts of the run, with a slider over steps."""
