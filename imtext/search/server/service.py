@@ -71,8 +71,7 @@ class Service:
         self._thumbnails = Thumbnails()
 
     def _open(self) -> Index:
-        # One thread each, because requests run in parallel.
-        index = Index(self.folder, threads=1, follow=False, approximate=self.approximate)
+        index = Index(self.folder, threads=1, follow=False, approximate=self.approximate)  # requests are parallel
         index.refresh()
         index.store.by_date(NO_FILTERS)  # reads the facts of all pictures before the first request
         index.encoder.encode_texts(["loads the text graph before the first request"])
