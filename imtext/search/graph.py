@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from imtext.errors import BundleError
 from imtext.preprocess import Pixels, Preprocess
+from imtext.search.providers import chosen, require_running, wanted
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -101,18 +102,23 @@ def open_session(content: bytes, threads: int | None = None) -> Any:
 
     Raises:
         BundleError: it is no graph, or not one that ONNX Runtime runs.
+        SearchError: it cannot run where `IMTEXT_PROVIDERS` says.
     """
     import onnxruntime
 
+    place = wanted()
+    providers = chosen(place, onnxruntime.get_available_providers())
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or os.cpu_count() or 1
     options.log_severity_level = 3
     # Spinning threads would take time from the threads that decode pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:
         raise BundleError(f"cannot be loaded: {str(error).splitlines()[0]}") from error
+    require_running(place, session.get_providers())
+    return session
 
 
 def image_graph(session: Session) -> Graph:
