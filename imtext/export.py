@@ -196,15 +196,18 @@ def export_run(
     overrides: Sequence[str] = (),
     precision: Precision = "float32",
     force: bool = False,
+    dim: int | None = None,
 ) -> Bundle:
     """Export a checkpoint after its run, as training does when it ends.
 
     Args:
         wanted: a checkpoint, a run's folder, or `last` / `best` of the newest run.
-        output: folder for the bundle; None: `bundle/` in the run's folder, or `bundle-int8/` for that precision.
+        output: folder for the bundle; None: `bundle/` in the run's folder, or a name with what is smaller, such as
+            `bundle-int8/` or `bundle-int8-128/`.
         overrides: overrides of the run's data settings, such as ``data.path=…`` if the data has moved.
         precision: of the numbers in the bundle, see `quantize_bundle`.
-        force: export smaller numbers although they find less.
+        force: export smaller or fewer numbers although they find less.
+        dim: length of the embeddings; None: that of the model.
 
     Raises:
         ImtextError: the checkpoint or the data is missing, or the export does not agree with the model.
@@ -220,11 +223,12 @@ def export_run(
     known = {name: float(value) for name, value in metrics.items() if value is not None}
     tags = {"data_fingerprint": data.fingerprint, "data_source": data.source, "checkpoint": str(checkpoint)}
     tags = {**source_tags(), **tags}
-    if precision == "float32":
+    if precision == "float32" and dim is None:
         return export(trained, data, output or run_dir / "bundle", known, tags)
     with TemporaryDirectory() as folder:  # not bundle/ of the run, which may have been calibrated since
         exported = export(trained, data, Path(folder) / "bundle", known, tags)
-        return quantize_bundle(exported, data, output or run_dir / f"bundle-{precision}", precision, force)
+        smaller = "-".join(str(each) for each in (precision, dim) if each not in ("float32", None))
+        return quantize_bundle(exported, data, output or run_dir / f"bundle-{smaller}", precision, force, dim)
 
 
 def export_pretrained(name: str, output: Path, data: RetrievalDataModule | None = None) -> Bundle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from imtext import quantize
@@ -29,8 +30,8 @@ def test_a_smaller_bundle_is_measured_and_calibrated(
     assert smaller.manifest["metrics"]["val/t2i_r@10"] == measured["t2i_r@10"]
     head, before, after = capsys.readouterr().out.splitlines()
     assert "R@10" in head
-    assert before.startswith("float32")
-    assert after.startswith("int8")
+    assert before.startswith("float32, 32 ")
+    assert after.startswith("int8, 32 ")
     assert list(tmp_path.iterdir()) == [smaller.path], "the trial bundle is removed"
 
 
@@ -51,3 +52,15 @@ def test_a_bundle_that_finds_less_is_refused(
         quantize_bundle(bundle, untrained[1], tmp_path / "int8", "int8")
     assert not list(tmp_path.iterdir())
     assert quantize_bundle(bundle, untrained[1], tmp_path / "int8", "int8", force=True).path.is_dir()
+
+
+def test_fewer_numbers(bundle: Bundle, untrained: Untrained, tmp_path: Path) -> None:
+    smaller = quantize_bundle(bundle, untrained[1], tmp_path / "few", "int8", force=True, dim=24)
+    assert smaller.embed_dim == 24
+    pixels, captions, _ = validation_pairs(untrained[1])
+    ours, whole = (BundleScores.of(one, pixels, captions) for one in (smaller, bundle))
+    assert ours.images.shape == (len(pixels), 24)
+    np.testing.assert_allclose(np.linalg.norm(ours.texts, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(ours.scores, whole.scores, atol=0.1)
+    with pytest.raises(BundleError, match="--dim 32 is not less than the 32 numbers"):
+        quantize_bundle(bundle, untrained[1], tmp_path / "same", "float32", dim=32)

@@ -21,6 +21,7 @@ def export(
     overrides: Annotated[list[str] | None, typer.Argument(help="The new place of the data: data.path=…")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Numbers of 8 bits: a quarter of the size.")] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="Weights of 16 bits: half of the size.")] = False,
+    dim: Annotated[int | None, typer.Option(min=2, help="Numbers of an embedding: fewer make indexes small.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Keep smaller numbers although they find less.")] = False,
 ) -> None:
     """Export a trained model as a bundle, and check that it gives the same results."""
@@ -30,7 +31,7 @@ def export(
     if int8 and fp16:
         raise typer.BadParameter("Choose one of --int8 and --fp16")
     precision: Literal["float32", "float16", "int8"] = "int8" if int8 else "float16" if fp16 else "float32"
-    print(f"Bundle: {export_run(checkpoint, output, overrides or [], precision, force).path}")
+    print(f"Bundle: {export_run(checkpoint, output, overrides or [], precision, force, dim).path}")
 
 
 def info(

@@ -61,27 +61,30 @@ def test_check_finds_a_damaged_matrix(index: Path, tmp_path: Path, part: slice) 
 
 
 @pytest.mark.parametrize(
-    ("flags", "precision", "force"),
-    [((), "float32", False), (("--int8",), "int8", False), (("--fp16", "--force"), "float16", True)],
+    ("flags", "settings"),
+    [
+        ((), ("float32", False, None)),
+        (("--int8", "--dim", "128"), ("int8", False, 128)),
+        (("--fp16", "--force"), ("float16", True, None)),
+    ],
 )
 def test_export_passes_settings_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     bundle: Bundle,
     flags: tuple[str, ...],
-    precision: str,
-    force: bool,
+    settings: tuple[object, ...],
 ) -> None:
     called: list[object] = []
 
-    def export_run(*settings: object) -> Bundle:
-        called.append(settings)
+    def export_run(*given: object) -> Bundle:
+        called.append(given)
         return bundle
 
     monkeypatch.setattr("imtext.export.export_run", export_run)
     done = imtext("export", "last", "data.path=here", "-o", tmp_path, *flags)
     assert done.stdout == f"Bundle: {bundle.path}\n"
-    assert called == [("last", tmp_path, ["data.path=here"], precision, force)]
+    assert called == [("last", tmp_path, ["data.path=here"], *settings)]
 
 
 def test_export_in_one_precision() -> None:
