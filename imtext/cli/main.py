@@ -11,7 +11,19 @@ from typing import Annotated, NoReturn
 import typer
 
 import imtext
-from imtext.cli import agents, bundles, calibrating, demo, duplicates, indexing, pretrained, searching, serving, tagging
+from imtext.cli import (
+    agents,
+    bundles,
+    calibrating,
+    demo,
+    duplicates,
+    indexing,
+    pretrained,
+    searching,
+    serving,
+    sharing,
+    tagging,
+)
 from imtext.errors import ImtextError
 
 ERROR = 2
@@ -36,6 +48,9 @@ app.command()(serving.serve)
 app.command()(agents.mcp)
 app.command()(bundles.info)
 app.command()(bundles.check)
+app.command()(sharing.card)
+app.command()(sharing.push)
+app.command()(sharing.pull)
 app.command()(demo.demo)
 
 
