@@ -97,8 +97,7 @@ def _report(bundle: Bundle, smaller: Bundle, reference: Mapping[str, float], met
     """Print the size and R@10 of both."""
     print(f"{'numbers':<15}{'size':>9}{'R@10 text→image':>19}{'image→text':>13}")
     for name, one, found in ((f"float32, {bundle.embed_dim}", bundle, reference), (_kind(smaller), smaller, metrics)):
-        size = sum(file["bytes"] for file in one.manifest["files"].values()) / 1e6
-        print(f"{name:<15}{size:>6.1f} MB{100 * found['t2i_r@10']:>19.1f}{100 * found['i2t_r@10']:>13.1f}")
+        print(f"{name:<15}{one.megabytes:>6.1f} MB{100 * found['t2i_r@10']:>19.1f}{100 * found['i2t_r@10']:>13.1f}")
 
 
 def _check_loss(reference: Mapping[str, float], metrics: Mapping[str, float], kind: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from imtext.search.bundle import write_bundle
 from imtext.training.build import ModelBuilder
 from imtext.training.checkpoints import TrainedModel
 from tests.exported import Exported, make_immich
+from tests.hub import Hub, standing_in
 
 # Optional real photos and ImageNet weights: a folder in the layout of jxie/flickr8k, and a state dict.
 FLICKR8K = os.environ.get("IMTEXT_FLICKR8K")
@@ -188,3 +189,11 @@ def picture(path: Path, seed: int) -> Path:
 def immich(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """A tiny CLIP model in the layout of immich-app; tests that damage it make a copy."""
     return make_immich(tmp_path_factory.mktemp("immich") / "ViT-Tiny__random")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A stand-in for the Hugging Face hub, and a data folder of the user for what is downloaded from it."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    with standing_in(monkeypatch, str(tmp_path / "cache")) as hub:
+        yield hub

@@ -65,9 +65,8 @@ def _print_bundle(bundle: Bundle) -> None:
     print(f"bundle       {bundle.path}")
     print(f"model        {manifest['name']}, {bundle.embed_dim} dimensions, {bundle.preprocess.image_size} pixels")
     print(f"fingerprint  {bundle.fingerprint}")
-    megabytes = sum(file["bytes"] for file in manifest["files"].values()) / 1e6
     precision = f", {manifest['precision']}" if "precision" in manifest else ""
-    print(f"files        {', '.join(manifest['files'])} ({megabytes:.1f} MB{precision})")
+    print(f"files        {', '.join(manifest['files'])} ({bundle.megabytes:.1f} MB{precision})")
     if parameters := manifest.get("parameters"):
         print(f"parameters   image {parameters['image'] / 1e6:.1f} M, text {parameters['text'] / 1e6:.1f} M")
     metrics = manifest["metrics"]

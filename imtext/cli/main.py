@@ -22,6 +22,7 @@ from imtext.cli import (
     registry,
     searching,
     serving,
+    sharing,
     tagging,
 )
 from imtext.errors import ImtextError
@@ -50,6 +51,9 @@ app.command()(serving.serve)
 app.command()(agents.mcp)
 app.command()(bundles.info)
 app.command()(bundles.check)
+app.command()(sharing.card)
+app.command()(sharing.push)
+app.command()(sharing.pull)
 app.command()(demo.demo)
 
 

@@ -20,8 +20,8 @@ BundleOption = Annotated[
     typer.Option(
         "--bundle",
         "-b",
-        help="The model: a bundle, a training run, models:/imtext@champion of MLflow's registry, or a short name of "
-        "imtext bundle --list, which is downloaded once. "
+        help="The model: a bundle, a training run, models:/imtext@champion of MLflow's registry; or a short name of "
+        "imtext bundle --list, or hf://USER/NAME of a bundle on the Hugging Face hub, which are downloaded once. "
         "Default: the newest below runs/.",
     ),
 ]
@@ -137,7 +137,7 @@ WatchOption = Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C, 
 def find_bundle(named: Path | None, fallback: Path | None = None) -> Path:
     """The bundle to use: the named one, else the newest below `runs/`, else `fallback`.
 
-    A recommended model that is named is downloaded once.
+    A recommended model or a bundle on the hub that is named is downloaded once.
 
     A bundle that was not named on the command line is printed to standard error.
 

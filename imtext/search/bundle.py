@@ -80,6 +80,11 @@ class Bundle:
     manifest: Mapping[str, Any]
     reranker: RerankerFacts | None = None
 
+    @property
+    def megabytes(self) -> float:
+        """Size of all files but the manifest, in millions of bytes."""
+        return float(sum(file["bytes"] for file in self.manifest["files"].values()) / 1e6)
+
     def read(self, name: str) -> bytes:
         """The content of one file.
 

@@ -33,8 +33,9 @@ def create_predictor(
     """Open a trained model for searching. This needs neither torch nor a GPU.
 
     Args:
-        bundle: folder of a bundle or of a run, or the short name of a recommended model (`imtext bundle --list`),
-            which is downloaded once; None: the newest below `runs/` (see `IMTEXT_ROOT`).
+        bundle: folder of a bundle or of a run; or the short name of a recommended model (`imtext bundle --list`), or
+            ``hf://owner/name`` of a bundle on the hub, which are downloaded once; None: the newest below
+            `runs/` (see `IMTEXT_ROOT`).
         index: folder of an index to search and to extend; None: a temporary one that is deleted with the predictor.
         rerank_top_k: number of candidates that the bundle's re-ranker scores again; 0: none; None: as many as the
             bundle says, if it has a re-ranker. Each search can name another number.

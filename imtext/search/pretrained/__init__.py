@@ -1,5 +1,6 @@
-"""Exported CLIP models of the hub become bundles, without torch: one file for each layout."""
+"""Models of the hub: exported CLIP models become bundles, without torch; and bundles that others share."""
 
+from imtext.search.pretrained.hub import pull_bundle, push_bundle, shared_output
 from imtext.search.pretrained.layout import PRECISIONS, Precision
 from imtext.search.pretrained.make import made_before, make_bundle, named_bundle
 from imtext.search.pretrained.recommended import RECOMMENDED, START, Recommended
@@ -17,4 +18,7 @@ __all__ = [
     "make_bundle",
     "named_bundle",
     "open_source",
+    "pull_bundle",
+    "push_bundle",
+    "shared_output",
 ]

@@ -23,17 +23,19 @@ def hub_files(name: str) -> list[str]:
     try:
         return list(huggingface_hub.HfApi().list_repo_files(name))
     except RepositoryNotFoundError as error:
-        raise BundleError(
-            f"The model {name} does not exist on the hub or may not be read ({type(error).__name__}). Check the name, "
-            "or log in: hf auth login"
-        ) from error
+        raise explained(name, error) from error
     except Exception:  # noqa: BLE001  no connection, in one of many kinds; an earlier download may exist
         folder = _cached(name)
         return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 
 
-def download(name: str, files: Sequence[str]) -> Path:
+def download(name: str, files: Sequence[str], revision: str | None = None) -> Path:
     """Download files of a model, with a progress bar; an interrupted download is resumed.
+
+    Args:
+        name: ``owner/name`` on the hub.
+        files: their names.
+        revision: branch, tag or commit; None: the newest.
 
     Returns:
         The folder with these files, in the hub's cache.
@@ -44,12 +46,39 @@ def download(name: str, files: Sequence[str]) -> Path:
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(files)))
+        return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(files)))
     except Exception as error:  # the connection fails in many ways
         raise BundleError(
             f"{name} could not be downloaded ({type(error).__name__}: {_first_line(error)}). Run the command again: it "
             f"continues where it stopped. {_by_hand(name)}"
         ) from error
+
+
+def explained(name: str, error: Exception) -> BundleError:
+    """What the hub's library raised about a model, as one message with its fix."""
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(error, RepositoryNotFoundError):
+        return BundleError(
+            f"The model {name} does not exist on the hub or may not be read ({type(error).__name__}). Check the name, "
+            "or log in: hf auth login"
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return BundleError(f"The model {name} has no such revision on the hub. Check --revision")
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if status == 401:
+        return BundleError("The hub does not know your token. Log in again: hf auth login, or correct HF_TOKEN")
+    if status == 403:
+        return BundleError(
+            f"Your token may not write to {name}. It needs the right to write, and the name must begin with yours or "
+            "that of an organization of yours. Log in with another token: hf auth login"
+        )
+    if status is None and isinstance(error, ValueError):
+        return BundleError(f"The hub does not accept {name}: {' '.join(str(error).split())}")
+    return BundleError(
+        f"The hub does not answer for {name} ({type(error).__name__}: {_first_line(error)}). Check the connection, and "
+        "run the command again"
+    )
 
 
 def _cached(name: str) -> Path:

@@ -16,6 +16,7 @@ from imtext.search.bundle import Bundle, has_external_data, load_bundle, write_b
 from imtext.search.graph import Graph, image_graph, image_inputs, open_session, text_graph, text_inputs
 from imtext.search.manifest import MANIFEST
 from imtext.search.pretrained import layout
+from imtext.search.pretrained.hub import shared_bundle
 from imtext.search.pretrained.layout import Facts, Precision, read_json
 from imtext.search.pretrained.recommended import RECOMMENDED
 from imtext.search.pretrained.sources import Source, default_output, open_source, repository_of
@@ -72,13 +73,18 @@ def named_bundle(name: Path) -> Path:
     """The folder that a name of a bundle means.
 
     Args:
-        name: a folder, or the short name of a recommended model; that is downloaded if it was not before.
+        name: a folder; or the short name of a recommended model, or ``hf://owner/name`` of a bundle on the hub, which
+            are downloaded if they were not before.
 
     Raises:
         BundleError: it cannot be downloaded.
     """
     short = str(name)
-    if short not in RECOMMENDED or name.exists():
+    if name.exists():
+        return name
+    if shared := shared_bundle(name):
+        return shared
+    if short not in RECOMMENDED:
         return name
     output, precision = default_output(short), RECOMMENDED[short].precision
     if made_before(short, output, precision) is None:

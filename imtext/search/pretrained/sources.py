@@ -64,7 +64,8 @@ class Source:
     def unknown(self) -> BundleError:
         """The error for a layout that imtext does not know."""
         if MANIFEST in self.files:
-            return BundleError(f"{self.name} has a {MANIFEST}: it is a bundle already. Use it with --bundle")
+            where = self.name if self.folder else f"hf://{self.name}"
+            return BundleError(f"{self.name} has a {MANIFEST}: it is a bundle already. Use it with --bundle {where}")
         return BundleError(f"{self.name} has no layout that imtext knows. Those are {KNOWN}")
 
 
@@ -94,7 +95,12 @@ def repository_of(name: str) -> str | None:
     """The ``owner/name`` that a name means; None if it cannot be one."""
     if name in RECOMMENDED:
         return RECOMMENDED[name].repository
-    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
+    return name if is_repository(name) else None
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name looks like ``owner/name`` on the hub."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
 
 
 def bundles_dir() -> Path:

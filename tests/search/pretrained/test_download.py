@@ -8,10 +8,10 @@ from unittest.mock import MagicMock
 
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from imtext.errors import BundleError
-from imtext.search.pretrained.download import download, hub_files
+from imtext.search.pretrained.download import download, explained, hub_files
 from tests.exported import Exported
 
 
@@ -51,15 +51,25 @@ def test_without_a_connection(immich: Exported, monkeypatch: pytest.MonkeyPatch)
 def test_only_the_named_files_are_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
 
-    def snapshot(name: str, allow_patterns: list[str]) -> str:
-        asked.append((name, allow_patterns))
+    def snapshot(name: str, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((name, revision, allow_patterns))
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     assert download("owner/model", ["a.json", "b.onnx"]) == tmp_path
-    assert asked == [("owner/model", ["a.json", "b.onnx"])]
+    assert download("owner/model", ["a.json"], "v1") == tmp_path
+    assert asked == [("owner/model", None, ["a.json", "b.onnx"]), ("owner/model", "v1", ["a.json"])]
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(
         BundleError, match=r"could not be downloaded \(ConnectionError: no route to host\)\. Run the command"
     ):
         download("owner/model", ["a.json"])
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(401, "does not know your token"), (403, "may not write to owner/model"), (500, r"does not answer.*\(HfHubHTTP")],
+)
+def test_refusals_of_the_hub(status: int, message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        raise explained("owner/model", HfHubHTTPError("first\nsecond", response=MagicMock(status_code=status)))

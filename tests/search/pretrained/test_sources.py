@@ -51,7 +51,9 @@ def test_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_messages() -> None:
-    assert "is a bundle already" in str(Source("it", frozenset(["manifest.json"])).unknown())
+    assert "is a bundle already. Use it with --bundle hf://it" in str(
+        Source("it", frozenset(["manifest.json"])).unknown()
+    )
     assert "OpenCLIP (open_clip_config.json)" in str(Source("it", frozenset()).unknown())
 
 
