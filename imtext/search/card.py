@@ -22,8 +22,8 @@ def model_card(bundle: Bundle, licence: str | None = None, repository: str = "US
 
     Args:
         bundle: the bundle.
-        licence: of its weights, as the hub writes it; None: that of the recommended model that it was made
-            of, or unknown.
+        licence: of its weights, as the hub writes it; None: that of the recommended model that it was made of, or
+            unknown.
         repository: ``owner/name`` of the bundle on the hub, for the commands.
 
     Returns:
@@ -54,9 +54,7 @@ def _licence(bundle: Bundle, licence: str | None) -> str:
         source = bundle.manifest["tags"].get("source")
         licence = next((one.licence for one in RECOMMENDED.values() if one.repository == source), "unknown")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence.lower()):
-        raise BundleError(
-            f"--license takes an identifier such as mit or cc-by-4.0, not {licence!r}. The hub's documentation lists all"
-        )
+        raise BundleError(f"--license takes an identifier such as mit or cc-by-4.0, not {licence!r}. The hub lists all")
     return licence.lower()
 
 
