@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 # Each worker takes whole files, whose tests share what takes long to make, and has one thread.
 TESTS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(RUN) pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: help setup quickstart serve train ui test test-fast lint types format docs clean
+.PHONY: help setup quickstart serve train ui test test-torture test-fast lint types format docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ ui: setup  ## Show all runs in the browser: http://127.0.0.1:5000
 
 test: setup lint types  ## All checks of CI: lint, types, all tests
 	$(TESTS)
+
+test-torture: setup  ## Kill trainings 20 times and indexing 200 times: half an hour
+	IMTEXT_TRAINING_KILLS=20 IMTEXT_KILLS=200 $(TESTS) --timeout=3600 tests/test_processes.py tests/search/index/test_killed.py
 
 test-fast: setup  ## The tests that take seconds
 	$(TESTS) -m "not slow"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.conftest import FLICKR8K, TINY_SHAPES, WEIGHTS
 
 pytestmark = pytest.mark.slow
 
+KILLS = int(os.environ.get("IMTEXT_TRAINING_KILLS", "2"))
 SHORT = [*TINY_SHAPES, "trainer.max_epochs=5", "data.num_images=100", "callbacks.examples=null", "seed=3"]
 
 
@@ -82,6 +84,25 @@ def test_killed_and_resumed(tmp_path: Path, straight: dict[str, float]) -> None:
     assert after.info.run_id == before.info.run_id
     assert after.info.status == "FINISHED"
     assert len(list((tmp_path / "runs" / "train").iterdir())) == 1  # the same folder
+
+
+def test_killed_at_random_moments(tmp_path: Path, straight: dict[str, float]) -> None:
+    """Whenever a run is killed, it ends as one that was not. IMTEXT_TRAINING_KILLS sets how often."""
+    chance = random.Random(0)
+    for _ in range(KILLS):
+        started = any(tmp_path.glob("runs/train/*/checkpoints/last.ckpt"))
+        arguments, environment = command(tmp_path, ["ckpt_path=last"] if started else SHORT)
+        with subprocess.Popen(
+            arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert any("Tokenizer" in line for line in process.stdout), "it did not begin to train"
+            time.sleep(chance.uniform(0, 4))
+            process.kill()
+        if process.returncode == 0:  # it had ended
+            break
+    started = any(tmp_path.glob("runs/train/*/checkpoints/last.ckpt"))
+    assert metrics_of(run(tmp_path, *(["ckpt_path=last"] if started else SHORT))) == straight
 
 
 def test_a_refused_resume_leaves_no_trace(tmp_path: Path) -> None:
