@@ -132,7 +132,7 @@ def _map(path: Path, embed_dim: int) -> Matrix | None:
         if head["embed_dim"] != embed_dim or path.stat().st_size != ends[-1]:
             return None
         content = np.memmap(path, dtype=np.uint8, mode="r")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     vectors, ids, codes, mean = (content[start:end] for start, end in pairwise(ends))
     return Matrix(
