@@ -156,7 +156,17 @@ def test_the_commands_of_the_image_make_a_server(bundle: Bundle, tmp_path: Path)
     (tmp_path / "pictures").mkdir()
     picture(tmp_path / "pictures" / "0.png", 0)
     run(installed, "imtext", "index", "pictures", "--index", "index", "--bundle", bundle.path, cwd=tmp_path)
-    serve = [installed / "bin" / "imtext", "serve", "index", "--port", "0", "--token", "open-sesame", "--log", "json"]
+    serve = [
+        str(installed / "bin" / "imtext"),
+        "serve",
+        "index",
+        "--port",
+        "0",
+        "--token",
+        "open-sesame",
+        "--log",
+        "json",
+    ]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as server:
         assert server.stdout is not None
         assert server.stderr is not None

@@ -208,6 +208,7 @@ def seeds() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @fuzzed(250)
 @given(st.data())
 def test_damaged_pictures_are_refused_or_shown(seeds: dict[str, bytes], data: st.DataObject) -> None:

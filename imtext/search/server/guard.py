@@ -17,6 +17,7 @@ from imtext.search.server.refusals import BUSY, NO_TOKEN, SECURITY_HEADERS, TOO_
 
 COOKIE = "imtext_token"
 OPEN_PATHS = ("/health", "/ready")  # served without a token: load balancers have none
+MAX_DIGITS = 18  # of a length; Python refuses to convert thousands of them
 PAGES = ("/", "/docs")  # a browser opens them with ?token= once
 
 
@@ -92,7 +93,7 @@ class Guard:
         # A body without Content-Length counts as if it had the maximum size. The body of a GET is never read.
         undeclared = 0 if scope["method"] in ("GET", "HEAD") else limit
         declared = headers.get(b"content-length", str(undeclared).encode())
-        if not declared.isdigit() or int(declared) > limit:
+        if not declared.isdigit() or len(declared) > MAX_DIGITS or int(declared) > limit:
             return await Refusal(413, too_large, [(b"connection", b"close")])(send)
         if self.body_bytes + int(declared) > self.limits.body_bytes:
             return await BUSY(send)

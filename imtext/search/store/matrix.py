@@ -126,7 +126,7 @@ def _map(path: Path, embed_dim: int) -> Matrix | None:
     try:
         with path.open("rb") as file:
             head = json.loads(file.read(HEADER).rstrip(b"\0"))
-        count = int(head["count"])
+        version, count = int(head["version"]), int(head["count"])
         words = -(-embed_dim // WORD)
         ends = np.cumsum([HEADER, count * embed_dim * 4, count * 8, count * words * 8, embed_dim * 4]).tolist()
         if head["embed_dim"] != embed_dim or path.stat().st_size != ends[-1]:
@@ -136,7 +136,7 @@ def _map(path: Path, embed_dim: int) -> Matrix | None:
         return None
     vectors, ids, codes, mean = (content[start:end] for start, end in pairwise(ends))
     return Matrix(
-        int(head["version"]),
+        version,
         np.array(ids).view(np.int64),
         vectors.view(np.float32).reshape(count, embed_dim),
         np.array(mean).view(np.float32),

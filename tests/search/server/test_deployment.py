@@ -68,7 +68,7 @@ def proxy(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
     if NGINX is None or OPENSSL is None:
         pytest.skip("needs nginx and openssl")
     folder, server = tmp_path_factory.mktemp("nginx"), start("--name", NAME, "--root-path", "/photos", "--token", TOKEN)
-    key = ["-newkey", "rsa:2048", "-nodes", "-keyout", folder / f"{NAME}.key", "-out", folder / f"{NAME}.crt"]
+    key = ["-newkey", "rsa:2048", "-nodes", "-keyout", f"{folder}/{NAME}.key", "-out", f"{folder}/{NAME}.crt"]
     names = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME},IP:127.0.0.1"]
     subprocess.run([OPENSSL, "req", "-x509", *key, "-days", "2", *names], check=True, capture_output=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -83,7 +83,7 @@ def proxy(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
     temporary = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     whole = f"pid {folder}/pid;\nevents {{}}\nhttp {{\n{temporary}\n{(DEPLOY / 'nginx.conf').read_text()}\n}}"
     (folder / "nginx.conf").write_text(changed(whole, places))
-    command = [NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
+    command = [NGINX, "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", "stderr"]
     with subprocess.Popen([*command, "-g", "daemon off; master_process off;"]) as process:
         made = Proxy(f"https://127.0.0.1:{port}/photos", folder, server)
         try:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import example, given
 
 from imtext.search.store import matrix
 from imtext.search.store.binary import codes_of
@@ -117,12 +116,12 @@ def test_an_approximate_search_finds_nearly_all(monkeypatch: pytest.MonkeyPatch)
 
 
 @fuzzed(150)
-@given(st.data())
-def test_any_header_is_used_or_replaced(rows: Rows, path: Path, data: st.DataObject) -> None:
+@given(damaged(b'{"version": 7, "count": 20, "embed_dim": 8}'))
+@example(b'{"versiop": 7, "count": 20, "embed_dim": 8}')
+def test_any_header_is_used_or_replaced(rows: Rows, path: Path, head: bytes) -> None:
+    rows._db.execute("UPDATE facts SET value = 7 WHERE name = 'version'")
     expected = open_matrix(path, rows).vectors.copy()
-    content = path.read_bytes()
-    head = data.draw(damaged(content[:HEADER].rstrip(b"\0")))
-    path.write_bytes(head.ljust(HEADER, b"\0") + content[HEADER:])
+    path.write_bytes(head.ljust(HEADER, b"\0") + path.read_bytes()[HEADER:])
     assert np.array_equal(open_matrix(path, rows).vectors, expected)
 
 
