@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 # Each worker takes whole files, whose tests share what takes long to make, and has one thread.
 TESTS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(RUN) pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: help setup quickstart serve train ui test test-torture test-fast lint types format docs clean
+.PHONY: help setup quickstart serve train ui test test-torture test-fast lint types format docs audit clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,12 @@ docs: setup  ## Build the documentation into site/; warnings are errors
 	$(RUN) python -m imtext.config.reference docs/reference/configuration.md
 	$(RUN) python scripts/draw_architecture.py
 	$(RUN) zensical build --strict
+
+audit: setup  ## List all packages in dist/sbom.json; look their known holes up on the network
+	@mkdir -p dist
+	$(UV) export --quiet --frozen --all-extras --no-dev --format cyclonedx1.5 --output-file dist/sbom.json
+	$(UV) export --quiet --frozen --all-extras --no-dev --no-emit-project --output-file dist/requirements.txt
+	$(UV) tool run pip-audit --disable-pip --require-hashes --requirement dist/requirements.txt
 
 clean:  ## Remove caches and builds; keep runs/
 	rm -rf .cache .import_linter_cache .pytest_cache .mypy_cache .ruff_cache dist site

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from imtext.training.checkpoints import TrainedModel, load_model
 
 __version__ = "0.1.0"
+
+# From version 1.29 on, ONNX Runtime writes an id of the device and reports its use to Microsoft, unless this is set
+# before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _SEARCH = ("Predictor", "create_predictor", "load_bundle")
 _TRAINING = ("TrainedModel", "load_model")

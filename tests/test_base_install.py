@@ -1,15 +1,21 @@
-"""The base install in an empty environment: it searches, and names the command that installs missing parts."""
+"""The base install in an empty environment: it searches, and names the command that installs missing parts.
+
+The commands of the image, too: they make a server without torch.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from imtext.search import Bundle
 from tests.conftest import picture
@@ -46,16 +52,20 @@ pytestmark = [
 ]
 
 
+def outside() -> dict[str, str]:
+    """The environment variables of a shell in which no virtual environment is active."""
+    return {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with the base install and nothing else."""
     assert UV is not None
     folder = tmp_path_factory.mktemp("base") / "venv"
     uv = [UV, "--quiet", "--project", str(ROOT)]  # the project sets the latest allowed date of packages
-    clean = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    subprocess.run([*uv, "venv", "--no-project", str(folder)], check=True, env=clean)
+    subprocess.run([*uv, "venv", "--no-project", str(folder)], check=True, env=outside())
     started = time.monotonic()
-    subprocess.run([*uv, "pip", "install", "--python", str(folder), str(ROOT)], check=True, env=clean, cwd=ROOT)
+    subprocess.run([*uv, "pip", "install", "--python", str(folder), str(ROOT)], check=True, env=outside(), cwd=ROOT)
     print(f"installed in {time.monotonic() - started:.1f} s")
     return folder
 
@@ -130,6 +140,47 @@ def test_search_without_training(environment: Path, immich: Exported, tmp_path: 
     assert "calibration error" in run(environment, "imtext", "info", "index", cwd=tmp_path).stdout
     listed = run(environment, "imtext", "bundle", "--list", cwd=tmp_path).stdout
     assert "immich-app/ViT-B-32__openai" in listed
+
+
+def test_the_commands_of_the_image_make_a_server(bundle: Bundle, tmp_path: Path) -> None:
+    """Those of docs/deploy/Containerfile, with other folders. The image itself is not built."""
+    assert UV is not None
+    text = (ROOT / "docs" / "deploy" / "Containerfile").read_text()
+    installed = tmp_path / "installed"
+    for command in re.findall(r"^RUN uv (.*)", text, re.MULTILINE):
+        here = command.replace("/opt/imtext", str(installed)).replace("/src", str(ROOT)).replace(" --no-cache", "")
+        subprocess.run([UV, "--quiet", *shlex.split(here)], check=True, env=outside(), cwd=ROOT)
+    absent = [name for name in HEAVY if name not in ("fastapi", "uvicorn")]
+    program = f"import importlib.util; print([name for name in {absent} if importlib.util.find_spec(name)])"
+    assert run(installed, "python", "-c", program, cwd=tmp_path).stdout == "[]\n"
+    (tmp_path / "pictures").mkdir()
+    picture(tmp_path / "pictures" / "0.png", 0)
+    run(installed, "imtext", "index", "pictures", "--index", "index", "--bundle", bundle.path, cwd=tmp_path)
+    serve = [
+        str(installed / "bin" / "imtext"),
+        "serve",
+        "index",
+        "--port",
+        "0",
+        "--token",
+        "open-sesame",
+        "--log",
+        "json",
+    ]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        try:
+            address = server.stdout.readline().split(" at ")[1].split()[0]
+            (check,) = re.findall(r"^HEALTHCHECK .* CMD (\[.*\])", text, re.MULTILINE)
+            run(installed, *json.loads(check.replace("http://127.0.0.1:8000", address)), cwd=tmp_path)
+            asked, token = f"{address}/search?q=grandma&min_relevance=0", {"authorization": "Bearer open-sesame"}
+            found = requests.get(asked, headers=token, timeout=60)
+            assert [one["name"] for one in found.json()["results"]] == ["0.png"]
+        finally:
+            server.terminate()
+        lines = [json.loads(line) for line in server.stderr.read().splitlines()]
+    assert [(line["route"], line["status"]) for line in lines] == [("/ready", 200), ("/search", 200)]
 
 
 def test_weights_of_torch_need_more(environment: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -36,6 +36,10 @@ def serve(
         str, typer.Option(help="Prefix of the addresses that a reverse proxy removes, such as /photos.")
     ] = "",
     approximate: ApproximateOption = False,
+    log: Annotated[
+        Literal["json"] | None,
+        typer.Option(help="Write a line of JSON to standard error after each request: its route, status and time."),
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
 ) -> None:
     """Serve a search page and an API until Ctrl-C."""
@@ -47,4 +51,5 @@ def serve(
             webbrowser.open(f"{url}/?token={token}" if token else url)
 
     chosen = find_index(folder, index)
-    run_server(chosen, host, port, token, anyone, cors_origin or [], name or [], root_path, approximate, announce)
+    names, lines = name or [], log == "json"
+    run_server(chosen, host, port, token, anyone, cors_origin or [], names, root_path, approximate, lines, announce)

@@ -8,12 +8,22 @@ from importlib import import_module
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from imtext.errors import ConfigError, ImtextError
 
-# Packages that `_target_` may name. Checkpoints and bug reports contain configurations, so these must not be able to
-# call arbitrary code. IMTEXT_TRUSTED_MODULES=mypackage,other adds your own packages.
-TRUSTED = ("imtext.", "lightning.pytorch.", "torch.nn.", "torch.optim.")
+# What `_target_` may name: classes that are defined in these packages. Checkpoints and bug reports contain
+# configurations, so these must not be able to call arbitrary code. Functions are left out, and so are other parts of
+# Lightning, because some of them import and call what their arguments name (`lightning.pytorch.cli`).
+# IMTEXT_TRUSTED_MODULES=mypackage,other adds your own packages, with their functions.
+NAMES = ("imtext.", "lightning.pytorch.", "torch.nn.", "torch.optim.")
+HOMES = (
+    *(f"imtext.{room}." for room in ("data", "losses", "models", "training")),
+    *(f"lightning.pytorch.{part}." for part in ("callbacks", "loggers", "plugins", "profilers", "strategies")),
+    "lightning.pytorch.trainer.trainer.",  # the home of `lightning.pytorch.Trainer`
+    "torch.nn.",
+    "torch.optim.",
+)
 
 
 def instantiate(config: Any, **extra: Any) -> Any:
@@ -24,13 +34,18 @@ def instantiate(config: Any, **extra: Any) -> Any:
         extra: additional arguments, which may be objects; they replace those of the configuration.
 
     Raises:
-        ConfigError: a `_target_` outside `TRUSTED`, or a constructor that refuses its values.
+        ConfigError: a `_target_` that is not trusted, or a constructor that refuses its values.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate as hydra_instantiate
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    raw = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+    # Hydra resolves references such as `${oc.create:…}` also in plain dictionaries, so they are checked resolved.
+    config = config if OmegaConf.is_config(config) else OmegaConf.create(config, flags={"allow_objects": True})
+    try:
+        raw = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error)) from error
     for path, node in target_nodes(raw):
         locate(str(node["_target_"]), f"{path}._target_".lstrip("."))
     try:
@@ -54,9 +69,9 @@ def locate(target: str, path: str = "_target_") -> Any:
     extra = tuple(
         f"{name.strip()}." for name in os.environ.get("IMTEXT_TRUSTED_MODULES", "").split(",") if name.strip()
     )
-    if not target.startswith(TRUSTED + extra):
+    if not target.startswith(NAMES + extra):
         raise ConfigError(
-            f"{path}: {target} is not in {', '.join(name + '*' for name in TRUSTED + extra)}. "
+            f"{path}: {target} is not in {', '.join(name + '*' for name in NAMES + extra)}. "
             f"If it is yours, set IMTEXT_TRUSTED_MODULES={target.split('.')[0]}"
         )
     module, _, name = target.rpartition(".")
@@ -66,8 +81,8 @@ def locate(target: str, path: str = "_target_") -> Any:
         raise ConfigError(f"{path}: there is no {target} ({error})") from error
     # `imtext.config.compose.os.system` is reachable through imtext, but not defined in it.
     home = f"{getattr(found, '__module__', '')}."
-    if not callable(found) or not home.startswith(TRUSTED + extra):
-        raise ConfigError(f"{path}: {target} is not defined in {module.split('.')[0]}, so it cannot be used here")
+    if not (isinstance(found, type) and home.startswith(HOMES)) and not (callable(found) and home.startswith(extra)):
+        raise ConfigError(f"{path}: {target} is not a class of the parts that can be used here: {', '.join(HOMES)}")
     return found
 
 

@@ -115,10 +115,13 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
         if target_size is not None:
             image.draft("RGB", (target_size, target_size))
         return upright_rgb(image)
-    except (UnidentifiedImageError, RuntimeError) as error:
-        raise ValueError(f"a broken {kind}, or of an unusual kind") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(str(error) or type(error).__name__) from error
+    except (ValueError, MemoryError):
+        raise
+    except Exception as error:  # of broken files, decoders raise many kinds of errors
+        log.debug("A decoder failed", exc_info=True)
+        said = isinstance(error, OSError | SyntaxError | Image.DecompressionBombError) and str(error)
+        unusual = f"a broken {kind}, or of an unusual kind"
+        raise ValueError(unusual if isinstance(error, UnidentifiedImageError) else said or unusual) from error
 
 
 def read_head(source: Path | bytes) -> bytes:

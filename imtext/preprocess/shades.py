@@ -34,7 +34,8 @@ def eight_bits(image: Image.Image) -> Image.Image:
     if image.mode == "I" and getattr(image, "tag_v2", {}).get(339, (1,)) == (1,):  # TIFF without signs
         values = values.view(np.uint32)
     low, high = _range(values, WHITE[image.mode[0]])
-    scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(256 / (high - low))
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that no pixel should have
+        scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(256 / (high - low))
     return Image.fromarray(np.nan_to_num(scaled, nan=0, posinf=255, neginf=0).clip(0, 255).astype(np.uint8))
 
 

@@ -176,7 +176,7 @@ def load_bundle(path: str | Path) -> Bundle:
         manifest = upgrade(manifest, _read(folder, TOKENIZER, hashes[TOKENIZER]))
         bundle = _parse(folder, manifest)
         hashes |= {name: hashes[name] for name in (bundle.graphs[IMAGE], bundle.graphs[TEXT], *bundle.graphs.values())}
-    except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BundleError(f"{folder / MANIFEST} was not written by imtext ({error!r}). {EXPORT_AGAIN}") from error
     for name, expected in hashes.items():
         if has_external_data(_read(folder, name, expected)):
@@ -243,8 +243,9 @@ def _write(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]
 def _read(folder: Path, name: str, expected: str) -> bytes:
     try:
         content = (folder / name).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{folder / name} cannot be read ({error.strerror}). {EXPORT_AGAIN}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BundleError(f"{folder / name} cannot be read ({reason}). {EXPORT_AGAIN}") from error
     if sha256(content) != expected:
         raise BundleError(f"{folder / name} is not the file that was exported: its hash differs. {EXPORT_AGAIN}")
     return content

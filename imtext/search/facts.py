@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile
 
 from imtext.preprocess.formats import FORMATS, sniff
 from imtext.preprocess.picture import read_head, register
@@ -79,11 +79,12 @@ def read_facts(source: Path | bytes, image: Image.Image | None = None) -> Facts:
     kind = sniff(read_head(source))
     formats = (kind,) if kind in FORMATS else ("TIFF",)  # most raw files are TIFF files inside
     register(formats[0])
-    try:
+
+    def read() -> Facts:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as opened:
-            return replace(_facts(opened), hash=digest)
-    except (UnidentifiedImageError, SyntaxError, Image.DecompressionBombError):
-        return Facts(hash=digest)
+            return _facts(opened)
+
+    return replace(_or(Facts(), read), hash=digest)
 
 
 def _facts(image: ImageFile.ImageFile) -> Facts:

@@ -47,7 +47,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} is not a bundle: it has no {MANIFEST}. Make one: imtext export <run>, or of a ready model "
             "imtext bundle <model>; imtext bundle --list names some"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read ({error}). {EXPORT_AGAIN}") from error
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema not in range(1, SCHEMA + 1):

@@ -81,7 +81,7 @@ def picture_file(name: str) -> Path | None:
     try:
         path = Path(name).expanduser()
         return path if ENDING.search(name) and path.is_file() else None
-    except (OSError, RuntimeError):  # the name is too long, or it starts with ~ and an unknown user
+    except (OSError, RuntimeError, ValueError):  # too long, of an unknown user after ~, or with a zero byte
         return None
 
 

@@ -18,9 +18,11 @@ def test_serve_announces_the_address(index: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("imtext.search.server.serve", serve)
     monkeypatch.setattr("webbrowser.open", opened.append)
-    done = imtext("serve", index, "--open", "--token", "secret", "--name", "example.org", "--approximate")
+    done = imtext("serve", index, "--open", "--token", "secret", "--name", "example.org", "--log", "json")
     assert done.stdout.startswith("1,234 pictures at http://127.0.0.1:8000 (API: http://127.0.0.1:8000/docs).")
     assert opened == ["http://127.0.0.1:8000/?token=secret"]
-    assert settings == [index, "127.0.0.1", 8000, "secret", False, [], ["example.org"], "", True]
+    assert settings == [index, "127.0.0.1", 8000, "secret", False, [], ["example.org"], "", False, True]
     imtext("serve", "--index", index, "--open", "--port", "0", IMTEXT_TOKEN="")
     assert opened[1] == "http://127.0.0.1:8000"
+    imtext("serve", index, "--approximate")
+    assert settings[-2:] == [True, False]

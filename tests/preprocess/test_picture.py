@@ -12,10 +12,13 @@ from typing import Literal, get_args
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from imtext.errors import ConfigError
 from imtext.preprocess import MAX_PIXELS, Interpolation, Preprocess, open_image
+from tests.damage import damaged, fuzzed
 from tests.search.index.shoebox import encoded
 from tests.tiffs import dng, float_colours
 
@@ -181,3 +184,38 @@ def test_broken_exif_does_not_cost_the_picture(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("imtext.preprocess.picture.ImageOps.exif_transpose", broken)
     assert open_image(content.getvalue()).size == (8, 8)
+
+
+def test_any_error_of_a_decoder_is_a_refusal() -> None:
+    """Damage as Hypothesis found it: libheif raised EOFError, which ended the update of an index."""
+    content = encoded(Image.new("RGB", (64, 64), "red"), "HEIF")
+    place = content.index(b"mdat") + 4
+    with pytest.raises(ValueError, match="broken HEIF"):
+        open_image(content[:place] + b"\xff" + content[place + 1 :], 32)
+
+
+@pytest.fixture(scope="module")
+def seeds() -> dict[str, bytes]:
+    """A picture of each kind of file."""
+    noise = Image.effect_noise((40, 30), 90)
+    colours = Image.merge("RGB", (noise, noise.transpose(Image.Transpose.ROTATE_180), noise))
+    return {
+        **{kind: encoded(colours, kind) for kind in ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "HEIF", "AVIF")},
+        "palette": encoded(colours.quantize(16), "GIF"),
+        "CMYK": encoded(colours.convert("CMYK"), "JPEG"),
+        "deep": encoded(noise.convert("I;16"), "PNG"),
+        "DNG": dng(colours),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@fuzzed(250)
+@given(st.data())
+def test_damaged_pictures_are_refused_or_shown(seeds: dict[str, bytes], data: st.DataObject) -> None:
+    content = data.draw(damaged(seeds[data.draw(st.sampled_from(sorted(seeds)))]))
+    try:
+        image = open_image(content, 32, 1_000_000)
+    except ValueError:
+        return
+    assert image.mode == "RGB"
+    assert Preprocess(32).pixels(image).shape == (32, 32, 3)

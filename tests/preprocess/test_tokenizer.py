@@ -9,6 +9,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import (
     Tokenizer,
     decoders,
@@ -21,6 +23,7 @@ from tokenizers import (
 from imtext.data.vocabulary import learn_vocabulary
 from imtext.errors import ConfigError
 from imtext.preprocess.tokenizer import JsonTokenizer, load_tokenizer
+from tests.damage import damaged, fuzzed
 
 TEXTS = ["a dog runs fast", "", "A cat, sleeping."]
 
@@ -234,3 +237,16 @@ def test_does_not_need_torch() -> None:
     program = "import sys, imtext.preprocess.tokenizer, imtext.preprocess; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@fuzzed(300)
+@given(st.data())
+def test_a_damaged_file_is_refused_or_used(words: JsonTokenizer, data: st.DataObject) -> None:
+    content = data.draw(damaged(words.to_json().encode()))
+    try:
+        read = load_tokenizer(content, "words")
+    except ConfigError:
+        return
+    ids, mask = read(TEXTS)
+    assert ids.shape == mask.shape
+    assert mask[:, 0].all()

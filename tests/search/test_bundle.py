@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from imtext.errors import BundleError
 from imtext.search import Bundle, Encoder, Index, load_bundle, parse_query
 from imtext.search.bundle import calibrate_bundle, copy_bundle, write_bundle
 from imtext.search.manifest import seal
 from tests.conftest import changed_bundle
+from tests.damage import damaged as damage
+from tests.damage import fuzzed
 
 
 @pytest.fixture
@@ -195,3 +199,54 @@ def test_two_graphs_are_needed(bundle: Bundle, tmp_path: Path) -> None:
     graphs = {"image": bundle.read("image.onnx")}
     with pytest.raises(BundleError, match=r"was not written by imtext.*text"):
         write_bundle(tmp_path / "half", graphs, Encoder(bundle).tokenizer, bundle.manifest)
+
+
+@fuzzed(60)
+@given(st.data())
+def test_damage_of_any_file_is_noticed(bundle: Bundle, damaged: Path, data: st.DataObject) -> None:
+    path = damaged / data.draw(st.sampled_from(sorted(file.name for file in damaged.iterdir())))
+    content = path.read_bytes()
+    path.write_bytes(data.draw(damage(content)))
+    try:
+        opened = load_bundle(damaged)
+    except BundleError:
+        return
+    finally:
+        path.write_bytes(content)
+    assert replace(opened, path=bundle.path) == bundle  # nothing has changed, or only blanks in the manifest
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("../escape\0"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=4,
+)
+ENTRIES = (
+    "embed_dim", "preprocess", "preprocess.image_size", "preprocess.image_mean", "tokenizer", "tokenizer.size",
+    "graphs", "graphs.image", "graphs.more", "calibration", "calibration.bias", "files", "files.text.onnx",
+    "files.more", "reranker", "schema",
+)  # fmt: skip
+
+
+@fuzzed(150)
+@given(st.sampled_from(ENTRIES), JSON)
+@example("embed_dim", float("inf"))
+@example("files", {"a\0b": {"sha256": ""}})
+@example("preprocess.image_mean", [10**400, 0, 0])
+def test_a_made_up_manifest_is_refused_or_harmless(damaged: Path, name: str, value: Any) -> None:
+    """Its hash holds no secret: whoever makes a bundle can seal anything."""
+    before = (damaged / "manifest.json").read_text()
+    *parents, last = name.split(".", 1)
+
+    def put(manifest: dict[str, Any]) -> None:
+        for parent in parents:
+            manifest = manifest[parent]
+        manifest[last] = {**manifest[last], **value} if last == "files" and isinstance(value, dict) else value
+
+    edit(damaged, put, sealed=True)
+    try:
+        load_bundle(damaged)
+    except BundleError:
+        pass
+    finally:
+        (damaged / "manifest.json").write_text(before)

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
 from imtext.search.facts import Facts, read_facts
-from tests.search.photos import photo
+from tests.damage import damaged, fuzzed
+from tests.search.photos import photo, xmp
 
 Base, Gps = ExifTags.Base, ExifTags.GPS
 
@@ -105,3 +108,26 @@ def test_a_png_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (40, 30)).save(content := io.BytesIO(), "PNG")
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", pytest.fail)
     assert read_facts(content.getvalue()) == Facts(40, 30)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A picture of each format with all facts."""
+    folder = tmp_path_factory.mktemp("photos")
+    everything: dict[str, Any] = {
+        "taken": "2024:05:12 14:03:11", "offset": "+01:00", "camera": ("Apple", "iPhone 12"), "place": (38.7, -9.1),
+        "xmp": xmp("a title", "a caption", ["dog", "beach"]),
+        "exif": {Base.Orientation: 6, Base.ImageDescription: "a dog", Base.XPKeywords: "a;b".encode("utf-16-le")},
+    }  # fmt: skip
+    kinds = ("jpg", "png", "webp", "tiff", "gif", "bmp")
+    return {kind: photo(folder / f"a.{kind}", **everything).read_bytes() for kind in kinds}
+
+
+@fuzzed(200)
+@given(st.data())
+def test_damaged_headers_leave_facts_empty(photos: dict[str, bytes], data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(sorted(photos)))
+    facts = read_facts(data.draw(damaged(photos[kind])))
+    assert min(facts.width, facts.height) >= 0
+    assert facts.latitude is None or abs(facts.latitude) <= 90
+    assert facts.camera.isprintable()

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imtext.errors import SearchError
-from imtext.search.filters import NO_FILTERS, Filters, folder_key, is_inside, parse_filters
+from imtext.search.filters import HALF_WAY_ROUND_KM, MAX_SIDE, NO_FILTERS, Filters, folder_key, is_inside, parse_filters
+from tests.damage import fuzzed
+
+PIECES = ["2024", "-", "02", "31", "0", "x", "×", "km", "m", ".", ",", ";", " ", "/", "..", "٣", "9" * 30, "nan", "\0"]
+TEXTS = st.text(max_size=20) | st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
+NUMBERS = st.text("0123456789٣+-.,; °'", max_size=20)  # letters would be the name of a place
+ANYTHING = dict.fromkeys(("after", "before", "folder", "camera", "min_size", "within"), TEXTS)
+
+
+@fuzzed(300)
+@given(st.fixed_dictionaries({}, optional={**ANYTHING, "near": NUMBERS}))
+def test_any_texts_are_filters_or_refused(texts: dict[str, str]) -> None:
+    try:
+        filters = parse_filters(**texts)  # type: ignore[arg-type]
+    except SearchError:
+        return
+    for moment in (filters.after, filters.before):
+        assert not moment or datetime.fromisoformat(moment).isoformat() == moment
+    assert 0 <= min(filters.min_width, filters.min_height) <= max(filters.min_width, filters.min_height) <= MAX_SIDE
+    assert 0 < filters.within_km <= HALF_WAY_ROUND_KM
+    assert filters.near is None or (abs(filters.near[0]) <= 90 and abs(filters.near[1]) <= 180)
 
 
 @pytest.mark.parametrize(

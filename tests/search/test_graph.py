@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -142,3 +146,12 @@ def test_other_graphs(describe: Any, inputs: list[Put], message: str) -> None:
 def test_no_graph() -> None:
     with pytest.raises(BundleError, match="cannot be loaded: "):
         open_session(b"no graph")
+
+
+@pytest.mark.slow
+def test_onnx_runtime_reports_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    """Its telemetry writes an id of the device and a queue of reports into the home before it sends them."""
+    program = f"import imtext; imtext.create_predictor({str(bundle.path)!r}).encode_text('a dog')"
+    known = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program], check=True, env=known, cwd=tmp_path)  # CI alone turns it off, too
+    assert list(tmp_path.iterdir()) == []

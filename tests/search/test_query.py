@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from imtext.errors import SearchError
 from imtext.search import Encoder
-from imtext.search.query import Term, embed_queries, parse_query, picture_query, query_notes
+from imtext.search.query import MAX_TERMS, MAX_WEIGHT, Term, embed_queries, parse_query, picture_query, query_notes
 from tests.conftest import picture
+from tests.damage import fuzzed
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,22 @@ from tests.conftest import picture
 )
 def test_parse(query: str, expected: list[tuple[str, float]]) -> None:
     assert [(term.text, term.weight) for term in parse_query(query)] == expected
+
+
+PIECES = ["+", "-", " ", "\t", "2:", ".5:", "0:", "dog", "t-shirt", "a.jpg", "~", "\0", "٣:", "9" * 400 + ":", "\ud800"]
+
+
+@fuzzed(300)
+@given(st.text() | st.lists(st.sampled_from(PIECES), max_size=40).map("".join), st.booleans())
+@example("~\0.jpg", True)
+def test_any_text_is_a_query_or_refused(text: str, pictures: bool) -> None:
+    try:
+        terms = parse_query(text, pictures)
+    except SearchError:
+        return
+    assert 1 <= len(terms) <= MAX_TERMS
+    assert all(0 < abs(term.weight) <= MAX_WEIGHT for term in terms)
+    assert all((term.text or "").strip() for term in terms if pictures is False or term.picture is None)
 
 
 def test_many_blanks_are_split_quickly() -> None:

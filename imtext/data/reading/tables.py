@@ -67,7 +67,7 @@ def read_table(path: Path, known: Collection[str] = ("image", *CAPTION_NAMES)) -
             separator = _separator(text.content, known, usual)
             rows = _read_csv(path, text.content, separator)
             notes += [f", separated by {SEPARATORS[separator]}"] if separator != usual else []
-    except (csv.Error, json.JSONDecodeError) as error:
+    except (csv.Error, ValueError, RecursionError) as error:  # JSON with numbers or nesting beyond Python's limits
         raise DataError(f"{path} cannot be read: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{path} must hold a list of rows with named columns")
@@ -123,6 +123,6 @@ def _read_json_lines(path: Path, text: str) -> list[Any]:
         if line.strip():
             try:
                 rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}, line {number} is not JSON: {error.msg}") from error
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}, line {number} is not JSON: {getattr(error, 'msg', error)}") from error
     return rows

@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import gc
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from prometheus_client import CollectorRegistry
 
 import imtext
 from imtext.errors import SearchError
@@ -20,6 +19,7 @@ from imtext.search.server.limits import Limits
 from imtext.search.server.messages import responses
 from imtext.search.server.problems import describe_problems
 from imtext.search.server.prometheus import measure_service, request_observer
+from imtext.search.server.request_log import RequestLog
 from imtext.search.server.routes.browsing import browse_routes
 from imtext.search.server.routes.downloading import download_routes
 from imtext.search.server.routes.duplicates import duplicate_routes
@@ -40,6 +40,7 @@ def create_app(
     cors_origins: Sequence[str] = (),
     limits: Limits | None = None,
     approximate: bool = False,
+    log: Callable[[str], object] | None = None,
 ) -> FastAPI:
     """The API and the page for one index, as an ASGI application.
 
@@ -51,6 +52,7 @@ def create_app(
         cors_origins: other origins whose pages may send requests.
         limits: limits of size, time and queues.
         approximate: search faster, and miss a few of the nearest pictures; see `Index`.
+        log: called with a line of JSON after each request.
 
     Raises:
         SearchError: there is no index, or the token is too short.
@@ -59,8 +61,7 @@ def create_app(
     check_token(token)
     limits = limits or Limits()
     service = Service(Path(index), limits, approximate)
-    registry = CollectorRegistry()
-    measure_service(service, registry)
+    registry = measure_service(service)
     app = FastAPI(
         title="imtext",
         version=imtext.__version__,
@@ -68,6 +69,7 @@ def create_app(
         lifespan=lambda _: following(service),
         docs_url=None,  # these pages load scripts from another host; ours is in `page_routes`
         redoc_url=None,
+        redirect_slashes=False,  # to an absolute address, which a proxy may have changed
         responses=responses(),
     )
     app.state.service = service
@@ -88,6 +90,8 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=list(cors_origins), allow_methods=["GET", "POST"], allow_headers=["*"]
         )
+    if log is not None:
+        app.add_middleware(RequestLog, write=log)
     return app
 
 

@@ -16,7 +16,8 @@ from imtext.search.server.limits import Limits
 from imtext.search.server.refusals import BUSY, NO_TOKEN, SECURITY_HEADERS, TOO_SLOW, TOO_SLOW_BODY, WRONG_HOST, Refusal
 
 COOKIE = "imtext_token"
-OPEN_PATHS = ("/health",)  # served without a token: load balancers have none
+OPEN_PATHS = ("/health", "/ready")  # served without a token: load balancers have none
+MAX_DIGITS = 18  # of a length; Python refuses to convert thousands of them
 PAGES = ("/", "/docs")  # a browser opens them with ?token= once
 
 
@@ -56,7 +57,7 @@ class Guard:
         try:
             status = await self._respond(scope, receive, send)
         finally:
-            self.observe(_route(_path(scope)), status, time.perf_counter() - started)
+            self.observe(route_of(scope), status, time.perf_counter() - started)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> int:
         path = _path(scope)
@@ -69,7 +70,7 @@ class Guard:
         if self.token is not None and path not in OPEN_PATHS:
             given = _token_of_address(scope) if path in PAGES else b""
             if given and hmac.compare_digest(given, self.token):
-                return await _admit(given, path, send)
+                return await _admit(given, scope, send)
             if not self._allowed(headers):
                 return await NO_TOKEN(send)
         return await self._run(scope, headers, receive, send)
@@ -92,7 +93,7 @@ class Guard:
         # A body without Content-Length counts as if it had the maximum size. The body of a GET is never read.
         undeclared = 0 if scope["method"] in ("GET", "HEAD") else limit
         declared = headers.get(b"content-length", str(undeclared).encode())
-        if not declared.isdigit() or int(declared) > limit:
+        if not declared.isdigit() or len(declared) > MAX_DIGITS or int(declared) > limit:
             return await Refusal(413, too_large, [(b"connection", b"close")])(send)
         if self.body_bytes + int(declared) > self.limits.body_bytes:
             return await BUSY(send)
@@ -137,13 +138,15 @@ def _token_of_address(scope: Scope) -> bytes:
     return parse_qs(query).get("token", [""])[0].encode()
 
 
-async def _admit(token: bytes, page: str, send: Send) -> int:
+async def _admit(token: bytes, scope: Scope, send: Send) -> int:
     """Move the token from the address into a cookie, so that it stays out of browser histories and referrers."""
-    location = page[1:] or "./"  # relative, because a proxy may have removed a prefix
-    cookie = f"{COOKIE}={token.decode()}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000"
+    location = _path(scope)[1:] or "./"  # relative, because a proxy may have removed a prefix
+    place = f"{scope.get('root_path', '')}/"  # other programs on this host do not get it
+    secure = "; Secure" if scope.get("scheme") == "https" else ""
+    cookie = f"{COOKIE}={token.decode()}; Path={place}; HttpOnly; SameSite=Strict; Max-Age=2592000{secure}"
     headers = [
         (b"location", location.encode()), (b"set-cookie", cookie.encode()), (b"content-length", b"0"),
-        *SECURITY_HEADERS,
+        (b"cache-control", b"no-store"), *SECURITY_HEADERS,
     ]  # fmt: skip
     await send({"type": "http.response.start", "status": 303, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
@@ -166,13 +169,14 @@ def _host(header: bytes) -> str:
 _ROUTES = frozenset(
     (
         "/", "/docs", "/search", "/search/image", "/rank", "/embed/text", "/embed/image", "/images", "/info",
-        "/timeline", "/pictures", "/zip", "/update", "/duplicates",
+        "/timeline", "/pictures", "/zip", "/update", "/duplicates", "/health", "/ready", "/metrics",
     )
 )  # fmt: skip
 
 
-def _route(path: str) -> str:
-    """The route of a path, one of a few names, because Prometheus stores a time series for each name."""
+def route_of(scope: Scope) -> str:
+    """The route of a request, one of a few names, because Prometheus stores a time series for each name."""
+    path = _path(scope)
     if path in _ROUTES:
         return path
     first = "/" + [*path.split("/", 2), ""][1]  # OPTIONS * has no path

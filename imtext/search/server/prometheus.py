@@ -11,8 +11,9 @@ from imtext.search.server.service import Service
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10)  # seconds
 
 
-def measure_service(service: Service, registry: CollectorRegistry) -> None:
-    """Gauges of the index and the queues."""
+def measure_service(service: Service) -> CollectorRegistry:
+    """A registry with gauges of the index and the queues."""
+    registry = CollectorRegistry()
     for name, text, value in (
         ("imtext_pictures", "Pictures in the index", service.total),
         ("imtext_reloads", "Times the index was read again", lambda: service.reloads),
@@ -20,6 +21,7 @@ def measure_service(service: Service, registry: CollectorRegistry) -> None:
         ("imtext_pictures_at_work", "Requests that read, decode or rank pictures", lambda: service.running),
     ):
         Gauge(name, text, registry=registry).set_function(value)
+    return registry
 
 
 def request_observer(registry: CollectorRegistry) -> Callable[[str, int, float], None]:

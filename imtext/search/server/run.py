@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,6 +29,7 @@ def serve(
     names: Sequence[str] = (),
     root_path: str = "",
     approximate: bool = False,
+    log: bool = False,
     started: Callable[[str, int], None] = lambda url, pictures: None,
 ) -> None:
     """Serve an index until SIGINT or SIGTERM. Running requests are finished first.
@@ -42,13 +45,15 @@ def serve(
             on an address other than this machine's own serves every name.
         root_path: prefix of the addresses that a reverse proxy removes, such as ``/photos``.
         approximate: search faster, and miss a few of the nearest pictures; see `Index`.
+        log: write a line of JSON to standard error after each request.
         started: called with the address and the number of pictures when the server accepts requests.
 
     Raises:
         SearchError: there is no index, the port is taken, or other machines could search without a token.
     """
     hosts = hosts_to_serve(host, token, anyone, names)
-    app = create_app(index, token, hosts, cors_origins, approximate=approximate)
+    write = functools.partial(print, file=sys.stderr, flush=True) if log else None
+    app = create_app(index, token, hosts, cors_origins, approximate=approximate, log=write)
     run_app(app, host, port, lambda url: started(url, app.state.service.total()), root_path)
 
 

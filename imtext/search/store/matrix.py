@@ -126,17 +126,17 @@ def _map(path: Path, embed_dim: int) -> Matrix | None:
     try:
         with path.open("rb") as file:
             head = json.loads(file.read(HEADER).rstrip(b"\0"))
-        count = int(head["count"])
+        version, count = int(head["version"]), int(head["count"])
         words = -(-embed_dim // WORD)
         ends = np.cumsum([HEADER, count * embed_dim * 4, count * 8, count * words * 8, embed_dim * 4]).tolist()
         if head["embed_dim"] != embed_dim or path.stat().st_size != ends[-1]:
             return None
         content = np.memmap(path, dtype=np.uint8, mode="r")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     vectors, ids, codes, mean = (content[start:end] for start, end in pairwise(ends))
     return Matrix(
-        int(head["version"]),
+        version,
         np.array(ids).view(np.int64),
         vectors.view(np.float32).reshape(count, embed_dim),
         np.array(mean).view(np.float32),

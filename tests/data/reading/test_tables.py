@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from imtext.data.reading.tables import CaptionsTable, read_table
 from imtext.errors import DataError
+from tests.damage import damaged, fuzzed
 
 ROWS = [{"image": "0.jpg", "caption": "a dog, running"}, {"image": "1.jpg", "caption": "a cat"}]
 
@@ -75,3 +78,22 @@ def test_mistakes(tmp_path: Path, name: str, content: str, message: str) -> None
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=message):
         read_table(tmp_path / name)
+
+
+CSV = b'image,caption\n0.jpg,"a dog, running"\n1.jpg,a cat\n'
+
+
+@fuzzed(300)
+@given(st.sampled_from([".csv", ".tsv", ".json", ".jsonl"]), damaged(CSV) | damaged(json.dumps(ROWS).encode()))
+@example(".json", b"[" * 100_000)
+@example(".jsonl", b"[" * 100_000)
+@example(".json", b'[{"image": ' + b"9" * 5_000 + b"}]")
+@example(".jsonl", b'{"image": ' + b"9" * 5_000 + b"}")
+def test_any_content_is_a_table_or_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"captions{suffix}"
+    path.write_bytes(content)
+    try:
+        table = read_table(path)
+    except DataError:
+        return
+    assert all(set(table.columns) <= set(row) for row in table.rows)

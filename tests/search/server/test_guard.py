@@ -72,7 +72,7 @@ def test_time() -> None:
 
 
 def test_size_is_declared_before_it_comes() -> None:
-    for size in (b"101", b"many", b"-1"):
+    for size in (b"101", b"many", b"-1", b"9" * 5_000):
         answer = asyncio.run(asked(guarded(reads_all, json_bytes=100), [], headers=[(b"content-length", size)]))
         assert answer == (413, "The request is larger than 100 bytes.")
 

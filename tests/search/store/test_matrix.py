@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
 
 from imtext.search.store import matrix
 from imtext.search.store.binary import codes_of
-from imtext.search.store.matrix import Matrix, open_matrix
+from imtext.search.store.matrix import HEADER, Matrix, open_matrix
 from imtext.search.store.rows import Rows
 from imtext.search.store.schema import create_rows
+from tests.damage import damaged, fuzzed
 from tests.search.store.conftest import DIM, vector
 
 Add = Callable[..., None]
@@ -111,3 +113,19 @@ def test_an_approximate_search_finds_nearly_all(monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_array_equal(
         searched.top_k(queries, 10, everything, approximate=True)[0], searched.top_k(queries, 10, everything)[0]
     )
+
+
+@fuzzed(150)
+@given(damaged(b'{"version": 7, "count": 20, "embed_dim": 8}'))
+@example(b'{"versiop": 7, "count": 20, "embed_dim": 8}')
+def test_any_header_is_used_or_replaced(rows: Rows, path: Path, head: bytes) -> None:
+    rows._db.execute("UPDATE facts SET value = 7 WHERE name = 'version'")
+    expected = open_matrix(path, rows).vectors.copy()
+    path.write_bytes(head.ljust(HEADER, b"\0") + path.read_bytes()[HEADER:])
+    assert np.array_equal(open_matrix(path, rows).vectors, expected)
+
+
+@pytest.mark.parametrize("head", [b'{"version": 1, "count": 1e999, "embed_dim": 8}', b"[" * HEADER, b'{"count": -1}'])
+def test_a_header_that_no_program_writes(rows: Rows, path: Path, head: bytes) -> None:
+    path.write_bytes(head.ljust(HEADER, b"\0"))
+    assert len(open_matrix(path, rows).vectors) == 20
