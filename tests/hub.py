@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,8 +19,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-import yaml
-from huggingface_hub import constants
+from huggingface_hub import ModelCard, constants
 
 USER, TOKEN, READER = "anna", "hf_writes", "hf_reads"
 LICENCES = {"mit", "apache-2.0", "cc-by-4.0", "unknown"}
@@ -143,8 +142,8 @@ class Handler(BaseHTTPRequestHandler):
         self._send(409 if known else 200, {"url": f"http://{self.headers['Host']}/{name}"})
 
     def validate(self, body: bytes) -> None:
-        front = yaml.safe_load(json.loads(body)["content"].split("---")[1])
-        errors = [] if front["license"] in LICENCES else [{"message": '"license" must be one of [mit, …]'}]
+        known = ModelCard(json.loads(body)["content"]).data.license in LICENCES
+        errors = [] if known else [{"message": '"license" must be one of [mit, …]'}]
         self._send(400 if errors else 200, {"errors": errors, "warnings": []})
 
     def preupload(self, body: bytes, name: str) -> None:
@@ -230,7 +229,7 @@ def sha1(content: bytes) -> str:
 
 
 MODEL = r"([\w.-]+/[\w.-]+)"
-ROUTES = [
+ROUTES: list[tuple[str, Callable[..., None]]] = [
     (r"POST /api/repos/create", Handler.create),
     (r"POST /api/validate-yaml", Handler.validate),
     (rf"POST /api/models/{MODEL}/preupload/main", Handler.preupload),

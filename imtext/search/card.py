@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from imtext.errors import BundleError
@@ -72,7 +72,7 @@ def _front_matter(bundle: Bundle, licence: str) -> str:
     ])  # fmt: skip
 
 
-def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -117,7 +117,7 @@ def _measured(bundle: Bundle) -> str:
     return (
         f"{f'On {galleries}. ' if galleries else ''}Each query is ranked against the whole split. R@K is the share of "
         "queries with a right answer among the first K; in brackets are 95 % intervals over pictures, where they were "
-        f"measured.\n\n{_table(('split', 'direction', 'R@1', 'R@5', 'R@10', 'MRR', 'median rank'), iter(rows))}"
+        f"measured.\n\n{_table(('split', 'direction', 'R@1', 'R@5', 'R@10', 'MRR', 'median rank'), rows)}"
     )
 
 
@@ -169,7 +169,7 @@ def _origin(bundle: Bundle) -> str:
         "smaller form of the bundle": bundle.manifest.get("quantized_from"),
     }
     rows = [(name, f"`{value}`") for name, value in known.items() if value]
-    return _table(("", ""), iter(rows)) if rows else "The manifest does not record it."
+    return _table(("", ""), rows) if rows else "The manifest does not record it."
 
 
 def _public(source: str | None) -> str | None:

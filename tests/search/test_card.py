@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from huggingface_hub import ModelCard
 
 from imtext.errors import BundleError
 from imtext.search import Bundle
@@ -23,9 +23,8 @@ METRICS = {
 
 
 def front_matter(card: str) -> dict[str, Any]:
-    empty, front, _ = card.split("---\n", 2)
-    assert empty == ""
-    return dict(yaml.safe_load(front))
+    """What the hub reads."""
+    return dict(ModelCard(card).data.to_dict())
 
 
 def test_front_matter(bundle: Bundle) -> None:
