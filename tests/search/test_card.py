@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from huggingface_hub import ModelCard
 
 from imtext.errors import BundleError
 from imtext.search import Bundle
+from imtext.search.bundle import RerankerFacts
 from imtext.search.card import model_card
 from imtext.search.pretrained import RECOMMENDED
 from tests.conftest import changed_bundle
@@ -75,8 +77,10 @@ def test_relevance(bundle: Bundle, tmp_path: Path) -> None:
     assert "imtext calibrate BUNDLE" in card
 
 
-def test_reranker(reranked: tuple[Any, Bundle]) -> None:
-    assert "| re-ranker | scores the best 50 again, by " in model_card(reranked[1])
+def test_reranker(bundle: Bundle) -> None:
+    card = model_card(replace(bundle, reranker=RerankerFacts(50, (49, 16), None)))
+    assert "| re-ranker | scores the best 50 again, by 49 places × 16 numbers |" in card
+    assert "no per cents" in card, "the calibration is that of the dual encoder"
 
 
 def test_origin(bundle: Bundle, tmp_path: Path) -> None:
