@@ -25,6 +25,7 @@ def test_headers_and_names(server: Server) -> None:
         headers = server.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["cross-origin-resource-policy"] == "same-origin"
         assert "access-control-allow-origin" not in headers
         assert "server" not in headers
     assert server.get("/info", headers={"host": "evil.example"}).status_code == 421

@@ -117,6 +117,7 @@ def test_the_token_is_asked_for_once(proxy: Proxy) -> None:
     (cookie,) = client.cookies
     assert (cookie.name, cookie.path, cookie.secure) == ("imtext_token", "/photos/", True)
     assert cookie.has_nonstandard_attr("HttpOnly")
+    assert cookie.get_nonstandard_attr("SameSite") == "Strict"
     assert client.get(f"{proxy.address}/search?q=grandma", timeout=SECONDS).ok
 
 
