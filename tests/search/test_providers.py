@@ -10,7 +10,7 @@ from imtext.errors import SearchError
 from imtext.search import Bundle, Encoder
 from imtext.search.providers import chosen, require_running, wanted
 
-CPU = ("CPUExecutionProvider", {})
+CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "OpenVINOExecutionProvider", "CPUExecutionProvider"]
 
 
