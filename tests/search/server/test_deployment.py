@@ -180,9 +180,9 @@ def test_the_page_in_a_browser(proxy: Proxy, browser: Browser) -> None:
     page.on("request", lambda one: None if one.url.startswith(allowed) else outside.append(one.url))
     page.goto(f"{proxy.address}/?token={TOKEN}")
     assert page.url == f"{proxy.address}/"
-    expect(page.locator("#status")).to_have_text("30 pictures")
+    expect(page.locator("#status")).to_have_text("30 pictures", timeout=1000 * SECONDS)
     page.locator("#query").fill("a red star")
-    expect(page.locator("#status")).to_contain_text("ms")
+    expect(page.locator("#status")).to_contain_text("ms", timeout=1000 * SECONDS)
     show_all_results(page)
     expect(page.locator("#grid .tile img[src]")).not_to_have_count(0)
     page.close()
