@@ -58,6 +58,7 @@ def main() -> None:
     copies.add_argument("--count", type=int, default=1_000, help="number of photos to change (default: %(default)s)")
     vectors = commands.add_parser("vectors", help="what exact and approximate search find among very many pictures")
     vectors.add_argument("run", type=Path, help="a run with a bundle")
+    vectors.add_argument("--bundle", type=Path, help="a smaller bundle of this run (default: its own)")
     vectors.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000], help="sizes of the galleries")
     vectors.add_argument("--queries", type=int, default=500, help="number of captions (default: %(default)s)")
     for command in (search, index, rerank):
@@ -98,7 +99,7 @@ def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any]
         with needs("train"):
             from imtext.benchmark.vectors import benchmark_vectors, print_vectors
 
-        return lambda: benchmark_vectors(args.run, args.sizes, args.queries), print_vectors
+        return lambda: benchmark_vectors(args.run, args.bundle or args.run, args.sizes, args.queries), print_vectors
     from imtext.search import load_bundle, newest_bundle, runs_dir
 
     if args.command == "models":

@@ -29,14 +29,15 @@ TIMED = 60  # queries of which the time is measured
 Search = Callable[[Vectors], npt.NDArray[np.int64]]
 
 
-def benchmark_vectors(run: Path, sizes: Sequence[int], queries: int, seed: int = 0) -> dict[str, Any]:
+def benchmark_vectors(run: Path, bundle: Path, sizes: Sequence[int], queries: int, seed: int = 0) -> dict[str, Any]:
     """Search the validation pictures of a run by their captions, hidden among very many other vectors.
 
     The others are drawn from a normal distribution with the mean and covariance of the pictures, so that they lie where
     pictures lie, and are as hard to tell from them.
 
     Args:
-        run: a run with a bundle.
+        run: a run; its data are used.
+        bundle: its bundle, or a smaller one.
         sizes: numbers of vectors to search.
         queries: number of captions.
         seed: of the drawn vectors and of the choice of captions.
@@ -45,16 +46,17 @@ def benchmark_vectors(run: Path, sizes: Sequence[int], queries: int, seed: int =
         `embed_dim`; and in `rows`, for each size and method: `bytes` of a picture, `r@10`, `recall`, the share of the
         ten nearest vectors that it finds, and `milliseconds` of a query, NaN if it is a calculation only.
     """
-    bundle = load_bundle(run)
+    opened = load_bundle(bundle)
     trained = load_model(find_checkpoint(str(run), runs_dir()))
     pixels, captions, answers = validation_pairs(build_data(OmegaConf.create({}), trained))
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(captions))[:queries]
-    scores = BundleScores.of(bundle, pixels, [captions[number] for number in chosen])
+    scores = BundleScores.of(opened, pixels, [captions[number] for number in chosen])
     rows = []
     for size in sizes:
         vectors = np.concatenate([scores.images, _drawn_like(scores.images, max(0, size - len(pixels)), rng)])[:size]
-        matrix = Matrix(0, np.arange(len(vectors)), vectors, vectors.mean(axis=0), codes_of(vectors))
+        mean = vectors.mean(axis=0)
+        matrix = Matrix(0, np.arange(len(vectors)), vectors, mean, codes_of(vectors, mean))
         exact = None
         for name, bits, search, timed in _methods(matrix):
             found = np.stack([search(query[None]) for query in scores.texts])
@@ -63,13 +65,13 @@ def benchmark_vectors(run: Path, sizes: Sequence[int], queries: int, seed: int =
                 {
                     "size": len(vectors),
                     "method": name,
-                    "bytes": bundle.embed_dim * bits / 8,
+                    "bytes": opened.embed_dim * bits / 8,
                     "r@10": float((found == answers[chosen][:, None]).any(axis=1).mean()),
                     "recall": float(np.mean([len(np.intersect1d(*both)) / TOP_K for both in zip(found, exact)])),  # noqa: B905
                     "milliseconds": _median_time(search, scores.texts) if timed else float("nan"),
                 }
             )
-    return {"embed_dim": bundle.embed_dim, "queries": len(chosen), "rows": rows}
+    return {"embed_dim": opened.embed_dim, "queries": len(chosen), "rows": rows}
 
 
 def _methods(matrix: Matrix) -> list[tuple[str, int, Search, bool]]:

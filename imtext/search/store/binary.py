@@ -20,14 +20,18 @@ SAMPLE = 16_384  # distances from which the largest one of the candidates is gue
 Codes = npt.NDArray[np.uint64]
 
 
-def codes_of(vectors: Vectors) -> Codes:
+def codes_of(vectors: Vectors, mean: Vectors) -> Codes:
     """``[N, embed_dim]`` vectors → ``[W, N]``, where W words of 64 bits hold the signs of one vector.
 
     A word of all vectors comes before the next word, so that one instruction compares the words of several vectors.
+
+    Args:
+        vectors: the vectors.
+        mean: ``[embed_dim]``, is subtracted: what all vectors share would give them the same bits.
     """
     words = -(-vectors.shape[1] // WORD)
     bits = np.zeros((len(vectors), words * WORD // 8), dtype=np.uint8)
-    packed = np.packbits(vectors > 0, axis=1)
+    packed = np.packbits(vectors > mean, axis=1)
     bits[:, : packed.shape[1]] = packed
     return np.ascontiguousarray(bits.view(np.uint64).T)
 

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from imtext.search.store.binary import WORD, Codes, codes_of, nearest_codes
+from imtext.search.store.binary import BLOCK, WORD, Codes, codes_of, nearest_codes
 from imtext.search.store.exact import FEW, Floats, Mask, Places, top_k
 from imtext.search.store.protocol import Ids, Vectors
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from imtext.search.store.rows import Rows
 
 HEADER = 4096  # bytes; the vectors begin at a page boundary
-CANDIDATES = 1_000  # vectors that an approximate search scores exactly, at least
-FOR_EACH = 10  # and for each one that is wanted, at least
+CANDIDATES = 2**20  # numbers of the vectors that an approximate search scores exactly: short codes need more of them
+FOR_EACH = 10  # vectors that it scores for each one that is wanted, at least
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Matrix:
         ids: ``[N]`` ascending.
         vectors: ``[N, embed_dim]`` of unit length.
         mean: ``[embed_dim]``, the mean of the vectors.
-        codes: ``[W, N]``, the signs of the vectors; see `codes_of`.
+        codes: ``[W, N]``, the signs of the vectors less their mean; see `codes_of`.
     """
 
     version: int
@@ -58,7 +58,7 @@ class Matrix:
             among: ``[N]``, the rows to choose from; None: all.
             approximate: score only candidates that are near by the signs of their numbers. A few may be missing.
         """
-        count = max(CANDIDATES, FOR_EACH * k)
+        count = max(CANDIDATES // self.vectors.shape[1], FOR_EACH * k)
         choice = len(self.ids) if among is None else int(np.count_nonzero(among))
         if not approximate or choice <= FEW * count or not len(queries):
             return top_k(self.vectors, queries, k, among)
@@ -67,7 +67,8 @@ class Matrix:
 
     def _near(self, query: Vectors, k: int, count: int, among: Mask | None) -> tuple[Places, Floats]:
         """Places and scores of one query, of its nearest `count` codes."""
-        candidates = np.sort(nearest_codes(self.codes, codes_of(query[None]), count, among))  # read in order of place
+        candidates = nearest_codes(self.codes, codes_of(query[None], self.mean), count, among)
+        candidates.sort()  # they are read in order of place
         (best,), (scores,) = top_k(self.vectors[candidates], query[None], k)
         return candidates[best], scores
 
@@ -91,7 +92,6 @@ def _write(path: Path, rows: Rows) -> Matrix:
     version, ids, blocks = rows.vectors()
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     total = np.zeros(rows.embed_dim, dtype=np.float64)
-    signs = [codes_of(np.zeros((0, rows.embed_dim), dtype=np.float32))]
     written = None
     try:
         with unfinished.open("wb") as file:
@@ -99,10 +99,9 @@ def _write(path: Path, rows: Rows) -> Matrix:
             for block in blocks:
                 total += block.sum(axis=0, dtype=np.float64)
                 file.write(block.tobytes())
-                signs.append(codes_of(block))
-            file.write(ids.tobytes())
-            file.write(np.concatenate(signs, axis=1).tobytes())
             mean = (total / max(1, len(ids))).astype(np.float32)
+            file.write(ids.tobytes())
+            file.write(_codes(file, len(ids), mean).tobytes())
             file.write(mean.tobytes())
             file.seek(0)
             file.write(json.dumps({"version": version, "count": len(ids), "embed_dim": rows.embed_dim}).encode())
@@ -117,8 +116,21 @@ def _write(path: Path, rows: Rows) -> Matrix:
         version, ids, blocks = rows.vectors()
         vectors = np.concatenate([np.zeros((0, rows.embed_dim), dtype=np.float32), *blocks])
         mean = vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0)
-        written = Matrix(version, ids, vectors, mean, codes_of(vectors))
+        written = Matrix(version, ids, vectors, mean, codes_of(vectors, mean))
     return written
+
+
+def _codes(file: BinaryIO, count: int, mean: Vectors) -> Codes:
+    """The codes of the vectors in a file that is being written, because their mean is known only at the end."""
+    file.flush()
+    words = -(-len(mean) // WORD)
+    codes = np.zeros((words, count), dtype=np.uint64)
+    for start in range(0, count, BLOCK):
+        rows = min(BLOCK, count - start)
+        offset = HEADER + start * mean.nbytes
+        block = np.memmap(file.name, dtype=np.float32, mode="r", offset=offset, shape=(rows, len(mean)))
+        codes[:, start : start + rows] = codes_of(block, mean)
+    return codes
 
 
 def _map(path: Path, embed_dim: int) -> Matrix | None:

@@ -109,7 +109,7 @@ class SQLiteStore(Rows):
                 )
             end = place + len(block)
             same = same and np.array_equal(matrix.vectors[place:end], block)
-            same = same and np.array_equal(matrix.codes[:, place:end], codes_of(block))
+            same = same and np.array_equal(matrix.codes[:, place:end], codes_of(block, matrix.mean))
             place, total = end, total + block.sum(axis=0)
         same = same and np.allclose(matrix.mean, total / max(1, place), atol=1e-5)
         if matrix.version == version and not same:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imtext.search.store.binary import BLOCK, SAMPLE, codes_of, nearest_codes
+from imtext.search.store import binary
+from imtext.search.store.binary import BLOCK, SAMPLE, Codes, nearest_codes
 
 
 def vectors(count: int, dim: int = 70, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
+
+
+def codes_of(vectors: np.ndarray) -> Codes:
+    return binary.codes_of(vectors, np.zeros(vectors.shape[1], dtype=np.float32))
 
 
 @pytest.mark.parametrize("count", [1, 7, 500, BLOCK + 100, 3 * SAMPLE + 1])
@@ -42,3 +47,9 @@ def test_words_of_64_bits() -> None:
     assert codes_of(vectors(5, dim=65)).shape == (2, 5)
     flipped = vectors(1, dim=65)
     assert np.bitwise_count(codes_of(flipped) ^ codes_of(-flipped)).sum() == 65
+
+
+def test_the_mean_is_subtracted() -> None:
+    """Codes of vectors with a large common part are those of the rest."""
+    rest, common = vectors(40), np.full(70, 9, dtype=np.float32)
+    np.testing.assert_array_equal(binary.codes_of(rest + common, common), codes_of(rest))
