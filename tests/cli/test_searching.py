@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from imtext.search import Bundle
+from imtext.search.store import matrix
+from imtext.search.store.binary import nearest_codes
 from imtext.training.checkpoints import TrainedModel
 from tests.cli.conftest import imtext
 
@@ -22,6 +24,16 @@ def test_search_json(index: Path) -> None:
         ["path", "score", "relevance", "found_by", "date", "date_from", "place", "near_duplicates"]
     ] * 3
     assert rows[0]["score"] >= rows[1]["score"]
+
+
+def test_approximate(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gallery so small has all of its pictures among the candidates, so the results are the same."""
+    exact = imtext("search", "a red circle", "--index", index, "--min-relevance", "0")
+    asked = []
+    monkeypatch.setattr(matrix, "FEW", 0)  # otherwise a small gallery is always searched exactly
+    monkeypatch.setattr(matrix, "nearest_codes", lambda *args: asked.append(args) or nearest_codes(*args))
+    done = imtext("search", "a red circle", "--index", index, "--min-relevance", "0", "--approximate")
+    assert (len(asked), done.stdout) == (1, exact.stdout)
 
 
 def test_search_from_the_environment_for_pipes(index: Path) -> None:
