@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -29,11 +30,11 @@ def test_search_json(index: Path) -> None:
 def test_approximate(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gallery so small has all of its pictures among the candidates, so the results are the same."""
     exact = imtext("search", "a red circle", "--index", index, "--min-relevance", "0")
-    asked = []
+    compared = MagicMock(side_effect=nearest_codes)
     monkeypatch.setattr(matrix, "FEW", 0)  # otherwise a small gallery is always searched exactly
-    monkeypatch.setattr(matrix, "nearest_codes", lambda *args: asked.append(args) or nearest_codes(*args))
+    monkeypatch.setattr(matrix, "nearest_codes", compared)
     done = imtext("search", "a red circle", "--index", index, "--min-relevance", "0", "--approximate")
-    assert (len(asked), done.stdout) == (1, exact.stdout)
+    assert (compared.call_count, done.stdout) == (1, exact.stdout)
 
 
 def test_search_from_the_environment_for_pipes(index: Path) -> None:
