@@ -30,7 +30,8 @@ def test_methods_are_compared(
 ) -> None:
     options = ["trainer.max_epochs=1", "logger=none", "callbacks.examples=null", "baseline=false", "bundle=true"]
     train(compose(*TINY_SHAPES, *options))
-    found = benchmark_vectors(*[tmp_path / "runs" / "run"] * 2, sizes=[10, 12_000], queries=5)
+    run = tmp_path / "runs" / "run"
+    found = benchmark_vectors(run, run, sizes=[10, 12_000], queries=5)
     rows = {(row["size"], row["method"]): row for row in found["rows"]}
     assert len(rows) == 6
     for (size, method), row in rows.items():
