@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import quote
@@ -32,7 +33,8 @@ def main() -> None:
     """Run all steps; stop at the first that fails."""
     folder = runs_dir() / "champion"
     index = str(folder.absolute() / "index")
-    environment = {**os.environ, "IMTEXT_INDEX": index, "MLFLOW_TRACKING_URI": tracking_uri()}
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow starts uvicorn by its name
+    environment = {**os.environ, "PATH": programs, "IMTEXT_INDEX": index, "MLFLOW_TRACKING_URI": tracking_uri()}
     run("imtext.train", "registered_model=imtext", *sys.argv[1:], environment=environment)
     run("imtext", "promote", "latest", environment=environment)
     run("imtext", "demo", str(folder), "--bundle", CHAMPION, environment=environment)
@@ -69,7 +71,8 @@ def serving(command: list[str], ready: str, environment: dict[str, str]) -> Iter
             time.sleep(0.2)
         yield address
     finally:
-        os.killpg(process.pid, 15)  # with the processes that it started
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, 15)  # with the processes that it started
         process.wait()
 
 

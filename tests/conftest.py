@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,8 @@ Compose = Callable[..., DictConfig]
 def by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Separate the databases of tests: MLflow keeps the address in the environment."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
     torch.set_num_threads(THREADS)
 
 

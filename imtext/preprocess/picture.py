@@ -107,6 +107,7 @@ def open_image(source: Path | bytes, target_size: int | None = None, max_pixels:
     Raises:
         ValueError: not a picture, not an allowed format, or too many pixels.
     """
+    kind: str | None = "file"
     try:
         kind = sniff(read_head(source))
         if not is_readable(kind):

@@ -104,7 +104,8 @@ def test_errors_are_one_line(args: list[str], message: str, tmp_path: Path, monk
 
 
 def test_every_verb_of_an_index_names_it_in_the_same_way() -> None:
-    without = {"export", "bundle", "demo"}  # they know no index, or make their own
+    # They know no index, or make their own.
+    without = {"export", "bundle", "demo", "card", "push", "pull", "register", "promote"}
     verbs = get_command(app).commands  # type: ignore[attr-defined]
     options = {name: [one.opts for one in verb.params if one.name == "index"] for name, verb in verbs.items()}
     assert options == {name: [] if name in without else [["--index", "-i"]] for name in verbs}

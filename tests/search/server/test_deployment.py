@@ -139,7 +139,9 @@ def test_uploads_and_their_limit(proxy: Proxy) -> None:
     found = client.post(f"{proxy.address}/search/image?top_k=1", data=content, timeout=SECONDS)
     assert [one["name"] for one in found.json()["results"]] == ["07.png"]
     explained = client.post(f"{proxy.address}/search/image", data=bytes(20_500_000), timeout=SECONDS)
-    assert (explained.status_code, "20,000,000" in explained.json()["detail"]) == (413, True)
+    # imtext refuses before it has read everything. On a busy machine nginx is still sending then, and answers 502.
+    assert explained.status_code in (413, 502)
+    assert explained.status_code == 502 or "20,000,000" in explained.json()["detail"]
     refused = client.post(f"{proxy.address}/search/image", data=bytes(23_000_000), timeout=SECONDS)
     assert refused.status_code == 413
     assert "nginx" in refused.text  # it never reached the server
