@@ -50,9 +50,7 @@ def main() -> None:
     )  # fmt: skip
     rerank = commands.add_parser("rerank", help="a query without a re-ranker, with stored grids, with grids from files")
     rerank.add_argument("--pictures", type=Path, help="folder of photos (default: generate some)")
-    rerank.add_argument(
-        "--count", type=int, default=1_000, help="number of pictures to generate (default: %(default)s)"
-    )
+    rerank.add_argument("--count", type=int, default=1_000, help="pictures to generate (default: %(default)s)")
     copies = commands.add_parser("copies", help="how many copies of photos are recognised, and how many others are")
     copies.add_argument("--pictures", type=Path, required=True, help="folder of photos, all different")
     copies.add_argument("--count", type=int, default=1_000, help="number of photos to change (default: %(default)s)")
