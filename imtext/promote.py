@@ -16,7 +16,7 @@ from imtext.errors import CheckpointError, ConfigError
 from imtext.evaluation.bundle_scores import BundleScores, validation_pairs
 from imtext.evaluation.definitions import DIRECTIONS
 from imtext.evaluation.ranks import retrieval_ranks
-from imtext.training.checkpoints import find_checkpoint, load_model
+from imtext.training.checkpoints import load_model
 from imtext.training.registry import Version, find_version, registered_bundle, set_alias
 from imtext.training.sweep.comparison import Difference, paired
 from imtext.training.trained_data import build_data
@@ -92,7 +92,7 @@ def _found(version: Version, config: DictConfig) -> dict[str, Found]:
             f"{version.uri} was exported from {checkpoint}, which is gone, and with it the settings of its data. "
             "Promote without measuring: --force"
         )
-    data = build_data(config.data, load_model(find_checkpoint(str(checkpoint), Path(config.paths.runs_dir))))
+    data = build_data(config.data, load_model(checkpoint))
     pixels, captions, answers = validation_pairs(data)
     scores = BundleScores.of(registered_bundle(version.uri), pixels, captions)
     images, texts, pictures = torch.from_numpy(scores.images), torch.from_numpy(scores.texts), torch.arange(len(pixels))

@@ -1,7 +1,7 @@
 """From a training to two servers with the same answers: train, register, promote, index, serve, compare.
 
-``python scripts/champion.py experiment=quickstart`` takes three minutes on two cores. Arguments are those of
-`imtext.train`. Everything is written below `runs/`.
+``python scripts/champion.py experiment=quickstart`` runs all steps. Arguments are those of `imtext.train`.
+Everything is written below `runs/`.
 """
 
 from __future__ import annotations
