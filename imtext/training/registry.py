@@ -79,7 +79,6 @@ def register(bundle: Bundle, name: str, run_id: str | None, store: str | None = 
         Schema([ColSpec("string", "query")]), Schema(columns + numbers), ParamSchema([ParamSpec("top_k", "long", 10)])
     )
     store = store or tracking_uri()
-    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # a project in the working directory is not the model's
     with _using(store), _run(store, run_id, name) as run:
         logged = mlflow.pyfunc.log_model(
             name=name,
