@@ -16,6 +16,7 @@ from imtext.search.index.discovery import find
 
 FLICKR = (500, 375)  # width and height in pixels of Flickr's photos
 ROUNDS = 3
+IN_FOLDER = 500  # unchanged files
 
 
 def benchmark_index(
@@ -57,9 +58,10 @@ def benchmark_index(
             ours.append(report.added / (time.perf_counter() - started))
             theirs.append(_plain_loop(files[: max(50, len(files) // 4)], bundle))
         links = folder / "links"
-        links.mkdir()
         for number in range(unchanged):
-            (links / f"{number}.jpg").symlink_to(files[number % len(files)].absolute())
+            link = links / str(number // IN_FOLDER) / f"{number}.jpg"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(files[number % len(files)].absolute())
         index.update([str(links)])
         started = time.perf_counter()
         second = index.update([str(links)])

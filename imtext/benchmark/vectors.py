@@ -19,7 +19,7 @@ from imtext.search import load_bundle, runs_dir
 from imtext.search.store.binary import codes_of
 from imtext.search.store.exact import BLOCK, best_places
 from imtext.search.store.matrix import Matrix
-from imtext.search.store.protocol import Vectors
+from imtext.search.store.records import Vectors
 from imtext.training.checkpoints import find_checkpoint, load_model
 from imtext.training.trained_data import build_data
 

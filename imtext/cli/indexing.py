@@ -251,7 +251,7 @@ def _print_status(folder: Path, sources: Sequence[str], rules: Rules) -> None:
         ("gone", changes.gone, "no longer in its folder"),
     ):
         print_first([f"{one_line(path)} ({reason})" for path in paths], 10, label)
-    known = {file.path: file.reason for file in opened.store.files() if file.reason} if opened else {}
+    known = opened.store.refused() if opened else {}
     for path, reason in (changes.refused | known).items():
         print(f"left out: {one_line(path)}: {reason}")
     print(f"{_describe(folder, opened)}; {_changes_summary(changes)}")

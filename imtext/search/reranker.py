@@ -22,7 +22,8 @@ from imtext.search.calibration import Calibration
 from imtext.search.encoder import Encoder
 from imtext.search.query import Query
 from imtext.search.ranking import Scores
-from imtext.search.store.protocol import File, Grid, Store
+from imtext.search.store.protocol import Store
+from imtext.search.store.records import File, Grid
 
 # Names of candidates → their grids; None for a picture that can no longer be read.
 FindGrids = Callable[[Sequence[str]], Sequence[Grid | None]]

@@ -18,7 +18,8 @@ from imtext.search.ranking import CalibratedReranker, Candidates, Match, Reranke
 from imtext.search.reranker import bundle_reranker, can_rerank, candidates_to_rerank, grids_of
 from imtext.search.results import FoundBy, SearchResult
 from imtext.search.store.columns import local_time
-from imtext.search.store.protocol import File, Grid, Neighbors, Store, WordMatch
+from imtext.search.store.protocol import Store
+from imtext.search.store.records import File, Grid, Neighbors, WordMatch
 from imtext.search.words import asked_words
 
 MAX_TOP_K = 1_000

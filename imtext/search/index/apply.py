@@ -14,7 +14,8 @@ from imtext.search.facts import Facts
 from imtext.search.index.changes import Changes
 from imtext.search.index.description import describe
 from imtext.search.index.preparation import Preparer
-from imtext.search.store.protocol import UNREAD, File, Grid, Picture, Store
+from imtext.search.store.protocol import Store
+from imtext.search.store.records import UNREAD, File, Grid, Picture
 
 COMMIT_SECONDS = 2.0  # a killed update loses at most this much work
 
@@ -90,10 +91,8 @@ class _Update:
             other=changes.other,
             skipped=changes.skipped,
         )
-        affected = {file.path for file in changes.changed} | set(changes.gone)
-        self._content_before = {file.path: file.content for file in store.files() if file.path in affected}
         # Content → the name it had. A new file with this content was renamed.
-        self._gone = {content: path for path in changes.gone if (content := self._content_before[path])}
+        self._gone = {content: path for path in changes.gone if (content := changes.before[path])}
         self._to_embed: list[tuple[File, Pixels]] = []
         self._files: list[File] = list(changes.recorded)
         self._pictures: list[Picture] = []
@@ -128,19 +127,19 @@ class _Update:
     def _refuse(self, file: File) -> None:
         self.report.refused[file.path] = file.reason
         # An indexed file that cannot be read now stays in the index unchanged.
-        if file.size != UNREAD or file.path not in self._content_before:
+        if file.size != UNREAD or file.path not in self.changes.before:
             self._files.append(file)
 
     def _embed_later(self, file: File, pixels: Pixels) -> None:
         self.report.added += 1
-        self.report.updated += bool(self._content_before.get(file.path))
+        self.report.updated += bool(self.changes.before.get(file.path))
         self._to_embed.append((file, pixels))
         if len(self._to_embed) == BATCH:
             self._embed()
 
     def _take_known(self, file: File) -> None:
         """Add a file whose content has a vector or is waiting to be embedded."""
-        if file.content == self._content_before.get(file.path):
+        if file.content == self.changes.before.get(file.path):
             self.report.unchanged += 1  # its modification time changed, its content did not
         elif (before := self._gone.pop(file.content, None)) is not None:
             self.report.renamed.append((before, file.path))

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from imtext.search.index.discovery import Found
-from imtext.search.store.protocol import File, Store
+from imtext.search.store.protocol import Store
+from imtext.search.store.records import File
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Changes:
         changed: files whose size, times or place on the drive have changed since they were indexed.
         recorded: unchanged files that an earlier version has indexed, with all that this version records of a file.
         gone: paths in the index that no longer exist.
+        before: the content that changed and gone files had; empty for those that were refused.
         unchanged: number of files that are up to date.
         refused_before: number of unchanged files that were refused earlier.
         refused: paths that could not be accessed, and why.
@@ -31,6 +33,7 @@ class Changes:
     changed: list[File] = field(default_factory=list)
     recorded: list[File] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    before: dict[str, bytes] = field(default_factory=dict)
     unchanged: int = 0
     refused_before: int = 0
     refused: dict[str, str] = field(default_factory=dict)
@@ -49,17 +52,17 @@ def compare(store: Store | None, found: Found, verify: bool = False) -> Changes:
     found = replace(found, files=dict(found.files), refused=dict(found.refused))
     known = found.known or ({file.path: file for file in store.files()} if store else {})
     folders = tuple(folder.rstrip(os.sep) + os.sep for folder in found.folders)
-    before = {path: file for path, file in known.items() if path.startswith(folders)}
+    expected = {path: file for path, file in known.items() if path.startswith(folders)}
     if found.complete:
-        _follow_single_files(known, found, before)
+        _follow_single_files(known, found, expected)
     changes = Changes(refused=found.refused, other=Counter(found.other.values()))
     changes.skipped = Counter(reason for reason in found.skipped.values() if reason)
     for path, file in found.files.items():
         was = known.get(path)
         if was is None:
             changes.new.append(file)
-        elif verify or not file.unchanged_since(was):
-            changes.changed.append(file)
+        elif verify or not (file is was or file.unchanged_since(was)):
+            changes.changed.append(replace(file, content=b"", reason=""))
         else:
             if file.ctime_ns and not was.ctime_ns:
                 changes.recorded.append(replace(file, content=was.content, reason=was.reason))
@@ -68,8 +71,10 @@ def compare(store: Store | None, found: Found, verify: bool = False) -> Changes:
     # A path that cannot be accessed is not gone, and neither is anything below it.
     refused = tuple(path + os.sep for path in found.refused)
     changes.gone = [
-        path for path in before if not (path in found.files or path in found.refused or path.startswith(refused))
+        path for path in expected if not (path in found.files or path in found.refused or path.startswith(refused))
     ]
+    affected = [*(file.path for file in changes.changed), *changes.gone]
+    changes.before = {path: known[path].content for path in affected}
     return changes
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from imtext.preprocess import open_image
 from imtext.search.facts import Facts, read_facts
-from imtext.search.store.protocol import File, Store
+from imtext.search.store.protocol import Store
+from imtext.search.store.records import File
 
 
 def describe(store: Store, image_size: int, commit_seconds: float, progress: Callable[[int, int, str], None]) -> int:

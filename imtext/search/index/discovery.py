@@ -15,7 +15,7 @@ from imtext.preprocess.formats import ENDING, FORMATS, install_hint, is_readable
 from imtext.search.index.exclusion import IGNORE, Folder, IgnoreFileError, Tree
 from imtext.search.index.kinds import kind_of, kinds_of
 from imtext.search.index.rules import Rules
-from imtext.search.store.protocol import File
+from imtext.search.store.records import File
 
 MAX_LIST = 100_000_000  # bytes of a text file of paths
 NO_RULES = Rules()
@@ -64,6 +64,8 @@ class Found:
         except OSError as error:
             reason = error.strerror or str(error)
         else:
+            if (before := self.known.get(path)) is not None and before.is_as(state):
+                return before
             if stat.S_ISREG(state.st_mode):  # reading a pipe would never end
                 return File.found(path, state)
             reason = "not a regular file"
@@ -142,7 +144,7 @@ class Found:
 
     def _is_known(self, file: File) -> bool:
         before = self.known.get(file.path)
-        return before is not None and file.unchanged_since(before)
+        return file is before or (before is not None and file.unchanged_since(before))
 
     def add_list(self, lines: Iterable[str], relative_to: str) -> bool:
         """Add the files and folders that a list names; returns False if none of them exists."""

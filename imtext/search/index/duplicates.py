@@ -17,7 +17,8 @@ from imtext.search.facts import Facts
 from imtext.search.hashing import close_pairs, distances, to_words
 from imtext.search.results import Duplicate
 from imtext.search.store.columns import local_time
-from imtext.search.store.protocol import File, Store, Vectors
+from imtext.search.store.protocol import Store
+from imtext.search.store.records import File, Vectors
 
 MOST_BITS = 22
 LEAST_COSINE = 0.6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imtext.search.store.protocol import WordMatch
+from imtext.search.store.records import WordMatch
 
 DEPTH = 100  # pictures of the model's order that are fused, so that the first results do not depend on `top_k`
 K = 60  # of Cormack, Clarke and Büttcher (2009): how slowly places lose weight

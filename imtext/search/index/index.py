@@ -32,7 +32,7 @@ from imtext.search.ranking import Reranker
 from imtext.search.reranker import has_grids, keeps_grids
 from imtext.search.results import Duplicate, SearchResult
 from imtext.search.store.location import open_store
-from imtext.search.store.protocol import File, Grid
+from imtext.search.store.records import File, Grid
 
 
 class Index:

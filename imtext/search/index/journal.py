@@ -91,7 +91,7 @@ class Journal:
             report: result of the update.
             store: holds why files were refused.
         """
-        refused = {file.path: file.reason for file in store.files() if file.reason} | report.refused
+        refused = store.refused() | report.refused
         self._write(Update(False, 0, 0, dict(report.other), dict(report.skipped), dict(Counter(refused.values()))))
 
     def _write(self, update: Update) -> None:

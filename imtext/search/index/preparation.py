@@ -13,7 +13,8 @@ from pathlib import Path
 from imtext.preprocess import Pixels, Preprocess, open_image
 from imtext.preprocess.formats import HEAD, install_hint, is_readable, sniff
 from imtext.search.facts import Facts, read_facts
-from imtext.search.store.protocol import File, Store, unread
+from imtext.search.store.protocol import Store
+from imtext.search.store.records import File, unread
 
 MAX_BYTES = 500_000_000  # maximum size of a file
 AHEAD = 64  # maximum number of files that are read ahead, to limit memory

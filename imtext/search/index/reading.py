@@ -12,7 +12,8 @@ import numpy as np
 from imtext.errors import needs
 from imtext.preprocess import open_image
 from imtext.search.index.apply import COMMIT_SECONDS, Progress
-from imtext.search.store.protocol import File, Store
+from imtext.search.store.protocol import Store
+from imtext.search.store.records import File
 
 with needs("ocr"):
     from rapidocr import RapidOCR

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from imtext.errors import SearchError
-from imtext.search.store.protocol import Dated
+from imtext.search.store.records import Dated
 
 MOST_DAYS = 62  # pictures of more days than this are not counted by day
 FEW: dict[str, int] = {"day": 8, "month": 4}  # with fewer pictures on average, they are counted by the next longer time

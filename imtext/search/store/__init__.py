@@ -8,7 +8,8 @@ from imtext.search.store.location import (
     register_store,
     store_exists,
 )
-from imtext.search.store.protocol import File, Grid, Neighbors, Picture, Store, WordMatch
+from imtext.search.store.protocol import Store
+from imtext.search.store.records import File, Grid, Neighbors, Picture, WordMatch
 
 __all__ = [
     "File",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imtext.search.store.exact import Mask, Places
-from imtext.search.store.protocol import Vectors
+from imtext.search.store.records import Vectors
 
 WORD = 64  # bits that are compared at once
 BLOCK = 32_768  # codes compared at once, so that they fit in the processor's cache

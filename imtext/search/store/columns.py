@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from imtext.search.facts import Facts
 from imtext.search.filters import Filters, folder_key, is_inside
-from imtext.search.store.protocol import Ids
+from imtext.search.store.records import Ids
 
 EARTH_KM = 6371.0088  # mean radius
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from imtext.search.store.protocol import Vectors
+from imtext.search.store.records import Vectors
 
 BLOCK = 65_536  # rows scored at once for several queries, so that their scores fit in the processor's cache
 QUERIES = 64  # queries scored at once: 16 MB of scores

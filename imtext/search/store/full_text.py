@@ -13,7 +13,7 @@ from typing import Any
 
 from imtext.search.facts import Facts
 from imtext.search.results import FoundBy
-from imtext.search.store.protocol import WordMatch
+from imtext.search.store.records import WordMatch
 from imtext.search.words import folder_words, name_words
 
 COLUMNS: dict[str, tuple[FoundBy, float]] = {  # column → what it is called in results, its weight

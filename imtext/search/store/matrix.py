@@ -19,7 +19,7 @@ import numpy as np
 
 from imtext.search.store.binary import BLOCK, WORD, Codes, codes_of, nearest_codes
 from imtext.search.store.exact import FEW, Floats, Mask, Places, top_k
-from imtext.search.store.protocol import Ids, Vectors
+from imtext.search.store.records import Ids, Vectors
 
 if TYPE_CHECKING:
     from imtext.search.store.rows import Rows

@@ -13,7 +13,7 @@ import numpy as np
 from imtext.search.facts import Facts
 from imtext.search.store.database import Database
 from imtext.search.store.full_text import match, pictures_of, write_descriptions, write_names, write_texts
-from imtext.search.store.protocol import File, Grid, Ids, Picture, Vectors, WordMatch
+from imtext.search.store.records import File, Grid, Ids, Picture, Vectors, WordMatch
 from imtext.search.store.schema import FACTS, GRIDS, HASHES, WORDS, connect, upgrade
 
 BLOCK = 4096  # vectors read at once
@@ -44,6 +44,11 @@ class Rows(Database):
         )
         for row in rows:
             yield _file(*row)
+
+    def refused(self) -> dict[str, str]:
+        """Path → reason of every known file that was refused."""
+        rows = self._query("SELECT path, reason FROM files WHERE reason != '' ORDER BY path")
+        return {os.fsdecode(path): reason for path, reason in rows}
 
     def _file(self) -> str:
         """The columns of a `File`; a file of an earlier version that was never written to by this one lacks some."""

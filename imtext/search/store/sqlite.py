@@ -16,7 +16,7 @@ from imtext.search.leftovers import remove_leftovers
 from imtext.search.store.binary import codes_of
 from imtext.search.store.columns import Columns
 from imtext.search.store.matrix import Matrix, open_matrix
-from imtext.search.store.protocol import Dated, Neighbors, Vectors, WordMatch, unread
+from imtext.search.store.records import Dated, Neighbors, Vectors, WordMatch, unread
 from imtext.search.store.rows import Rows
 from imtext.search.store.schema import create_rows
 

@@ -13,7 +13,7 @@ import pytest
 from imtext.search.index.changes import compare, has_files
 from imtext.search.index.discovery import Found, find
 from imtext.search.store import File, Picture, Store, create_store
-from imtext.search.store.protocol import unread
+from imtext.search.store.records import unread
 
 
 @pytest.fixture
@@ -104,6 +104,21 @@ def test_a_file_that_was_replaced_is_changed_although_date_and_size_are_the_same
     changes = compare(store, find([str(gallery)]))
     assert ([file.path for file in changes.changed], changes.unchanged) == ([str(edited), str(replaced)], 10)
     assert (changes.recorded, len(compare(store, found, verify=True).changed)) == ([], 12)
+
+
+def test_unchanged_files_are_those_that_are_known(store: Store, gallery: Path) -> None:
+    """Nothing new is made of them; what is verified is read as if nothing was known of it."""
+    found = find([str(gallery)])
+    good, bad = found.files[str(gallery / "03.png")], found.files[str(gallery / "04.png")]
+    know(store, replace(good, content=b"3"), bad.refuse("no codec"))
+    known = {file.path: file for file in store.files()}
+    again = find([str(gallery)], known=known)
+    assert all(again.files[path] is file for path, file in known.items())
+    changes = compare(store, again, verify=True)
+    assert changes.changed == [good, bad]
+    assert changes.before == {good.path: b"3", bad.path: b""}
+    (gallery / "03.png").unlink()
+    assert compare(store, find([str(gallery)], known=known)).before == {good.path: b"3"}
 
 
 def test_what_an_earlier_version_did_not_record_is_no_change(store: Store, gallery: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imtext.search.index.fusion import DEPTH, fuse
-from imtext.search.store.protocol import WordMatch
+from imtext.search.store.records import WordMatch
 
 
 def match(id: int, share: float = 1.0) -> WordMatch:

@@ -14,7 +14,7 @@ from imtext.search import Bundle
 from imtext.search.index.discovery import find
 from imtext.search.index.preparation import Prepared, Preparer
 from imtext.search.store import File, Picture, Store, create_store
-from imtext.search.store.protocol import UNREAD
+from imtext.search.store.records import UNREAD
 from tests.tiffs import dng
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from imtext.errors import SearchError
 from imtext.search.index.timeline import MOST_DAYS, Timeline, page, timeline
-from imtext.search.store.protocol import Dated
+from imtext.search.store.records import Dated
 
 
 def dated(*pictures: tuple[int, str]) -> Dated:

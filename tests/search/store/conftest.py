@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from imtext.search.store import File, Picture, Store, create_store, register_store
-from imtext.search.store.protocol import Vectors
+from imtext.search.store.records import Vectors
 from tests.search.store.memory import SCHEME, MemoryStore
 
 register_store(SCHEME, MemoryStore)

@@ -18,7 +18,7 @@ from imtext.search.facts import Facts
 from imtext.search.filters import Filters
 from imtext.search.store import exact
 from imtext.search.store.columns import Columns
-from imtext.search.store.protocol import Dated, File, Grid, Ids, Neighbors, Picture, Vectors, WordMatch, unread
+from imtext.search.store.records import Dated, File, Grid, Ids, Neighbors, Picture, Vectors, WordMatch, unread
 from imtext.search.words import folder_words, name_words
 
 SCHEME = "memory"
@@ -188,6 +188,9 @@ class MemoryStore:
         with self._content.lock:
             found = [file for path, file in self._content.files.items() if path.startswith(prefix)]
         yield from sorted(found, key=lambda file: os.fsencode(file.path))
+
+    def refused(self) -> dict[str, str]:
+        return {file.path: file.reason for file in self.files() if file.reason}
 
     def known(self, contents: Sequence[bytes]) -> set[bytes]:
         return set(contents) & self._content.pictures.keys()

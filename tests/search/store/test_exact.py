@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imtext.search.store.exact import BLOCK, top_k
-from imtext.search.store.protocol import Vectors
+from imtext.search.store.records import Vectors
 
 
 def vectors(count: int, seed: int = 0) -> Vectors:

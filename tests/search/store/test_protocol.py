@@ -12,7 +12,7 @@ from imtext.errors import SearchError
 from imtext.search.facts import Facts
 from imtext.search.filters import Filters
 from imtext.search.store import File, Picture, Store, create_store, open_store, rebuild_store, store_exists
-from imtext.search.store.protocol import UNREAD, unread
+from imtext.search.store.records import UNREAD, unread
 from tests.search.store.conftest import DIM, vector
 
 Add = Callable[..., None]
@@ -90,6 +90,7 @@ def test_files_and_refusals(store: Store, add: Add) -> None:
     assert list(files) == sorted(files)
     assert files["/pictures/001.jpg"] == File("/pictures/001.jpg", 1, 1, b"1")
     assert files["/pictures/bad.jpg"].reason == "not a picture"
+    assert store.refused() == {"/other/x.png": "unreadable", "/pictures/bad.jpg": "not a picture"}
     store.commit(files=[File("/pictures/001.jpg", 1, 1, b"1", ctime_ns=5, inode=2**63 - 1)])
     assert File("/pictures/001.jpg", 1, 1, b"1", "", 5, 2**63 - 1) in store.files()
     assert (files["/other/x.png"].size, files["/other/x.png"].reason) == (UNREAD, "unreadable")
