@@ -30,8 +30,8 @@ ui: setup  ## Show all runs in the browser: http://127.0.0.1:5000
 test: setup lint types  ## All checks of CI: lint, types, all tests
 	$(TESTS)
 
-test-torture: setup  ## Kill trainings 20 times and indexing 200 times: half an hour
-	IMTEXT_TRAINING_KILLS=20 IMTEXT_KILLS=200 $(TESTS) --timeout=3600 tests/test_processes.py tests/search/index/test_killed.py
+test-torture: setup  ## Kill, damage, fill up and overload all that runs; figures go to build/torture.txt
+	IMTEXT_TORTURE=1 $(TESTS) --timeout=7200 tests/torture tests/test_processes.py
 
 test-fast: setup  ## The tests that take seconds
 	$(TESTS) -m "not slow"

@@ -17,10 +17,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tests.conftest import FLICKR8K, TINY_SHAPES, WEIGHTS
+from tests.torture.amounts import amount
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("IMTEXT_TRAINING_KILLS", "2"))
+KILLS = amount(2, 20)
 SHORT = [*TINY_SHAPES, "trainer.max_epochs=5", "data.num_images=100", "callbacks.examples=null", "seed=3"]
 
 
@@ -87,7 +88,7 @@ def test_killed_and_resumed(tmp_path: Path, straight: dict[str, float]) -> None:
 
 
 def test_killed_at_random_moments(tmp_path: Path, straight: dict[str, float]) -> None:
-    """Whenever a run is killed, it ends as one that was not. IMTEXT_TRAINING_KILLS sets how often."""
+    """Whenever a run is killed, it ends as one that was not."""
     chance = random.Random(0)
     for _ in range(KILLS):
         started = any(tmp_path.glob("runs/train/*/checkpoints/last.ckpt"))

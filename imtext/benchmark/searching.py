@@ -33,7 +33,7 @@ from imtext.search.store import File, Picture
 
 Floats = npt.NDArray[np.float32]
 
-TOP_K, COLD_SIZE, COLD_STARTS = 10, 10_000, 5
+TOP_K, COLD_SIZE, COLD_STARTS = 10, 100_000, 5
 WHOLE = "text → results"
 # Shares of the pictures of `_filled_index` that pass.
 FILTERS = {
@@ -58,7 +58,7 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
     Returns:
         `bandwidth`: memory bandwidth in bytes per second; `encoding`: time to encode a text in milliseconds; `sizes`:
         for each method and size the median and the 99th percentile in milliseconds and the share of the bandwidth;
-        `cold`: the time and memory of a new process.
+        `cold`: the time and memory of a new process, and the size of its index on the disk in bytes.
     """
     rng = np.random.default_rng(seed)
     # First, while this process is small: a child's peak memory includes this process's memory at the fork.
@@ -161,8 +161,11 @@ def _cold_start(bundle: Bundle, rng: np.random.Generator) -> dict[str, Any]:
 
         run()
         seconds = [_timed(run) / 1000 for _ in range(COLD_STARTS)]
-    memory = peak_memory(resource.RUSAGE_CHILDREN)
-    return {"size": COLD_SIZE, "seconds": float(np.median(seconds)), "slowest": max(seconds), "memory": memory}
+        disk = sum(file.stat().st_size for file in path.iterdir() if file.is_file())  # without its copy of the model
+    return {
+        "size": COLD_SIZE, "seconds": float(np.median(seconds)), "slowest": max(seconds),
+        "memory": peak_memory(resource.RUSAGE_CHILDREN), "disk": disk,
+    }  # fmt: skip
 
 
 def _bandwidth(size: int = 512 * 2**20, repeats: int = 5) -> float:
@@ -212,5 +215,6 @@ def print_search(found: dict[str, Any]) -> None:
     )
     console.print(
         f"imtext search in a new process, {cold['size']:,} pictures: {cold['seconds']:.2f} s "
-        f"(slowest {cold['slowest']:.2f}), {cold['memory'] / 1e6:.0f} MB."
+        f"(slowest {cold['slowest']:.2f}), {cold['memory'] / 1e6:.0f} MB of memory. Their index takes "
+        f"{cold['disk'] / 1e6:.0f} MB."
     )

@@ -15,6 +15,7 @@ from imtext.models.text_encoder import TextEncoder
 from imtext.models.word_encoder import WordInit
 from imtext.preprocess.tokenizer import Tokenizer, Vocabulary
 
+AT_ONCE = 64  # captions that the pretrained encoder reads
 MOST = 500_000  # captions whose features are kept: 0.8 GB at 384 features
 
 
@@ -85,8 +86,9 @@ class HuggingFaceLSTMEncoder(TextEncoder):
         return [*self.sentence.blocks, *self.words.blocks]
 
     def freeze(self, blocks: int) -> None:
-        """As of every tower; features that are kept in memory are forgotten."""
-        self._known = {}
+        """As of every tower; features in memory are forgotten if the pretrained encoder may change from here on."""
+        if blocks < len(self.sentence.blocks):
+            self._known = {}
         super().freeze(blocks)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -100,12 +102,15 @@ class HuggingFaceLSTMEncoder(TextEncoder):
         """Features of the pretrained encoder; those of captions that were read before come from memory."""
         tokens, lengths = input_ids.cpu().numpy(), attention_mask.sum(dim=1).tolist()
         keys = [row[:length].tobytes() for row, length in zip(tokens, lengths, strict=True)]
-        new = list({key: row for row, key in enumerate(keys) if key not in self._known}.values())
+        new = {key: row for row, key in enumerate(keys) if key not in self._known}.values()
+        in_order = sorted(new, key=lambda row: lengths[row])
         found: dict[bytes, Tensor] = {}
-        if new:
-            longest = max(lengths[row] for row in new)
-            features = self.sentence(input_ids[new, :longest], attention_mask[new, :longest])
-            found = dict(zip([keys[row] for row in new], features, strict=True))
+        # A few of similar length at once: little padding, and little memory.
+        for start in range(0, len(in_order), AT_ONCE):
+            some = in_order[start : start + AT_ONCE]
+            longest = lengths[some[-1]]
+            features = self.sentence(input_ids[some, :longest], attention_mask[some, :longest])
+            found |= dict(zip([keys[row] for row in some], features, strict=True))
         if len(self._known) + len(found) <= MOST:
             self._known |= found
         return torch.stack([self._known[key] if key in self._known else found[key] for key in keys])

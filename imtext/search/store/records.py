@@ -15,6 +15,7 @@ Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 Grid = npt.NDArray[np.float16]
 
+LARGEST = 2**63 - 1  # databases have signed numbers of 64 bits
 UNREAD = -1  # the recorded size of a file that was not read; it matches no file, so the file counts as changed
 
 
@@ -61,7 +62,11 @@ class File:
 
 
 def _recorded(state: os.stat_result) -> tuple[int, int, int, int]:
-    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino & (2**63 - 1)  # databases: signed numbers
+    return state.st_size, _stored(state.st_mtime_ns), _stored(state.st_ctime_ns), state.st_ino & LARGEST
+
+
+def _stored(nanoseconds: int) -> int:
+    return max(-LARGEST, min(nanoseconds, LARGEST))  # some file systems have dates centuries away
 
 
 def unread(path: str, reason: str) -> File:

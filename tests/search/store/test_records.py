@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,17 @@ def test_unchanged_files(tmp_path: Path) -> None:
     later = path.stat()
     assert not found.is_as(later), "the time of the change differs"
     assert not File.found(str(path), later).unchanged_since(found)
+
+
+def test_numbers_that_a_database_cannot_hold(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.touch()
+    fields = list(path.stat())
+    fields[stat.ST_INO] = 2**64 - 1
+    state = os.stat_result([*fields, 0, 0, 0, 0, -(2**70), 2**70])
+    found = File.found(str(path), state)
+    assert (found.mtime_ns, found.ctime_ns, found.inode) == (-(2**63 - 1), 2**63 - 1, 2**63 - 1)
+    assert found.is_as(state)
 
 
 def test_refused_files(tmp_path: Path) -> None:

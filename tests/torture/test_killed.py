@@ -1,9 +1,8 @@
-"""Indexing that is killed at any moment loses nothing that was committed. IMTEXT_KILLS sets the number of kills."""
+"""Indexing that is killed at any moment loses nothing that was committed."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import sqlite3
 import subprocess
@@ -19,8 +18,9 @@ from imtext.search import Bundle, Encoder, Index
 from imtext.search.store.sqlite import ROWS
 from imtext.training.checkpoints import TrainedModel
 from tests.conftest import picture
+from tests.torture.amounts import amount, write_down
 
-KILLS = int(os.environ.get("IMTEXT_KILLS", "6"))
+KILLS = amount(6, 200)
 
 # Commits after every few pictures instead of every two seconds, so that kills happen during and between commits.
 UPDATE = """
@@ -85,7 +85,7 @@ def test_killed_at_any_moment(
     assert sound(folder, gallery, before, vectors, encoder) == on_disk
     assert len(Index(folder)) == len(set(on_disk.values())), "no picture without a file, once an update has ended"
     assert survived < KILLS, "every update had ended before its kill: nothing was tested"
-    print(f"{KILLS} kills, {KILLS - survived} of them before the end; {len(on_disk)} files")
+    write_down(f"{KILLS} kills, {KILLS - survived} of them before the end; {len(on_disk)} files")
 
 
 def sound(
