@@ -35,7 +35,7 @@ Floats = npt.NDArray[np.float32]
 
 TOP_K, COLD_SIZE, COLD_STARTS = 10, 100_000, 5
 WHOLE = "text → results"
-# Shares of the pictures of `_filled_index` that pass.
+# Shares of the pictures of `filled_index` that pass.
 FILTERS = {
     "all": Filters(after="2000-01-01T00:00:00", camera="phone", min_width=1_000, near=(0.0, 0.0), within_km=20_038),
     "half": Filters(after="2020-01-01T00:00:00"),
@@ -69,9 +69,9 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
     }  # fmt: skip
     found["encoding"] = _percentiles([_timed(lambda: encoder.encode_texts([QUERY])) for _ in range(queries)][5:])
     for size in sizes:
-        vectors = _random_unit(rng, size, bundle.embed_dim)
+        vectors = random_unit(rng, size, bundle.embed_dim)
         with TemporaryDirectory(prefix="imtext-benchmark-") as folder:
-            index = _filled_index(Path(folder) / "index", bundle, vectors)
+            index = filled_index(Path(folder) / "index", bundle, vectors)
             methods: dict[str, Callable[[Floats], object]] = {
                 "imtext": partial(index.store.nearest, top_k=TOP_K),
                 "imtext --approximate": partial(index.store.nearest, top_k=TOP_K, approximate=True),
@@ -79,11 +79,11 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
                     f"imtext, {share} passes": partial(index.store.nearest, top_k=TOP_K, filters=filters)
                     for share, filters in FILTERS.items()
                 },
-                **_others(vectors),
+                **_others(vectors, Path(folder)),
             }
             times: dict[str, list[float]] = {name: [] for name in (WHOLE, *methods)}
             for _ in range(max(30, queries if size <= 100_000 else queries // 4)):
-                query = _random_unit(rng, 1, bundle.embed_dim)
+                query = random_unit(rng, 1, bundle.embed_dim)
                 for name, method in methods.items():
                     times[name].append(_timed(partial(method, query)))
                 times[WHOLE].append(_timed(lambda: index.search(parse_query(QUERY), TOP_K, rerank_top_k=0)))  # noqa: B023
@@ -96,8 +96,8 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
     return found
 
 
-def _filled_index(path: Path, bundle: Bundle, vectors: Floats) -> Index:
-    """An index with the given vectors, of pictures that do not exist. Half were taken since 2020."""
+def filled_index(path: Path, bundle: Bundle, vectors: Floats) -> Index:
+    """An index with vectors ``[N, embed_dim]``, of pictures that do not exist. Half were taken since 2020."""
     index = Index.create(path, bundle)
     folders = ["Holidays", *(f"folder {number}" for number in range(99))]
     names = [(b"%d" % number, f"/pictures/{folders[number % 100]}/{number}.jpg") for number in range(len(vectors))]
@@ -115,8 +115,8 @@ def _filled_index(path: Path, bundle: Bundle, vectors: Floats) -> Index:
     return index
 
 
-def _others(vectors: Floats) -> dict[str, Callable[[Floats], object]]:
-    """Exact search by FAISS and USearch, if they are installed."""
+def _others(vectors: Floats, folder: Path) -> dict[str, Callable[[Floats], object]]:
+    """Exact search by FAISS, USearch and LanceDB, if they are installed."""
     methods: dict[str, Callable[[Floats], object]] = {}
     try:
         logging.getLogger("faiss").setLevel(logging.WARNING)
@@ -133,6 +133,15 @@ def _others(vectors: Floats) -> dict[str, Callable[[Floats], object]]:
         methods["USearch exact"] = lambda query: search(vectors, query, TOP_K, MetricKind.IP, exact=True)
     except ImportError:
         pass
+    try:
+        import lancedb
+        import pyarrow as pa
+
+        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+        table = lancedb.connect(str(folder)).create_table("vectors", pa.table({"vector": column}))
+        methods["LanceDB flat"] = lambda query: table.search(query[0]).distance_type("dot").limit(TOP_K).to_arrow()
+    except ImportError:
+        pass
     return methods
 
 
@@ -140,7 +149,7 @@ def _cold_start(bundle: Bundle, rng: np.random.Generator) -> dict[str, Any]:
     """The time of `imtext search` in a new process, with the index in the system's file cache."""
     with TemporaryDirectory(prefix="imtext-benchmark-") as folder:
         path = Path(folder) / "index"
-        _filled_index(path, bundle, _random_unit(rng, COLD_SIZE, bundle.embed_dim)).store.close()
+        filled_index(path, bundle, random_unit(rng, COLD_SIZE, bundle.embed_dim)).store.close()
         command = [
             sys.executable,
             "-m",
@@ -177,7 +186,8 @@ def _bandwidth(size: int = 512 * 2**20, repeats: int = 5) -> float:
     return block.nbytes / (best / 1000)
 
 
-def _random_unit(rng: np.random.Generator, count: int, dim: int) -> Floats:
+def random_unit(rng: np.random.Generator, count: int, dim: int) -> Floats:
+    """Random vectors ``[count, dim]`` of unit length."""
     vectors = rng.standard_normal((count, dim), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors

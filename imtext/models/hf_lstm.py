@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
+from rich.progress import track
 from torch import Tensor, nn
 
 from imtext.models.hf import HuggingFaceEncoder
@@ -15,7 +16,7 @@ from imtext.models.text_encoder import TextEncoder
 from imtext.models.word_encoder import WordInit
 from imtext.preprocess.tokenizer import Tokenizer, Vocabulary
 
-AT_ONCE = 64  # captions that the pretrained encoder reads
+AT_ONCE = 64  # captions
 MOST = 500_000  # captions whose features are kept: 0.8 GB at 384 features
 
 
@@ -60,7 +61,7 @@ class HuggingFaceLSTMEncoder(TextEncoder):
         )  # fmt: skip
         self.num_features = self.sentence.num_features + self.words.num_features
         self.num_pretrained = self.sentence.num_pretrained
-        self._known: dict[bytes, Tensor] = {}
+        self._known: dict[bytes, Tensor] | None = None  # rows of one tensor; None: not read yet
 
     @classmethod
     def read_tokenizer(cls, settings: Mapping[str, Any], max_length: int) -> Tokenizer | None:
@@ -88,29 +89,55 @@ class HuggingFaceLSTMEncoder(TextEncoder):
     def freeze(self, blocks: int) -> None:
         """As of every tower; features in memory are forgotten if the pretrained encoder may change from here on."""
         if blocks < len(self.sentence.blocks):
-            self._known = {}
+            self._known = None
         super().freeze(blocks)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """``[N, L]`` int64 and ``[N, L]`` bool (True on real tokens, which come first) → ``[N, num_features]``."""
-        kept = self.training and self.num_frozen >= len(self.sentence.blocks)
+        kept = self.training and self._is_frozen
         sentence = (self._kept if kept else self.sentence)(input_ids, attention_mask)
         return torch.cat([sentence, self.words(input_ids, attention_mask)], dim=1)
 
+    @property
+    def wants_captions(self) -> bool:
+        """Whether the pretrained encoder is frozen, and has not read the captions yet."""
+        return self._known is None and self._is_frozen
+
+    @property
+    def _is_frozen(self) -> bool:
+        return self.num_frozen >= len(self.sentence.blocks)
+
+    @torch.no_grad()
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> None:
+        """Keep the features of captions, as `forward` takes them, as long as the pretrained encoder is frozen.
+
+        All are read before the first batch and in an order of their own, so that their last digits do not depend on the
+        batches: a resumed run has others.
+        """
+        lengths = attention_mask.sum(dim=1).tolist()
+        captions = sorted(
+            {(length, row[:length].tobytes()) for length, row in zip(lengths, input_ids.numpy(), strict=True)}
+        )
+        self._known = {}
+        if len(captions) > MOST:
+            return
+        device = next(self.parameters()).device
+        kept = torch.empty(len(captions), self.sentence.num_features, device=device)
+        for start in track(range(0, len(captions), AT_ONCE), description="Captions", transient=True):
+            some = captions[start : start + AT_ONCE]  # of similar length: little padding
+            ids = torch.zeros(len(some), some[-1][0], dtype=input_ids.dtype)
+            for row, (length, key) in enumerate(some):
+                ids[row, :length] = torch.frombuffer(bytearray(key), dtype=input_ids.dtype)
+            mask = torch.arange(ids.shape[1]) < torch.tensor([length for length, _ in some])[:, None]
+            kept[start : start + len(some)] = self.sentence(ids.to(device), mask.to(device))
+        self._known = dict(zip([key for _, key in captions], kept, strict=True))
+
     @torch.no_grad()
     def _kept(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Features of the pretrained encoder; those of captions that were read before come from memory."""
+        """Features of the pretrained encoder, from memory if it has read all of these captions."""
         tokens, lengths = input_ids.cpu().numpy(), attention_mask.sum(dim=1).tolist()
         keys = [row[:length].tobytes() for row, length in zip(tokens, lengths, strict=True)]
-        new = {key: row for row, key in enumerate(keys) if key not in self._known}.values()
-        in_order = sorted(new, key=lambda row: lengths[row])
-        found: dict[bytes, Tensor] = {}
-        # A few of similar length at once: little padding, and little memory.
-        for start in range(0, len(in_order), AT_ONCE):
-            some = in_order[start : start + AT_ONCE]
-            longest = lengths[some[-1]]
-            features = self.sentence(input_ids[some, :longest], attention_mask[some, :longest])
-            found |= dict(zip([keys[row] for row in some], features, strict=True))
-        if len(self._known) + len(found) <= MOST:
-            self._known |= found
-        return torch.stack([self._known[key] if key in self._known else found[key] for key in keys])
+        if self._known is not None and all(key in self._known for key in keys):
+            return torch.stack([self._known[key] for key in keys])
+        features: Tensor = self.sentence(input_ids, attention_mask)
+        return features

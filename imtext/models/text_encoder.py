@@ -43,6 +43,15 @@ class TextEncoder(Tower):
         """``[N, L]`` int64 and ``[N, L]`` bool (True on real tokens, which come first) → ``[N, num_features]``."""
 
     @property
+    def wants_captions(self) -> bool:
+        """Should `read` be called with all training captions before the epoch begins?"""
+        return False
+
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> None:
+        """Get ready for training captions ``[N, L]`` and ``[N, L]``, as of `forward`, on the CPU."""
+        raise NotImplementedError(f"{type(self).__name__} reads captions in batches only")
+
+    @property
     def wants_word_vectors(self) -> int | None:
         """Size of the word vectors that `start_from` needs before training; None for no vectors."""
         return None

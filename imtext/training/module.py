@@ -92,6 +92,10 @@ class RetrievalModule(LightningModule):
             self.trainer.check_val_every_n_epoch = 1  # the last epoch is always measured, whatever the interval
         self.model.image_encoder.freeze(self.plan.frozen_blocks(self.current_epoch))
         self.model.text_encoder.freeze(self.plan.frozen_text_blocks(self.current_epoch))
+        if self.model.text_encoder.wants_captions:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            captions = [caption for row in data.rows["train"] for caption in data.captions[row]]
+            self.model.text_encoder.read(*map(torch.from_numpy, self.tokenizer(captions)))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tell the step to dropout and loss. Only seed and step count, so a resumed run equals an uninterrupted one."""

@@ -50,44 +50,72 @@ def test_features_of_both_stand_side_by_side() -> None:
     torch.testing.assert_close(encoder(ids, mask)[:, 16:], encoder.words(ids, mask))
 
 
-def test_a_frozen_encoder_reads_a_caption_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of captions that the pretrained encoder reads in each call."""
+    counts: list[int] = []
+    forward = HuggingFaceEncoder.forward
+
+    def counted(self: HuggingFaceEncoder, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        counts.append(len(ids))
+        return forward(self, ids, mask)
+
+    monkeypatch.setattr(HuggingFaceEncoder, "forward", counted)
+    return counts
+
+
+def test_a_frozen_encoder_reads_a_caption_once(read: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imtext.models.hf_lstm.AT_ONCE", 8)
     encoder = tower().train()
-    encoder.freeze(len(encoder.sentence.blocks))
-    read: list[int] = []
-    forward = encoder.sentence.forward
-
-    def counted(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        read.append(len(ids))
-        return forward(ids, mask)
-
-    monkeypatch.setattr(encoder.sentence, "forward", counted)
+    wanted = [encoder.wants_captions]  # nothing is frozen
     ids, mask = captions()
-    expected = forward(ids, mask).detach()
+    encoder.freeze(len(encoder.sentence.blocks))
+    expected = encoder.sentence(ids, mask).detach()
+    wanted.append(encoder.wants_captions)
+    encoder.read(torch.cat([ids, ids[:3]]), torch.cat([mask, mask[:3]]))
+    encoder.freeze(len(encoder.sentence.blocks))  # as at the start of every epoch
+    assert [*wanted, encoder.wants_captions] == [False, True, False]
+    assert read == [12, 8, 4]
     twice = torch.cat([ids[:8], ids[:3]]), torch.cat([mask[:8], mask[:3]])
     torch.testing.assert_close(encoder(*twice)[:, :16], expected[[*range(8), 0, 1, 2]])
-    encoder.freeze(len(encoder.sentence.blocks))  # as at the start of every epoch
     found = encoder(*captions(padding=9))
     torch.testing.assert_close(found[:, :16], expected)
-    assert read == [8, 4]
+    assert read == [12, 8, 4]
     found.sum().backward()
     assert all(value.grad is None for value in encoder.sentence.parameters())
     assert all(value.grad is not None for value in encoder.words.parameters())
     encoder.freeze(0)
     encoder(ids, mask).sum().backward()  # its gradients need it anew
-    assert read == [8, 4, 12]
+    assert read == [12, 8, 4, 12]
     assert any(value.grad is not None for value in encoder.sentence.parameters())
 
 
-def test_nothing_is_kept_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imtext.models.hf_lstm.MOST", 5)
-    monkeypatch.setattr("imtext.models.hf_lstm.AT_ONCE", 3)
+def test_kept_features_do_not_depend_on_the_order_of_captions() -> None:
+    ids, mask = captions()
+    found = []
+    for order in (torch.arange(12), torch.arange(11, -1, -1)):
+        encoder = tower().train()
+        encoder.freeze(len(encoder.sentence.blocks))
+        encoder.read(ids[order], mask[order])
+        found.append(encoder(ids, mask)[:, :16])
+    assert found[0].equal(found[1])
+
+
+def test_other_captions_are_read_in_batches(read: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, mask = captions()
     encoder = tower().train()
     encoder.freeze(len(encoder.sentence.blocks))
-    ids, mask = captions()
-    expected = encoder.sentence(ids, mask).detach()
-    for rows in (slice(0, 4), slice(2, 12), slice(0, 12)):
-        torch.testing.assert_close(encoder(ids[rows], mask[rows])[:, :16], expected[rows])
-    assert len(encoder._known) == 4
+    encoder.read(ids[:4], mask[:4])
+    torch.testing.assert_close(encoder(ids, mask)[:, :16], encoder.sentence(ids, mask).detach())
+    monkeypatch.setattr("imtext.models.hf_lstm.MOST", 5)
+    encoder.freeze(0)
+    encoder.freeze(len(encoder.sentence.blocks))
+    read.clear()
+    encoder.read(ids, mask)
+    assert read == []
+    assert not encoder.wants_captions, "there are too many"
+    encoder(ids[:2], mask[:2])
+    assert read == [2]
 
 
 def test_the_pretrained_blocks_are_counted(tmp_path: Path) -> None:

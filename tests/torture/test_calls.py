@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,13 @@ class Calls:
 
     def image(self) -> Any:
         size = self.chance.randint(1, 40), self.chance.randint(1, 40)
-        return self.chance.choice(
-            [
-                lambda: Image.new(self.chance.choice(MODES), size),
-                lambda: self.chance.randbytes(self.chance.randint(0, 40)),
-                lambda: self.chance.choice(self.pictures),
-                lambda: "/does/not/exist.jpg",
-            ]
-        )()
+        kinds: list[Callable[[], Any]] = [
+            lambda: Image.new(self.chance.choice(MODES), size),
+            lambda: self.chance.randbytes(self.chance.randint(0, 40)),
+            lambda: self.chance.choice(self.pictures),
+            lambda: "/does/not/exist.jpg",
+        ]
+        return self.chance.choice(kinds)()
 
     def number(self) -> Any:
         return self.chance.choice([None, None, 0, 1, 3, 10, -1, 10**9, 10**30])
@@ -53,19 +53,18 @@ class Calls:
         """One call."""
         predictor, chance = self.predictor, self.chance
         top_k = self.number()
-        return chance.choice(
-            [
-                lambda: predictor.search_database(self.text(), top_k or 10, chance.choice([0.0, None, 0.5, 1.0, 2.0])),
-                lambda: predictor.search_database(self.text(), 5, fold=False, words=chance.random() < 0.5),
-                lambda: predictor.query_notes(self.text()),
-                lambda: predictor.encode_text(self.text()),
-                lambda: predictor.encode_image(self.image()),
-                lambda: predictor.search_similar(self.image(), top_k or 3),
-                lambda: predictor.rank_texts(self.image(), [self.text() for _ in range(chance.randint(0, 3))], top_k),
-                lambda: predictor.rank_images(self.text(), chance.choices(self.pictures, k=2), top_k, self.number()),
-                lambda: predictor.tag_image(self.image(), [self.text()], top_k=top_k),
-            ]
-        )()
+        calls: list[Callable[[], object]] = [
+            lambda: predictor.search_database(self.text(), top_k or 10, chance.choice([0.0, None, 0.5, 1.0, 2.0])),
+            lambda: predictor.search_database(self.text(), 5, fold=False, words=chance.random() < 0.5),
+            lambda: predictor.query_notes(self.text()),
+            lambda: predictor.encode_text(self.text()),
+            lambda: predictor.encode_image(self.image()),
+            lambda: predictor.search_similar(self.image(), top_k or 3),
+            lambda: predictor.rank_texts(self.image(), [self.text() for _ in range(chance.randint(0, 3))], top_k),
+            lambda: predictor.rank_images(self.text(), chance.choices(self.pictures, k=2), top_k, self.number()),
+            lambda: predictor.tag_image(self.image(), [self.text()], top_k=top_k),
+        ]
+        return chance.choice(calls)()
 
 
 def test_any_call(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:

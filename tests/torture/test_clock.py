@@ -40,8 +40,8 @@ def test_an_index_is_the_same(bundle: Bundle, gallery: Path, tmp_path: Path, mon
         assert (report.refused, len(index)) == ({}, 12)
         assert report.added == (1 if round else 12)
         after, before = (
-            {result.path for result in index.search([*query], 20, filters=parse_filters(**{name: "1990"}))}
-            for name in ("after", "before")
+            {result.path for result in index.search(query, 20, filters=filters)}
+            for filters in (parse_filters(after="1990"), parse_filters(before="1990"))
         )
         assert not after & before
         assert len(after | before) == 12

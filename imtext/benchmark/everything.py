@@ -1,0 +1,176 @@
+"""All benchmarks of speed and size, one after the other."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from functools import partial
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from imtext.benchmark.indexing import benchmark_index, print_index
+from imtext.benchmark.models import benchmark_models, print_models
+from imtext.benchmark.page import Bar, Chart, Part
+from imtext.benchmark.peers import find_peer
+from imtext.benchmark.searching import WHOLE, benchmark_search, print_search
+from imtext.benchmark.serving import benchmark_serving, print_serving
+from imtext.errors import MissingExtraError, needs
+from imtext.search import Bundle
+
+log = logging.getLogger(__name__)
+
+PACKAGES = (
+    "imtext", "numpy", "onnxruntime", "torch", "lightning", "faiss-cpu", "usearch", "lancedb", "open_clip_torch",
+    "transformers",
+)  # fmt: skip
+
+Measure = Callable[[], dict[str, Any]]
+
+
+def benchmark_all(bundle: Bundle, overrides: Sequence[str], peers: Sequence[str], quick: bool) -> dict[str, Any]:
+    """Run every benchmark of speed and size.
+
+    Args:
+        bundle: the model that indexes, searches and is served.
+        overrides: of the recipe whose training is measured; none: ``experiment=quickstart``.
+        peers: other libraries that embed the same pictures, see `find_peer`.
+        quick: small galleries and few rounds.
+
+    Returns:
+        `machine`: name → fact; `parts`: a `Part` for each benchmark.
+
+    Raises:
+        ConfigError: a peer or a setting is unknown.
+        MissingExtraError: the library of a peer is not installed.
+    """
+    others = [find_peer(peer) for peer in peers]
+    recipe = list(overrides) or ["experiment=quickstart"]
+    sizes = [1_000, 100_000] if quick else [1_000, 10_000, 100_000, 1_000_000]
+    count, queries, seconds, steps = (100, 40, 5, 3) if quick else (1_000, 300, 20, 20)
+    size, rates, unchanged = (1_000, [100.0], 1_000) if quick else (10_000, [200.0, 2_000.0], 100_000)
+
+    def index() -> dict[str, Any]:
+        with needs("train"):
+            import torch  # noqa: F401  # of the plain loop
+        return benchmark_index(bundle, None, count, unchanged=unchanged)
+
+    def train() -> dict[str, Any]:
+        with needs("train"):
+            from imtext.benchmark.training import benchmark_training
+        return benchmark_training(recipe, steps)
+
+    def print_train(found: dict[str, Any]) -> None:
+        from imtext.benchmark.training import print_training
+
+        print_training(found)
+
+    # Search comes first, because it measures new processes, which begin with the memory of this one.
+    parts = [
+        _part("Search", "search", partial(benchmark_search, bundle, sizes, queries), print_search, _searched),
+        _part("Server", "serve", partial(benchmark_serving, bundle, size, rates, seconds), print_serving, _served),
+        _part("Indexing", "index", index, print_index, _indexed),
+        _part(
+            "Models", f"models {bundle.path}", partial(benchmark_models, [bundle], others, None, count // 5),
+            print_models, _modelled,
+        ),
+        _part("Training", f"train {' '.join(recipe)}", train, print_train, _trained),
+    ]  # fmt: skip
+    return {"machine": machine_facts(bundle.path), "parts": parts}
+
+
+def machine_facts(model: Path) -> dict[str, str]:
+    """Name → fact of the machine, the load on it, and the versions of what is compared."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "system": platform.platform(),
+        "Python": platform.python_version(),
+        "other load": f"{max(0.0, psutil.getloadavg()[0] - 1):.1f} cores in the last minute",
+        "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "model": str(model),
+    }
+
+
+def _processor() -> str:
+    """Linux names it in a file, other systems by the platform module."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _part(
+    title: str,
+    command: str,
+    measure: Measure,
+    show: Callable[[dict[str, Any]], None],
+    charts: Callable[[dict[str, Any]], list[Chart]],
+) -> Part:
+    """Run one benchmark; one whose packages are missing says what to install."""
+    log.info("%s …", title)
+    started, command = time.perf_counter(), f"python -m imtext.benchmark {command}"
+    try:
+        found = measure()
+    except MissingExtraError as error:
+        return Part(title, command, 0, f"not measured: {error}")
+    printed = StringIO()
+    with redirect_stdout(printed):
+        show(found)
+    print(printed.getvalue())
+    return Part(title, command, time.perf_counter() - started, printed.getvalue(), charts(found), found)
+
+
+def _searched(found: dict[str, Any]) -> list[Chart]:
+    charts = []
+    for size in dict.fromkeys(row["size"] for row in found["sizes"]):
+        rows = [row for row in found["sizes"] if row["size"] == size and row["method"] != WHOLE]
+        bars = [Bar(row["method"], row["p50"], row["method"].startswith("imtext")) for row in rows]
+        charts.append(Chart(f"{size:,} vectors of {found['embed_dim']} dimensions", "ms", bars))
+    return charts
+
+
+def _served(found: dict[str, Any]) -> list[Chart]:
+    bars = [Bar(f"{row['rate']:,.0f} searches/s", row["p50"] or 0) for row in found["rates"]]
+    return [Chart("Median of an answer", "ms", bars)]
+
+
+def _indexed(found: dict[str, Any]) -> list[Chart]:
+    bars = [Bar("imtext", found["images_per_second"]), Bar("plain torch loop", found["plain_per_second"], own=False)]
+    return [Chart("Pictures per second", "pictures/s", bars)]
+
+
+def _modelled(found: dict[str, Any]) -> list[Chart]:
+    rows = [(row["name"], "bytes" in row, row) for row in found["models"]]
+    return [
+        Chart(
+            "Pictures per second", "pictures/s", [Bar(name, row["images_per_second"], own) for name, own, row in rows]
+        ),
+        Chart("Median of a query", "ms", [Bar(name, row["query_ms"], own) for name, own, row in rows]),
+    ]
+
+
+def _trained(found: dict[str, Any]) -> list[Chart]:
+    stages = [speed for speed in found["stages"] if speed.captions]
+    bars = [
+        *(Bar(speed.what, speed.captions) for speed in stages),
+        Bar("plain loop", found["plain"].captions, own=False),
+    ]
+    return [Chart("Captions per second", "captions/s", bars)]

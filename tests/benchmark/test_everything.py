@@ -1,0 +1,52 @@
+"""All benchmarks in one page, each on almost nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from imtext.benchmark import everything, searching
+from imtext.benchmark.__main__ import main
+from imtext.benchmark.everything import machine_facts
+from imtext.errors import MissingExtraError
+from imtext.search import Bundle
+from tests.conftest import TINY_SHAPES
+
+PARTS = ["Search", "Server", "Indexing", "Models", "Training"]
+
+
+@pytest.mark.slow
+def test_a_page_of_everything(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "COLD_STARTS", 1)
+    monkeypatch.setattr(searching, "COLD_SIZE", 50)
+    page, values = tmp_path / "page.html", tmp_path / "values.json"
+    settings = [*TINY_SHAPES, "data.num_images=450", "logger=none", "paths.root=."]
+    options = ["--quick", "--output", str(page), "--json", str(values), "--bundle", str(bundle.path)]
+    monkeypatch.setattr(sys, "argv", ["benchmark", "all", *settings, *options])
+    main()
+    text = page.read_text()
+    found = json.loads(values.read_text())
+    assert [part["title"] for part in found["parts"]] == PARTS
+    assert all(part["found"] and part["charts"] for part in found["parts"])
+    assert text.count("<h2>") == len(PARTS)
+    for bar in ("FAISS flat", "plain torch loop", "plain loop", "100 searches/s"):
+        assert bar in text
+
+
+def test_what_is_missing_is_named() -> None:
+    def measure() -> dict[str, object]:
+        raise MissingExtraError("Install it: pip install imtext[train]")
+
+    part = everything._part("Training", "train", measure, print, lambda found: [])
+    assert part.printed == "not measured: Install it: pip install imtext[train]"
+    assert part.found is None
+
+
+def test_facts_of_the_machine(tmp_path: Path) -> None:
+    facts = machine_facts(tmp_path)
+    assert facts["processor"]
+    assert "numpy 2" in facts["packages"]
+    assert facts["memory"].endswith("GiB")
