@@ -1,1 +1,1 @@
-"""Measure speed and memory: ``python -m imtext.benchmark train | search | index``."""
+"""Measure speed and memory: ``python -m imtext.benchmark all``."""

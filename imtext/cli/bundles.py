@@ -23,15 +23,24 @@ def export(
     fp16: Annotated[bool, typer.Option("--fp16", help="Weights of 16 bits: half of the size.")] = False,
     dim: Annotated[int | None, typer.Option(min=2, help="Numbers of an embedding: fewer make indexes small.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Keep smaller numbers although they find less.")] = False,
+    tensorrt: Annotated[
+        bool, typer.Option("--tensorrt", help="Also build the engines of TensorRT for this GPU, in minutes.")
+    ] = False,
 ) -> None:
     """Export a trained model as a bundle, and check that it gives the same results."""
     with needs("train"):
         from imtext.export import export_run
+    from imtext.search.engines import build_engines, require_tensorrt
 
+    if tensorrt:
+        require_tensorrt()
     if int8 and fp16:
         raise typer.BadParameter("Choose one of --int8 and --fp16")
     precision: Literal["float32", "float16", "int8"] = "int8" if int8 else "float16" if fp16 else "float32"
-    print(f"Bundle: {export_run(checkpoint, output, overrides or [], precision, force, dim).path}")
+    bundle = export_run(checkpoint, output, overrides or [], precision, force, dim)
+    print(f"Bundle: {bundle.path}")
+    if tensorrt:
+        print(f"Engines: {build_engines(bundle)}")
 
 
 def info(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
@@ -83,10 +84,15 @@ def require_running(name: str, running: Sequence[str]) -> None:
         )
 
 
+def engines_folder() -> Path:
+    """Where the engines of TensorRT are kept."""
+    return user_cache_path("imtext", appauthor=False) / "tensorrt"
+
+
 def _options(name: str) -> dict[str, Any]:
     """TensorRT builds an engine for each graph and device; it is kept for the next process."""
     if name != "tensorrt":
         return {}
-    folder = user_cache_path("imtext", appauthor=False) / "tensorrt"
+    folder = engines_folder()
     folder.mkdir(parents=True, exist_ok=True)
     return {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder)}
