@@ -39,6 +39,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         KeyboardInterrupt: stopped by Ctrl-C; `last.ckpt` has been saved.
     """
     from imtext.evaluation.report import write_metrics
+    from imtext.training.distributed import is_rank_zero
     from imtext.training.measure import measure
     from imtext.training.rerank.after import add_reranker
     from imtext.training.tracking import tracked
@@ -50,7 +51,8 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         with explain_stop(run.output_dir):
             fit(run, trackers)
             metrics, best = measure(run.trainer, run.module, run.data)
-            write_metrics(metrics, run.output_dir)  # the re-ranker may fail, and these took long
+            if is_rank_zero():
+                write_metrics(metrics, run.output_dir)  # the re-ranker may fail, and these took long
             metrics |= add_reranker(run, best)
         metrics |= {"epochs": float(run.trainer.current_epoch), "seconds": round(time.monotonic() - started, 1)}
         bundle = finish(run, trackers, metrics, best)

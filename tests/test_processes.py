@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tests.conftest import FLICKR8K, TINY_SHAPES, WEIGHTS
+from tests.runs import weights
 from tests.torture.amounts import amount
 
 pytestmark = pytest.mark.slow
@@ -106,6 +108,30 @@ def test_killed_at_random_moments(tmp_path: Path, straight: dict[str, float]) ->
     metrics = metrics_of(run(tmp_path, *(["ckpt_path=last"] if started else SHORT)))
     expected = {name: value for name, value in straight.items() if not name.startswith("lr-")}  # if nothing was left
     assert {name: metrics[name] for name in expected} == expected
+
+
+def test_two_processes_train_like_one_with_the_whole_batch(tmp_path: Path) -> None:
+    """In one folder and one MLflow run; one process can go on where two have stopped."""
+    settings = [
+        *(each for each in SHORT if not each.startswith(("data.batch_size", "trainer"))), "trainer.max_epochs=2",
+        "stages=whole", "model.dropout=0", "model.text_encoder.dropout=0", "model.image_encoder.train_batch_norm=false",
+    ]  # fmt: skip
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8"]
+    expected = metrics_of(run(tmp_path / "one", *settings, "trainer=cpu", "data.batch_size=16"))
+    found = metrics_of(run(tmp_path / "two", *settings, *two))
+    learnt = {name: value for name, value in expected.items() if name.startswith("train/")}
+    assert {name: found[name] for name in learnt} == pytest.approx(learnt, abs=1e-4)
+    (tracked,) = runs(tmp_path / "two")
+    assert tracked.info.status == "FINISHED"
+    (folder,) = (tmp_path / "two" / "runs" / "train").iterdir()
+    (alone,) = (tmp_path / "one" / "runs" / "train").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in alone.iterdir())
+    for name, value in weights(alone).items():
+        torch.testing.assert_close(weights(folder)[name], value, rtol=1e-3, atol=1e-4)
+    longer = metrics_of(
+        run(tmp_path / "two", "ckpt_path=last", "trainer=cpu", "data.batch_size=16", "trainer.max_epochs=3")
+    )
+    assert longer["epochs"] == 3
 
 
 def test_a_refused_resume_leaves_no_trace(tmp_path: Path) -> None:

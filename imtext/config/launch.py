@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 import shutil
 import sys
@@ -71,6 +72,8 @@ def check_command_line(config_name: str, argv: list[str], prepare: Prepare | Non
         return [*flags, *overrides]
     if prepare and overrides:
         overrides = prepare(overrides)
+    if process := _process_from_outside():
+        overrides = _share_folder(overrides, process)
     parsed = parse_overrides(overrides)
     sweeps = args.multirun or any(each.key_or_group in ("sweep", "hydra.mode") for each in parsed)
     several = next((each for each in parsed if each.is_sweep_override()), None)
@@ -93,6 +96,27 @@ def flags_parser() -> argparse.ArgumentParser:
     parser.add_argument("--info", "-i", nargs="?", const="all")
     parser.add_argument("overrides", nargs="*")
     return parser
+
+
+def _process_from_outside() -> tuple[int, int] | None:
+    """Number and count of this process, if torchrun or SLURM have started several; else None."""
+    for number, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        if int(os.environ.get(count, "1")) > 1 and number in os.environ:
+            return int(os.environ[number]), int(os.environ[count])
+    return None
+
+
+def _share_folder(overrides: list[str], process: tuple[int, int]) -> list[str]:
+    """Let processes from outside write to one folder; each would name one of its own, by its own clock.
+
+    Raises:
+        ConfigError: the command line names no folder.
+    """
+    if not any(override.startswith("hydra.run.dir=") for override in overrides):
+        raise ConfigError(
+            f"{process[1]} processes need one folder, which they cannot agree on: add hydra.run.dir=runs/train/<name>"
+        )
+    return [*overrides, "hydra.output_subdir=null"] if process[0] else overrides
 
 
 def _guard(task: Task, failed: list[str]) -> Task:

@@ -1,4 +1,4 @@
-"""The device and the precision of a run."""
+"""The devices and the precision of a run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,43 @@ import torch
 from omegaconf import DictConfig
 
 from imtext.errors import ConfigError
+from imtext.training.distributed import is_rank_zero
 
 log = logging.getLogger(__name__)
 
 
 def settle_device(trainer: DictConfig) -> None:
-    """Replace `auto` and missing devices in a trainer's settings by a device of this machine.
+    """Replace `auto` and missing devices in a trainer's settings by devices of this machine.
+
+    Processes that only help stay silent from here on: what they would log is what the first one logs.
 
     Raises:
-        ConfigError: the settings ask for more than one device.
+        ConfigError: the settings ask for several devices without a strategy, or on a Mac's GPU.
     """
-    if trainer.get("devices", 1) not in (1, "1", "auto"):
-        raise ConfigError(f"trainer.devices={trainer.devices}: a run uses one device. Set it to 1.")
+    if not is_rank_zero():
+        logging.getLogger().setLevel(logging.ERROR)
     trainer.accelerator = resolve_accelerator(str(trainer.accelerator))
     trainer.precision = resolve_precision(trainer.precision, trainer.accelerator)
+    if trainer.get("strategy", "auto") == "auto":
+        if trainer.get("devices", 1) not in (1, "1", "auto") or trainer.get("num_nodes", 1) != 1:
+            raise ConfigError(f"trainer.devices={trainer.devices}: several devices need trainer=ddp")
+    else:
+        _settle_processes(trainer)
     log.info("Device: %s, precision %s, %d threads", trainer.accelerator, trainer.precision, torch.get_num_threads())
+
+
+def _settle_processes(trainer: DictConfig) -> None:
+    if trainer.strategy != "ddp":
+        raise ConfigError(f"trainer.strategy takes auto or ddp, not {trainer.strategy!r}")
+    if trainer.accelerator == "mps":
+        raise ConfigError("trainer=ddp: the GPU of a Mac is one device. Add trainer.accelerator=cpu trainer.devices=2")
+    if trainer.accelerator == "cpu" and trainer.devices == "auto":
+        raise ConfigError(
+            "trainer=ddp: there is no GPU here. Name the number of processes on the CPU: trainer.devices=2"
+        )
+    trainer.strategy = "ddp_find_unused_parameters_true"  # frozen blocks have no gradients
+    if trainer.accelerator == "cuda":
+        trainer.sync_batchnorm = True
 
 
 def resolve_accelerator(wanted: str) -> str:

@@ -1,6 +1,6 @@
-"""Several processes that train one model: gather their batches, and let one of them write files.
+"""Several processes that train one model (`trainer=ddp`): gather their batches, and let one of them write files.
 
-Currently a run uses one device (see `imtext.training.devices`), so there is one process and `gather` changes nothing.
+With one process, `gather` changes nothing.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from lightning.pytorch import Trainer
 from imtext.data import RetrievalDataModule
 from imtext.training.callbacks import EpochSummary
 from imtext.training.checkpoints import read_checkpoint, write_checkpoint
+from imtext.training.distributed import is_rank_zero
 from imtext.training.hubness import fit_hubness
 from imtext.training.module import RetrievalModule
 
@@ -43,7 +44,7 @@ def measure(
         metrics["best_epoch"] = float(content["epoch"] + 1)
     if module.model.hubness is not None:
         fit_hubness(module.model, data, trainer.strategy.root_device)
-        if kept:
+        if kept and is_rank_zero():
             write_checkpoint(Path(kept), {**content, "state_dict": module.state_dict()})
     measured = trainer.validate(module, data, verbose=False)
     if len(data.rows["test"]) > 1:

@@ -19,7 +19,7 @@ from imtext.preprocess import Preprocess
 from imtext.preprocess.tokenizer import Tokenizer
 from imtext.training.build import settings_without_files
 from imtext.training.checkpoints import FORMAT, RERANKER
-from imtext.training.distributed import gather, world_size
+from imtext.training.distributed import gather, rank, world_size
 from imtext.training.grad_cache import in_chunks, number_of_chunks
 from imtext.training.optim import AdamW
 from imtext.training.stages import Plan
@@ -98,8 +98,12 @@ class RetrievalModule(LightningModule):
             self.model.text_encoder.read(*map(torch.from_numpy, self.tokenizer(captions)))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Tell the step to dropout and loss. Only seed and step count, so a resumed run equals an uninterrupted one."""
-        torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + batch_idx) % 2**63)
+        """Tell the step to dropout and loss. Only seed and step count, so a resumed run equals an uninterrupted one.
+
+        Processes that train together have different dropout.
+        """
+        step = self.global_step * 1_009 + batch_idx + rank() * 1_000_000_007
+        torch.manual_seed((self.seed * 1_000_003 + step) % 2**63)
         self.loss.advance(self.global_step / self.trainer.estimated_stepping_batches)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

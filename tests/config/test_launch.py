@@ -22,6 +22,23 @@ def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("number", "count"), [("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")])
+def test_processes_that_torchrun_or_slurm_starts_share_a_folder(
+    monkeypatch: pytest.MonkeyPatch, number: str, count: str
+) -> None:
+    given = ["seed=1", "hydra.run.dir=runs/train/big"]
+    monkeypatch.setenv(count, "4")
+    assert check_command_line("train", given) == given, "a process that starts others itself has no number"
+    monkeypatch.setenv(number, "0")
+    assert check_command_line("train", given) == given
+    with pytest.raises(ConfigError, match=r"4 processes need one folder.*add hydra\.run\.dir=runs/train/<name>"):
+        check_command_line("train", ["seed=1"])
+    monkeypatch.setenv(number, "3")
+    assert check_command_line("train", given) == [*given, "hydra.output_subdir=null"]
+    monkeypatch.setenv(count, "1")
+    assert check_command_line("train", ["seed=1"]) == ["seed=1"]
+
+
 def test_flags_may_stand_between_overrides() -> None:
     given = ["seed=1", "-m", "optim.lr=1e-3,1e-4", "--config-dir", "/x", "bundle=false", "--new-flag"]
     args, _ = flags_parser().parse_known_intermixed_args(given)

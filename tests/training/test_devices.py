@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 from omegaconf import OmegaConf
 
 from imtext.errors import ConfigError
 from imtext.training.devices import resolve_accelerator, resolve_precision, settle_device
+from tests.conftest import Compose
 
 
 @pytest.fixture
@@ -60,6 +63,44 @@ def test_settings_are_settled(available: set[str]) -> None:
 
 
 @pytest.mark.parametrize("devices", [2, -1, "2"])
-def test_several_devices_are_refused(devices: int | str) -> None:
-    with pytest.raises(ConfigError, match="one device"):
+def test_several_devices_need_a_strategy(devices: int | str) -> None:
+    with pytest.raises(ConfigError, match=f"trainer.devices={devices}: several devices need trainer=ddp"):
         settle_device(OmegaConf.create({"accelerator": "cpu", "precision": "auto", "devices": devices}))
+
+
+def test_several_processes(available: set[str], compose: Compose) -> None:
+    settings = compose("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2").trainer
+    settle_device(settings)
+    assert settings.strategy == "ddp_find_unused_parameters_true"
+    assert not settings.sync_batchnorm, "the CPU has none"
+    available.add("cuda")
+    settings = compose("trainer=ddp", "trainer.precision=32-true").trainer
+    settle_device(settings)
+    assert (settings.accelerator, settings.devices, settings.sync_batchnorm) == ("cuda", "auto", True)
+
+
+@pytest.mark.parametrize(
+    ("here", "overrides", "message"),
+    [
+        ("cpu", [], "no GPU here. Name the number of processes on the CPU: trainer.devices=2"),
+        ("mps", [], "the GPU of a Mac is one device"),
+        ("cpu", ["trainer.devices=2", "trainer.strategy=fsdp"], "takes auto or ddp, not 'fsdp'"),
+    ],
+)
+def test_processes_that_cannot_be(
+    available: set[str], compose: Compose, here: str, overrides: list[str], message: str
+) -> None:
+    available.add(here)
+    with pytest.raises(ConfigError, match=message):
+        settle_device(compose("trainer=ddp", *overrides).trainer)
+
+
+def test_processes_that_help_are_silent(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("imtext.training.devices.is_rank_zero", lambda: False)
+    root = logging.getLogger()
+    level = root.level
+    try:
+        settle_device(OmegaConf.create({"accelerator": "cpu", "precision": "auto", "devices": 1}))
+        assert root.level == logging.ERROR
+    finally:
+        root.setLevel(level)
