@@ -91,7 +91,7 @@ export async function results(search, level, changed, signal) {
   return source;
 }
 
-const fact = ({ width, height, bytes }) => [width && `${width} × ${height}`, bytes && size(bytes)].filter(Boolean).join(" · ");
+const fact = ({ width, height, bytes, copies }) => [width && `${width} × ${height}`, bytes && size(bytes), copies && plural(copies + 1, "file")].filter(Boolean).join(" · ");
 
 const plain = (picture) => ({ score: null, relevance: null, ...picture, fact: fact(picture) });
 
@@ -103,7 +103,8 @@ export async function groups(changed, signal) {
   async function fetchPage() {
     const page = await ask(`duplicates?${parameters({ offset: source.sections.length })}`, { signal });
     for (const pictures of page.groups) {
-      source.sections.push({ title: plural(pictures.length, "picture"), count: pictures.length, date: "" });
+      const files = pictures.reduce((sum, { copies }) => sum + 1 + copies, 0), title = plural(pictures.length, "picture");
+      source.sections.push({ title: files > pictures.length ? `${title}, ${files} files` : title, count: pictures.length, date: "" });
       shown.push(...pictures.map(plain));
     }
     source.total = shown.length;

@@ -164,13 +164,14 @@ def test_duplicates(page: Page) -> None:
     listed = page.request.get(page.url.split("?")[0] + "images?limit=5").json()["results"]
     of_file = {"copies": 0, "width": 400, "height": 300, "bytes": 12_345}
     pictures = [{name: one[name] for name in ("id", "name", "date")} | of_file for one in listed]
+    pictures[3]["copies"] = 1
     for offset, group in ((0, pictures[:3]), (1, pictures[3:])):
         content = {"groups": [group], "total": 2}
         page.route(f"**/duplicates?offset={offset}", lambda route, _, json=content: route.fulfill(json=json))
     page.reload()
-    expect(page.locator("#heads h2")).to_contain_text(["3 pictures", "2 pictures"])
+    expect(page.locator("#heads h2")).to_contain_text(["3 pictures", "2 pictures, 3 files"])
     expect(page.locator("#status")).to_have_text("5 pictures")
-    assert names(page)[0] == "400 × 300 · 12 kB"
+    assert [names(page)[place] for place in (0, 3)] == ["400 × 300 · 12 kB", "400 × 300 · 12 kB · 2 files"]
     page.route("**/pictures/*/duplicates", lambda route: route.fulfill(json={"pictures": pictures[:2]}))
     page.goto(page.url.split("?")[0] + f"?duplicates={listed[0]['id']}")
     expect(page.locator("#like")).to_contain_text("Near duplicates of this")
