@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
@@ -19,9 +21,10 @@ from omegaconf import DictConfig
 from imtext.config.compose import VERSION_BASE, check_overrides, parse_overrides
 from imtext.config.memory import speed_up_memory
 from imtext.config.paths import CONFIG_DIR
-from imtext.errors import ConfigError, ImtextError
+from imtext.errors import ConfigError, ImtextError, StoreError
 
 log = logging.getLogger(__name__)
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 Task = Callable[[DictConfig], float | None]
 Prepare = Callable[[list[str]], list[str]]
 
@@ -125,7 +128,8 @@ def _guard(task: Task, failed: list[str]) -> Task:
     def guarded(config: DictConfig) -> float | None:
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            return task(config)
+            with _disk_errors():
+                return task(config)
         except ImtextError as error:
             if not multirun:
                 _remove_if_unused(Path(HydraConfig.get().runtime.output_dir))
@@ -139,6 +143,24 @@ def _guard(task: Task, failed: list[str]) -> Task:
         return float("nan")
 
     return guarded
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Explain a disk that is full or cannot be written; an unfinished checkpoint never replaces a whole one.
+
+    Raises:
+        StoreError: instead of an OSError of this kind.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        raise StoreError(
+            f"{error.strerror}{where}. What was saved before is kept; once there is space, go on with ckpt_path=last"
+        ) from error
 
 
 def _expand_home(override: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -147,7 +148,9 @@ def part_of_state(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Replace a checkpoint; an interruption leaves the old one."""
     part = path.with_name(f"{path.name}.part")
-    torch.save(content, part)
+    buffer = io.BytesIO()  # a full disk is then an OSError, not one of torch's own
+    torch.save(content, buffer)
+    part.write_bytes(buffer.getbuffer())
     part.replace(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 from hydra._internal.utils import get_args_parser
 
-from imtext.config.launch import check_command_line, flags_parser
-from imtext.errors import ConfigError
+from imtext.config.launch import _disk_errors, check_command_line, flags_parser
+from imtext.errors import ConfigError, StoreError
 
 
 def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +38,16 @@ def test_processes_that_torchrun_or_slurm_starts_share_a_folder(
     assert check_command_line("train", given) == [*given, "hydra.output_subdir=null"]
     monkeypatch.setenv(count, "1")
     assert check_command_line("train", ["seed=1"]) == ["seed=1"]
+
+
+def test_a_full_disk_is_explained() -> None:
+    with (
+        pytest.raises(StoreError, match=r"No space left on device: /a/b\. What was saved before is kept"),
+        _disk_errors(),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device", "/a/b")
+    with pytest.raises(FileNotFoundError), _disk_errors():
+        raise FileNotFoundError(errno.ENOENT, "No such file", "/a/b")
 
 
 def test_flags_may_stand_between_overrides() -> None:

@@ -14,20 +14,33 @@ from pathlib import Path
 import pytest
 
 from imtext.search import Bundle, Index
-from tests.conftest import picture
+from imtext.training.checkpoints import read_checkpoint
+from tests.conftest import TINY_SHAPES, picture
 from tests.torture.amounts import amount, write_down
 
-ATTEMPTS = amount(6, 100)
+ATTEMPTS, RUNS = amount(6, 100), amount(2, 20)
+LARGEST = 14_000_000  # bytes; the checkpoint of the tiny model is smaller
 LIMITED = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-sys.argv = ["imtext", *sys.argv[2:]]
-from imtext.cli.main import main
-main()
+sys.argv = sys.argv[2:]
+import runpy
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
 pytestmark = pytest.mark.slow
+
+
+def limited(limit: int, module: str, *arguments: str) -> str:
+    """Run a program whose files cannot grow beyond a number of bytes; returns whether it ended or said why not."""
+    command = [sys.executable, "-c", LIMITED, str(limit), module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    if done.returncode == 0:
+        return "whole"
+    assert done.stderr.strip().splitlines()[-1].startswith("error: "), f"{limit}: {done.stderr}"
+    assert "Traceback" not in done.stderr
+    return "said"
 
 
 def test_indexing(bundle: Bundle, tmp_path: Path) -> None:
@@ -43,13 +56,8 @@ def test_indexing(bundle: Bundle, tmp_path: Path) -> None:
     chance, ended = random.Random(0), Counter[str]()
     for attempt in range(ATTEMPTS):
         folder = tmp_path / f"index {attempt}"
-        command = [sys.executable, "-c", LIMITED, str(chance.randrange(largest)), "index", str(gallery)]
-        command += ["--index", str(folder), "--bundle", str(bundle.path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        ended["whole" if done.returncode == 0 else "said"] += 1
-        if done.returncode:
-            assert done.stderr.strip().splitlines()[-1].startswith("error: "), done.stderr
-            assert "Traceback" not in done.stderr
+        options = ["index", str(gallery), "--index", str(folder), "--bundle", str(bundle.path)]
+        ended[limited(chance.randrange(largest), "imtext", *options)] += 1
         after = Index.create(folder, bundle)
         held = {file.path: file.content for file in after.store.files()}
         assert held.items() <= right.items()
@@ -58,4 +66,18 @@ def test_indexing(bundle: Bundle, tmp_path: Path) -> None:
         assert after.store.check() == len(right)
         after.close()
     assert ended["said"], "the limits were too large: nothing was tested"
-    write_down(f"{ATTEMPTS} limits between 0 and {largest:,} bytes: {dict(ended)}")
+    write_down(f"indexing, {ATTEMPTS} limits between 0 and {largest:,} bytes: {dict(ended)}")
+
+
+def test_training(tmp_path: Path) -> None:
+    settings = [*TINY_SHAPES, "logger=none", "callbacks.examples=null", "baseline=false", "trainer.max_epochs=2"]
+    chance, ended = random.Random(0), Counter[str]()
+    for attempt in range(RUNS):
+        folder = tmp_path / f"run {attempt}"
+        paths = [f"hydra.run.dir='{folder}'", f"paths.root='{tmp_path}'", f"paths.cache_dir='{folder}/cache'"]
+        ended[limited(chance.randrange(LARGEST), "imtext.train", *settings, *paths)] += 1
+        kept = folder / "checkpoints" / "last.ckpt"
+        if kept.is_file():
+            assert read_checkpoint(kept)["state_dict"], "a checkpoint is whole or not there"
+    assert ended["said"], "the limits were too large: nothing was tested"
+    write_down(f"training, {RUNS} limits between 0 and {LARGEST:,} bytes: {dict(ended)}")
