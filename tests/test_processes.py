@@ -155,7 +155,8 @@ def test_ctrl_c(tmp_path: Path, straight: dict[str, float]) -> None:
 
 def test_sweep(tmp_path: Path) -> None:
     quick = [*TINY_SHAPES, "trainer.max_epochs=1", "callbacks.examples=null", "baseline=false"]
-    run(tmp_path, *quick, "-m", "optim.lr=1e-4,3e-4", "model.embed_dim=16,32")
+    printed = run(tmp_path, *quick, "-m", "optim.lr=1e-4,3e-4", "model.embed_dim=16,32")
+    assert "Best: python -m imtext.train data=shapes" in printed
     trials = runs(tmp_path)
     assert len(trials) == 4
     assert len({trial.info.experiment_id for trial in trials}) == 1

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 class PrepareSweep(Callback):
     """Creates MLflow's database and experiment before the first trial, so that parallel trials do not race for it.
 
-    At the end it prints where the results are.
+    At the end it prints the trials, best first, and where the results are.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -34,5 +34,9 @@ class PrepareSweep(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls this in the parent process."""
-        name = Path(config.hydra.sweep.dir).name
-        print(f"Sweep: {config.hydra.sweep.dir}; in MLflow, search for tags.sweep = '{name}'")
+        from imtext.training.sweep.grid import print_trials, read_trials
+
+        folder = Path(config.hydra.sweep.dir)
+        name = folder.name
+        print_trials(read_trials(folder))
+        print(f"Sweep: {folder}; in MLflow, search for tags.sweep = '{name}'")
