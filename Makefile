@@ -31,6 +31,7 @@ test: setup lint types  ## All checks of CI: lint, types, all tests
 	$(TESTS)
 
 test-torture: setup  ## Kill, damage, fill up and overload all that runs; figures go to build/torture.txt
+	@rm -f build/torture.txt
 	IMTEXT_TORTURE=1 $(TESTS) --timeout=7200 tests/torture tests/test_processes.py
 
 test-fast: setup  ## The tests that take seconds

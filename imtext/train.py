@@ -39,7 +39,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
         KeyboardInterrupt: stopped by Ctrl-C; `last.ckpt` has been saved.
     """
     from imtext.evaluation.report import write_metrics
-    from imtext.training.distributed import is_rank_zero
+    from imtext.training.distributed import end_together, is_rank_zero
     from imtext.training.measure import measure
     from imtext.training.rerank.after import add_reranker
     from imtext.training.tracking import tracked
@@ -48,7 +48,7 @@ def train(config: DictConfig) -> tuple[dict[str, float], dict[str, Any]]:
     started = time.monotonic()
     run = prepare(config)
     with tracked(run.trainer.loggers, run.tags) as trackers:
-        with explain_stop(run.output_dir):
+        with explain_stop(run.output_dir), end_together(run.trainer):
             fit(run, trackers)
             metrics, best = measure(run.trainer, run.module, run.data)
             if is_rank_zero():
@@ -74,9 +74,17 @@ def prepare(config: DictConfig) -> Run:
         raise ConfigError("This sweep is a list of trials: python -m imtext.sweep sweep=…")
     check_trainer(config.trainer)
     config = config.copy()
-    settle_device(config.trainer)
+    settle_device(config.trainer, several=not _is_multirun())
     seed_everything(config.seed, verbose=False)
     return build_run(config)
+
+
+def _is_multirun() -> bool:
+    """Is this a trial of a multirun? Processes that help would start all of it again."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def fit(run: Run, trackers: list[MLflowTracker]) -> None:

@@ -113,7 +113,8 @@ def test_killed_at_random_moments(tmp_path: Path, straight: dict[str, float]) ->
 def test_two_processes_train_like_one_with_the_whole_batch(tmp_path: Path) -> None:
     """In one folder and one MLflow run; one process can go on where two have stopped."""
     settings = [
-        *(each for each in SHORT if not each.startswith(("data.batch_size", "trainer"))), "trainer.max_epochs=2",
+        *(each for each in SHORT if not each.startswith(("data.batch_size", "trainer", "callbacks.examples"))),
+        "trainer.max_epochs=2",
         "stages=whole", "model.dropout=0", "model.text_encoder.dropout=0", "model.image_encoder.train_batch_norm=false",
     ]  # fmt: skip
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8"]
@@ -121,6 +122,10 @@ def test_two_processes_train_like_one_with_the_whole_batch(tmp_path: Path) -> No
     found = metrics_of(run(tmp_path / "two", *settings, *two))
     learnt = {name: value for name, value in expected.items() if name.startswith("train/")}
     assert {name: found[name] for name in learnt} == pytest.approx(learnt, abs=1e-4)
+    # Ranks of a model that has learnt little change with the last digits, but not the numbers of what is ranked.
+    measured = {name: value for name, value in expected.items() if name.endswith(("num_images", "num_captions"))}
+    assert {name: found[name] for name in measured} == measured
+    assert found.keys() == expected.keys()
     (tracked,) = runs(tmp_path / "two")
     assert tracked.info.status == "FINISHED"
     (folder,) = (tmp_path / "two" / "runs" / "train").iterdir()
@@ -128,9 +133,8 @@ def test_two_processes_train_like_one_with_the_whole_batch(tmp_path: Path) -> No
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in alone.iterdir())
     for name, value in weights(alone).items():
         torch.testing.assert_close(weights(folder)[name], value, rtol=1e-3, atol=1e-4)
-    longer = metrics_of(
-        run(tmp_path / "two", "ckpt_path=last", "trainer=cpu", "data.batch_size=16", "trainer.max_epochs=3")
-    )
+    alone_again = ["trainer=cpu", "trainer.devices=1", "data.batch_size=16", "trainer.max_epochs=3"]
+    longer = metrics_of(run(tmp_path / "two", "ckpt_path=last", *alone_again))
     assert longer["epochs"] == 3
 
 

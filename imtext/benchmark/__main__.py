@@ -26,9 +26,9 @@ def main() -> None:
         found = measure()
     except ImtextError as error:
         raise SystemExit(f"error: {error}") from None
-    show(found)
     if args.json:
         args.json.write_text(json.dumps(found, indent=2, default=plain))
+    show(found)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -123,6 +123,8 @@ def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any]
     if args.command == "all":
         from imtext.benchmark.everything import benchmark_all
 
+        if not args.output.absolute().parent.is_dir():
+            raise ImtextError(f"--output {args.output}: there is no folder {args.output.absolute().parent}")
         measure = partial(benchmark_all, bundle, args.overrides, args.peer, args.quick)
         return measure, partial(write_page, args.output)
     if args.command == "serve":

@@ -22,7 +22,7 @@ from imtext.benchmark.page import Bar, Chart, Part
 from imtext.benchmark.peers import find_peer
 from imtext.benchmark.searching import WHOLE, benchmark_search, print_search
 from imtext.benchmark.serving import benchmark_serving, print_serving
-from imtext.errors import MissingExtraError, needs
+from imtext.errors import ImtextError, MissingExtraError, needs
 from imtext.search import Bundle
 
 log = logging.getLogger(__name__)
@@ -32,11 +32,13 @@ PACKAGES = (
     "transformers",
 )  # fmt: skip
 
+TITLES = {"search": "Search", "serve": "Server", "index": "Indexing", "models": "Models", "train": "Training"}
+
 Measure = Callable[[], dict[str, Any]]
 
 
 def benchmark_all(bundle: Bundle, overrides: Sequence[str], peers: Sequence[str], quick: bool) -> dict[str, Any]:
-    """Run every benchmark of speed and size.
+    """Run every benchmark of speed and size; what fails or is not installed says so in its place.
 
     Args:
         bundle: the model that indexes, searches and is served.
@@ -51,11 +53,13 @@ def benchmark_all(bundle: Bundle, overrides: Sequence[str], peers: Sequence[str]
         ConfigError: a peer or a setting is unknown.
         MissingExtraError: the library of a peer is not installed.
     """
+    facts = machine_facts(bundle.path)  # before there is other load
     others = [find_peer(peer) for peer in peers]
     recipe = list(overrides) or ["experiment=quickstart"]
     sizes = [1_000, 100_000] if quick else [1_000, 10_000, 100_000, 1_000_000]
     count, queries, seconds, steps = (100, 40, 5, 3) if quick else (1_000, 300, 20, 20)
-    size, rates, unchanged = (1_000, [100.0], 1_000) if quick else (10_000, [200.0, 2_000.0], 100_000)
+    size, rates, unchanged = (1_000, [100], 1_000) if quick else (10_000, [200, 2_000], 100_000)
+    _check_recipe(recipe)
 
     def index() -> dict[str, Any]:
         with needs("train"):
@@ -72,18 +76,35 @@ def benchmark_all(bundle: Bundle, overrides: Sequence[str], peers: Sequence[str]
 
         print_training(found)
 
+    model, named = f"--bundle {bundle.path}", "".join(f" --peer {peer}" for peer in peers)
     # Search comes first, because it measures new processes, which begin with the memory of this one.
     parts = [
-        _part("Search", "search", partial(benchmark_search, bundle, sizes, queries), print_search, _searched),
-        _part("Server", "serve", partial(benchmark_serving, bundle, size, rates, seconds), print_serving, _served),
-        _part("Indexing", "index", index, print_index, _indexed),
         _part(
-            "Models", f"models {bundle.path}", partial(benchmark_models, [bundle], others, None, count // 5),
-            print_models, _modelled,
+            f"search {model} --queries {queries} --sizes {' '.join(map(str, sizes))}",
+            partial(benchmark_search, bundle, sizes, queries), print_search, _searched,
         ),
-        _part("Training", f"train {' '.join(recipe)}", train, print_train, _trained),
+        _part(
+            f"serve {model} --size {size} --seconds {seconds} --rates {' '.join(map(str, rates))}",
+            partial(benchmark_serving, bundle, size, rates, seconds), print_serving, _served,
+        ),
+        _part(f"index {model} --count {count} --unchanged {unchanged}", index, print_index, _indexed),
+        _part(
+            f"models {bundle.path} --count {count // 5}{named}",
+            partial(benchmark_models, [bundle], others, None, count // 5), print_models, _modelled,
+        ),
+        _part(f"train {' '.join(recipe)} --steps {steps}", train, print_train, _trained),
     ]  # fmt: skip
-    return {"machine": machine_facts(bundle.path), "parts": parts}
+    return {"machine": facts, "parts": parts}
+
+
+def _check_recipe(overrides: Sequence[str]) -> None:
+    """Find a mistake in the settings of the training before the other benchmarks have run."""
+    try:
+        with needs("train"):
+            from imtext.config.compose import check_overrides
+    except MissingExtraError:
+        return  # its part says so
+    check_overrides("train", list(overrides))
 
 
 def machine_facts(model: Path) -> dict[str, str]:
@@ -101,7 +122,7 @@ def machine_facts(model: Path) -> dict[str, str]:
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": platform.platform(),
         "Python": platform.python_version(),
-        "other load": f"{max(0.0, psutil.getloadavg()[0] - 1):.1f} cores in the last minute",
+        "load before": f"{psutil.getloadavg()[0]:.1f} processes in the last minute",
         "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "model": str(model),
     }
@@ -118,19 +139,19 @@ def _processor() -> str:
 
 
 def _part(
-    title: str,
     command: str,
     measure: Measure,
     show: Callable[[dict[str, Any]], None],
     charts: Callable[[dict[str, Any]], list[Chart]],
 ) -> Part:
-    """Run one benchmark; one whose packages are missing says what to install."""
+    """Run one benchmark."""
+    title = TITLES[command.split()[0]]
     log.info("%s …", title)
     started, command = time.perf_counter(), f"python -m imtext.benchmark {command}"
     try:
         found = measure()
-    except MissingExtraError as error:
-        return Part(title, command, 0, f"not measured: {error}")
+    except ImtextError as error:
+        return Part(title, command, time.perf_counter() - started, f"not measured: {error}")
     printed = StringIO()
     with redirect_stdout(printed):
         show(found)

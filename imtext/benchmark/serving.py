@@ -13,10 +13,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import urlopen
@@ -73,6 +73,11 @@ class Connection(asyncio.Protocol):
         if self._status is not None and not self._status.done():
             self._status.set_result(0)
 
+    def close(self) -> None:
+        """Close it."""
+        if self._transport is not None:
+            self._transport.close()
+
     @property
     def alive(self) -> bool:
         """Whether it can be used again."""
@@ -107,21 +112,27 @@ async def load(host: str, port: int, rate: float, seconds: float) -> list[tuple[
             idle.append(connection)
 
     gc.disable()  # pauses of this program must not count as the server's
-    under_way: set[asyncio.Task[None]] = set()
-    begin = loop.time()
-    for number in range(int(rate * seconds)):
-        due = begin + number / rate
-        if (early := due - loop.time()) > 0:
-            await asyncio.sleep(early)
-        task = asyncio.create_task(request(number, due))
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
-    await asyncio.gather(*under_way)
-    gc.enable()
+    try:
+        under_way: set[asyncio.Task[None]] = set()
+        begin = loop.time()
+        for number in range(int(rate * seconds)):
+            due = begin + number / rate
+            if (early := due - loop.time()) > 0:
+                await asyncio.sleep(early)
+            task = asyncio.create_task(request(number, due))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+        await asyncio.gather(*under_way)
+    finally:
+        gc.enable()
+        for connection in idle:
+            connection.close()
     return results
 
 
-def benchmark_serving(bundle: Bundle, size: int, rates: list[float], seconds: float, seed: int = 0) -> dict[str, Any]:
+def benchmark_serving(
+    bundle: Bundle, size: int, rates: Sequence[float], seconds: float, seed: int = 0
+) -> dict[str, Any]:
     """Start a server over random vectors, and send it searches at several rates.
 
     Server and client share the cores of this machine.
@@ -165,14 +176,18 @@ def benchmark_serving(bundle: Bundle, size: int, rates: list[float], seconds: fl
 def _server(index: Path) -> Iterator[tuple[str, int]]:
     """The address and the process of a server over an index."""
     command = [sys.executable, "-m", "imtext", "serve", str(index), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        TemporaryFile("w+") as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True) as process,
+    ):
         assert process.stdout is not None
         try:
             first = process.stdout.readline()
             if " at " not in first:
-                raise ImtextError(
-                    f"imtext serve did not start: {first}{process.stderr.read() if process.stderr else ''}"
-                )
+                process.terminate()
+                process.wait()
+                said.seek(0)
+                raise ImtextError(f"imtext serve did not start: {first}{said.read()}")
             yield first.split(" at ")[1].split()[0], process.pid
         finally:
             process.terminate()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import os
 import re
@@ -21,10 +20,9 @@ from omegaconf import DictConfig
 from imtext.config.compose import VERSION_BASE, check_overrides, parse_overrides
 from imtext.config.memory import speed_up_memory
 from imtext.config.paths import CONFIG_DIR
-from imtext.errors import ConfigError, ImtextError, StoreError
+from imtext.errors import DISK_ERRORS, ConfigError, ImtextError, StoreError
 
 log = logging.getLogger(__name__)
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 Task = Callable[[DictConfig], float | None]
 Prepare = Callable[[list[str]], list[str]]
 
@@ -75,7 +73,8 @@ def check_command_line(config_name: str, argv: list[str], prepare: Prepare | Non
         return [*flags, *overrides]
     if prepare and overrides:
         overrides = prepare(overrides)
-    if process := _process_from_outside():
+    shared = {"trainer=ddp", "trainer.strategy=ddp"} & set(overrides)
+    if shared and not (args.help or args.cfg) and (process := _process_from_outside()):
         overrides = _share_folder(overrides, process)
     parsed = parse_overrides(overrides)
     sweeps = args.multirun or any(each.key_or_group in ("sweep", "hydra.mode") for each in parsed)
@@ -109,6 +108,12 @@ def _process_from_outside() -> tuple[int, int] | None:
     return None
 
 
+def _helps() -> bool:
+    """Was this process started to help another one, by Lightning, torchrun or SLURM?"""
+    process = _process_from_outside()
+    return bool(process and process[0]) or int(os.environ.get("LOCAL_RANK", "0")) > 0
+
+
 def _share_folder(overrides: list[str], process: tuple[int, int]) -> list[str]:
     """Let processes from outside write to one folder; each would name one of its own, by its own clock.
 
@@ -132,6 +137,8 @@ def _guard(task: Task, failed: list[str]) -> Task:
                 return task(config)
         except ImtextError as error:
             if not multirun:
+                if _helps():
+                    raise SystemExit(1) from None  # the first process says it, and its folder is shared
                 _remove_if_unused(Path(HydraConfig.get().runtime.output_dir))
                 raise SystemExit(f"error: {error}") from None
             log.error("This trial failed: %s", error)
@@ -147,7 +154,7 @@ def _guard(task: Task, failed: list[str]) -> Task:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Explain a disk that is full or cannot be written; an unfinished checkpoint never replaces a whole one.
+    """Explain a disk that is full or cannot be written.
 
     Raises:
         StoreError: instead of an OSError of this kind.
@@ -157,10 +164,7 @@ def _disk_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        where = f": {error.filename}" if error.filename else ""
-        raise StoreError(
-            f"{error.strerror}{where}. What was saved before is kept; once there is space, go on with ckpt_path=last"
-        ) from error
+        raise StoreError(f"{error.strerror}{f': {error.filename}' if error.filename else ''}") from error
 
 
 def _expand_home(override: str) -> str:

@@ -121,15 +121,17 @@ class HuggingFaceLSTMEncoder(TextEncoder):
         self._known = {}
         if len(captions) > MOST:
             return
-        device = next(self.parameters()).device
-        kept = torch.empty(len(captions), self.sentence.num_features, device=device)
+        device, kept = next(self.parameters()).device, torch.empty(0)
         for start in track(range(0, len(captions), AT_ONCE), description="Captions", transient=True):
             some = captions[start : start + AT_ONCE]  # of similar length: little padding
             ids = torch.zeros(len(some), some[-1][0], dtype=input_ids.dtype)
             for row, (length, key) in enumerate(some):
                 ids[row, :length] = torch.frombuffer(bytearray(key), dtype=input_ids.dtype)
             mask = torch.arange(ids.shape[1]) < torch.tensor([length for length, _ in some])[:, None]
-            kept[start : start + len(some)] = self.sentence(ids.to(device), mask.to(device))
+            features = self.sentence(ids.to(device), mask.to(device))
+            if not start:
+                kept = features.new_empty(len(captions), features.shape[1])  # one tensor: many would scatter in memory
+            kept[start : start + len(some)] = features
         self._known = dict(zip([key for _, key in captions], kept, strict=True))
 
     @torch.no_grad()

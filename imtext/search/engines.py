@@ -28,8 +28,8 @@ def require_tensorrt() -> None:
 def build_engines(bundle: Bundle) -> Path:
     """Build an engine of every graph for the GPU of this machine, which takes minutes, and keep them.
 
-    ONNX Runtime builds an engine when a graph first runs, and again for larger inputs. So one text of a single word and
-    one of the greatest length are embedded here, one picture, and as many as an update embeds at once.
+    ONNX Runtime builds an engine when a graph first runs, and again for sizes beyond those that it has seen. So the
+    least and the most are embedded here: a word and a batch of the longest texts, a picture and a batch of them.
 
     Returns:
         The folder of the engines; processes with ``IMTEXT_PROVIDERS=tensorrt`` find them there.
@@ -42,10 +42,15 @@ def build_engines(bundle: Bundle) -> Path:
     os.environ[VARIABLE] = TENSORRT
     try:
         encoder = Encoder(bundle)
-        encoder.encode_texts(["a", "a " * bundle.vocabulary.max_length])
         size = bundle.preprocess.image_size
-        for count in (1, BATCH):
-            encoder.encode_images([np.zeros((size, size, 3), dtype=np.uint8)] * count)
+        for count, text in ((1, "a"), (BATCH, "a " * bundle.vocabulary.max_length)):
+            encoder.encode_texts([text] * count)
+            pictures = [np.zeros((size, size, 3), dtype=np.uint8)] * count
+            if bundle.reranker is None:
+                encoder.encode_images(pictures)
+            else:
+                _, grids = encoder.encode_images_and_grids(pictures)
+                encoder.rerank(text, grids, np.zeros(count, dtype=np.float32))
     finally:
         if before is None:
             del os.environ[VARIABLE]

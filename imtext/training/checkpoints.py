@@ -150,8 +150,11 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     part = path.with_name(f"{path.name}.part")
     buffer = io.BytesIO()  # a full disk is then an OSError, not one of torch's own
     torch.save(content, buffer)
-    part.write_bytes(buffer.getbuffer())
-    part.replace(path)
+    try:
+        part.write_bytes(buffer.getbuffer())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def strip(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,17 @@ from imtext.training.distributed import is_rank_zero
 log = logging.getLogger(__name__)
 
 
-def settle_device(trainer: DictConfig) -> None:
+def settle_device(trainer: DictConfig, several: bool = False) -> None:
     """Replace `auto` and missing devices in a trainer's settings by devices of this machine.
 
     Processes that only help stay silent from here on: what they would log is what the first one logs.
 
+    Args:
+        trainer: the settings, changed in place.
+        several: the program can share its work among several processes.
+
     Raises:
-        ConfigError: the settings ask for several devices without a strategy, or on a Mac's GPU.
+        ConfigError: the settings ask for several devices without a strategy, on a Mac's GPU, or where one must do.
     """
     if not is_rank_zero():
         logging.getLogger().setLevel(logging.ERROR)
@@ -27,13 +31,19 @@ def settle_device(trainer: DictConfig) -> None:
     trainer.precision = resolve_precision(trainer.precision, trainer.accelerator)
     if trainer.get("strategy", "auto") == "auto":
         if trainer.get("devices", 1) not in (1, "1", "auto") or trainer.get("num_nodes", 1) != 1:
-            raise ConfigError(f"trainer.devices={trainer.devices}: several devices need trainer=ddp")
+            raise ConfigError(
+                f"trainer.devices={trainer.devices}: several devices need trainer=ddp; for one, add trainer.devices=1"
+            )
+    elif not several:
+        raise ConfigError("trainer=ddp: only single trainings by imtext.train share their work among processes")
     else:
         _settle_processes(trainer)
     log.info("Device: %s, precision %s, %d threads", trainer.accelerator, trainer.precision, torch.get_num_threads())
 
 
 def _settle_processes(trainer: DictConfig) -> None:
+    if trainer.get("sync_batchnorm"):  # Lightning replaces norms, and with those of timm the activations in them
+        raise ConfigError("trainer.sync_batchnorm is not supported: set model.image_encoder.train_batch_norm=false")
     if trainer.strategy != "ddp":
         raise ConfigError(f"trainer.strategy takes auto or ddp, not {trainer.strategy!r}")
     if trainer.accelerator == "mps":
@@ -43,8 +53,6 @@ def _settle_processes(trainer: DictConfig) -> None:
             "trainer=ddp: there is no GPU here. Name the number of processes on the CPU: trainer.devices=2"
         )
     trainer.strategy = "ddp_find_unused_parameters_true"  # frozen blocks have no gradients
-    if trainer.accelerator == "cuda":
-        trainer.sync_batchnorm = True
 
 
 def resolve_accelerator(wanted: str) -> str:

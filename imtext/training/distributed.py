@@ -5,10 +5,14 @@ With one process, `gather` changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
@@ -26,6 +30,21 @@ def rank() -> int:
 def is_rank_zero() -> bool:
     """Whether this process is the one that writes files and prints results."""
     return rank() == 0
+
+
+@contextmanager
+def end_together(trainer: Trainer) -> Iterator[None]:
+    """If this process fails, end those that it has started to help: they would wait for it for half an hour."""
+    try:
+        yield
+    except BaseException:
+        launcher = trainer.strategy.launcher
+        if isinstance(launcher, _SubprocessScriptLauncher):
+            helpers = list(launcher.procs)
+            launcher.procs.clear()  # or Lightning would take their end for a failure, and kill this process
+            for helper in helpers:
+                helper.terminate()
+        raise
 
 
 def gather(tensor: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from imtext.data.pictures import PER_PASS
 from imtext.data.rows import CachedRows, only_writer, write_rows
 from imtext.errors import ConfigError, DataError
 from imtext.models import ImageEncoder
+from imtext.training.distributed import is_rank_zero
 from imtext.training.stages import Plan, Stage
 
 log = logging.getLogger(__name__)
@@ -235,7 +236,7 @@ def _compute(
 
     def batches() -> Iterator[npt.NDArray[np.float16]]:
         starts = [(view, start) for view in views for start in range(0, len(rows), PER_PASS)]
-        for view, start in track(starts, description="Features", transient=True):
+        for view, start in track(starts, description="Features", transient=True, disable=not is_rank_zero()):
             yield features(view, rows[start : start + PER_PASS])
 
     shape = (len(views) * len(rows), *features(views[0], rows[:1]).shape[1:])

@@ -92,9 +92,16 @@ class RetrievalModule(LightningModule):
             self.trainer.check_val_every_n_epoch = 1  # the last epoch is always measured, whatever the interval
         self.model.image_encoder.freeze(self.plan.frozen_blocks(self.current_epoch))
         self.model.text_encoder.freeze(self.plan.frozen_text_blocks(self.current_epoch))
-        if self.model.text_encoder.wants_captions:
-            data = self.trainer.datamodule  # type: ignore[attr-defined]
-            captions = [caption for row in data.rows["train"] for caption in data.captions[row]]
+        if self.model.text_encoder.wants_captions and not self.plan.caches_text(self.current_epoch):
+            self._read_captions()
+
+    def _read_captions(self) -> None:
+        """Let a text tower read all training captions, in the precision of the run; not for a few batches of them."""
+        if self.trainer.fast_dev_run or self.trainer.limit_train_batches != 1.0:  # type: ignore[attr-defined]
+            return
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        captions = [caption for row in data.rows["train"] for caption in data.captions[row]]
+        with self.trainer.precision_plugin.forward_context():
             self.model.text_encoder.read(*map(torch.from_numpy, self.tokenizer(captions)))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -173,7 +180,8 @@ class RetrievalModule(LightningModule):
     def _report(self, split: str, metrics: RetrievalMetrics) -> None:
         values = metrics.compute()
         if self.trainer.state.fn != "fit":  # too slow for every epoch
-            values |= metrics.intervals()
+            with metrics.sync_context():  # `compute` has given up what other processes found
+                values |= metrics.intervals()
         for name, value in values.items():
             self.log(f"{split}/{name}", value, prog_bar=name == "rsum")
         metrics.reset()

@@ -136,7 +136,8 @@ def build_run(config: DictConfig, setup: Callable[[RetrievalDataModule], None] =
     data.require("train", "val")
     settle_order(data, trainer)
     if not trainer.fast_dev_run and config.trainer.limit_train_batches is None:  # type: ignore[attr-defined]
-        warn_about_few_steps(len(data.rows["train"]), data.batch_size, config.trainer.max_epochs)
+        together = data.batch_size * trainer.num_devices * trainer.num_nodes
+        warn_about_few_steps(len(data.rows["train"]), together, config.trainer.max_epochs)
     model = builder.finish(data.tokenizer.vocabulary)
     if (dim := model.text_encoder.wants_word_vectors) is not None:
         model.text_encoder.start_from(data.word_vectors(dim))

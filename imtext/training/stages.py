@@ -89,6 +89,10 @@ class Plan:
         """The name of the stage of an epoch, counted from 0."""
         return [name for name, stage in self.stages.items() if stage.after_epochs <= epoch][-1]
 
+    def caches_text(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, takes the features of captions from the cache."""
+        return self.stages[self.name_at(epoch)].cache_text
+
     def frozen_blocks(self, epoch: int) -> int:
         """Number of frozen blocks of the image tower in an epoch, counted from 0."""
         return int(self.stages[self.name_at(epoch)].frozen_blocks)

@@ -17,6 +17,7 @@ from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.rows import CachedRows, only_writer, write_rows
 from imtext.models import TextEncoder
 from imtext.preprocess.tokenizer import Tokenizer
+from imtext.training.distributed import is_rank_zero
 from imtext.training.features import digest_weights
 from imtext.training.stages import Plan
 
@@ -90,7 +91,9 @@ def _compute(
     encoder.eval().to(device)
 
     def batches() -> Iterator[npt.NDArray[np.float16]]:
-        for start in track(range(0, len(captions), BATCH), description="Text features", transient=True):
+        for start in track(
+            range(0, len(captions), BATCH), description="Text features", transient=True, disable=not is_rank_zero()
+        ):
             ids, mask = (torch.from_numpy(each).to(device) for each in tokenizer(captions[start : start + BATCH]))
             yield encoder(ids, mask).half().cpu().numpy()
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from imtext.config.instantiate import instantiate
 from imtext.config.suggestions import did_you_mean
-from imtext.errors import ConfigError
+from imtext.errors import DISK_ERRORS, ConfigError, StoreError
 from imtext.evaluation.definitions import metric_names
 from imtext.training.callbacks import StopWhenDiverged
 
@@ -111,6 +111,7 @@ def explain_stop(output_dir: Path, resume: str | None = None) -> Iterator[None]:
     Raises:
         KeyboardInterrupt: after Ctrl-C; the command to resume is logged.
         ConfigError: a setting does not fit the data, such as a share of less than one batch.
+        StoreError: the disk is full; the command to resume is in the message.
     """
     try:
         yield
@@ -121,3 +122,11 @@ def explain_stop(output_dir: Path, resume: str | None = None) -> Iterator[None]:
         raise KeyboardInterrupt from None
     except MisconfigurationException as error:
         raise ConfigError(str(error)) from error
+    except OSError as error:
+        last = output_dir / "checkpoints" / "last.ckpt"
+        if error.errno not in DISK_ERRORS or not last.is_file():
+            raise
+        resume = resume or f"python -m imtext.train ckpt_path={last}"
+        raise StoreError(
+            f"{error.strerror}. The last whole checkpoint is kept; once there is space: {resume}"
+        ) from error

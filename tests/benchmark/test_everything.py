@@ -10,8 +10,8 @@ import pytest
 
 from imtext.benchmark import everything, searching
 from imtext.benchmark.__main__ import main
-from imtext.benchmark.everything import machine_facts
-from imtext.errors import MissingExtraError
+from imtext.benchmark.everything import benchmark_all, machine_facts
+from imtext.errors import ConfigError, MissingExtraError
 from imtext.search import Bundle
 from tests.conftest import TINY_SHAPES
 
@@ -36,13 +36,26 @@ def test_a_page_of_everything(bundle: Bundle, tmp_path: Path, monkeypatch: pytes
         assert bar in text
 
 
-def test_what_is_missing_is_named() -> None:
+def test_what_fails_says_so_in_its_place() -> None:
     def measure() -> dict[str, object]:
         raise MissingExtraError("Install it: pip install imtext[train]")
 
-    part = everything._part("Training", "train", measure, print, lambda found: [])
+    part = everything._part("train experiment=quickstart", measure, print, lambda found: [])
     assert part.printed == "not measured: Install it: pip install imtext[train]"
-    assert part.found is None
+    assert part.command == "python -m imtext.benchmark train experiment=quickstart"
+    assert (part.title, part.found) == ("Training", None)
+
+
+def test_mistakes_are_found_before_anything_is_measured(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(everything, "_part", None)
+    with pytest.raises(ConfigError, match="epochz"):
+        benchmark_all(bundle, ["trainer.epochz=1"], [], quick=True)
+    there = tmp_path / "none" / "page.html"
+    monkeypatch.setattr(sys, "argv", ["benchmark", "all", "--bundle", str(bundle.path), "--output", str(there)])
+    with pytest.raises(SystemExit, match="there is no folder"):
+        main()
 
 
 def test_facts_of_the_machine(tmp_path: Path) -> None:

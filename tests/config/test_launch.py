@@ -7,11 +7,15 @@ import errno
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
-from imtext.config.launch import _disk_errors, check_command_line, flags_parser
+from imtext.config.launch import _disk_errors, _guard, _helps, check_command_line, flags_parser
 from imtext.errors import ConfigError, StoreError
 
 
@@ -27,22 +31,48 @@ def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_processes_that_torchrun_or_slurm_starts_share_a_folder(
     monkeypatch: pytest.MonkeyPatch, number: str, count: str
 ) -> None:
-    given = ["seed=1", "hydra.run.dir=runs/train/big"]
+    given = ["trainer=ddp", "hydra.run.dir=runs/train/big"]
     monkeypatch.setenv(count, "4")
     assert check_command_line("train", given) == given, "a process that starts others itself has no number"
     monkeypatch.setenv(number, "0")
     assert check_command_line("train", given) == given
+    assert not _helps()
     with pytest.raises(ConfigError, match=r"4 processes need one folder.*add hydra\.run\.dir=runs/train/<name>"):
-        check_command_line("train", ["seed=1"])
+        check_command_line("train", ["trainer=ddp"])
+    for one in (["seed=1"], ["trainer=ddp", "--cfg", "job"]):  # a script of SLURM may have several tasks for others
+        assert set(check_command_line("train", one)) == set(one)
     monkeypatch.setenv(number, "3")
     assert check_command_line("train", given) == [*given, "hydra.output_subdir=null"]
+    assert _helps()
     monkeypatch.setenv(count, "1")
-    assert check_command_line("train", ["seed=1"]) == ["seed=1"]
+    assert check_command_line("train", ["trainer=ddp"]) == ["trainer=ddp"]
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert _helps()
+
+
+def test_a_process_that_helps_leaves_the_folder_and_the_message_to_the_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(config: object) -> float:
+        raise ConfigError("no such thing")
+
+    run = SimpleNamespace(mode=RunMode.RUN, runtime=SimpleNamespace(output_dir=str(tmp_path / "run")))
+    monkeypatch.setattr(HydraConfig, "get", lambda: run)
+    (tmp_path / "run").mkdir()
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(SystemExit) as ended:
+        _guard(refuse, [])(DictConfig({}))
+    assert ended.value.code == 1
+    assert (tmp_path / "run").is_dir()
+    monkeypatch.delenv("LOCAL_RANK")
+    with pytest.raises(SystemExit, match="error: no such thing"):
+        _guard(refuse, [])(DictConfig({}))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_full_disk_is_explained() -> None:
     with (
-        pytest.raises(StoreError, match=r"No space left on device: /a/b\. What was saved before is kept"),
+        pytest.raises(StoreError, match=r"^No space left on device: /a/b$"),
         _disk_errors(),
     ):
         raise OSError(errno.ENOSPC, "No space left on device", "/a/b")

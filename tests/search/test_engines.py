@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -12,9 +12,11 @@ from typer.testing import CliRunner
 
 from imtext.cli.main import app
 from imtext.errors import SearchError
-from imtext.search import Bundle
-from imtext.search import engines as module
+from imtext.search import Bundle, engines
+from imtext.search.encoder import BATCH
 from imtext.search.engines import build_engines, require_tensorrt
+from imtext.search.graph import open_session
+from imtext.training.checkpoints import TrainedModel
 
 needs_none = pytest.mark.skipif(
     "TensorrtExecutionProvider" in onnxruntime.get_available_providers(), reason="TensorRT is installed"
@@ -34,28 +36,42 @@ def test_before_anything_is_exported() -> None:
     assert "pip install onnxruntime-gpu tensorrt-cu12" in str(done.exception)
 
 
-def test_short_and_long_texts_and_batches_of_pictures(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+class Counted:
+    """A session that writes down the numbers of rows it gets."""
+
+    def __init__(self, session: Any, rows: list[int]) -> None:
+        self.session, self.rows = session, rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)
+
+    def run(self, outputs: Any, inputs: dict[str, Any]) -> Any:
+        self.rows.append(len(next(iter(inputs.values()))))
+        return self.session.run(outputs, inputs)
+
+
+@pytest.mark.parametrize("second_look", [False, True], ids=["towers", "reranker"])
+def test_the_least_and_the_most(
+    bundle: Bundle,
+    reranked: tuple[TrainedModel, Bundle],
+    second_look: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    """With a processor in the place of the GPU."""
-    places: list[str] = []
-    counts: list[int] = []
+    """With the processor in the place of the GPU."""
+    bundle = reranked[1] if second_look else bundle
+    rows: list[int] = []
 
-    class Encoder(module.Encoder):
-        def encode_texts(self, texts: Sequence[str]) -> object:  # type: ignore[override]
-            places.append(os.environ["IMTEXT_PROVIDERS"])
-            _, mask = self.tokenizer(texts)
-            assert mask.sum(axis=1).tolist() == [1, bundle.vocabulary.max_length]
-            return None
+    def opened(content: bytes, threads: int | None) -> Counted:
+        assert os.environ["IMTEXT_PROVIDERS"] == "tensorrt"
+        monkeypatch.setattr("imtext.search.graph.wanted", lambda: "cpu")
+        return Counted(open_session(content, threads), rows)
 
-        def encode_images(self, pixels: Sequence[object]) -> object:  # type: ignore[override]
-            counts.append(len(pixels))
-            return None
-
-    monkeypatch.setattr(module, "Encoder", Encoder)
-    monkeypatch.setattr(module, "require_tensorrt", lambda: None)
-    monkeypatch.setattr(module, "engines_folder", lambda: tmp_path)
+    monkeypatch.setattr("imtext.search.encoder.open_session", opened)
+    monkeypatch.setattr(engines, "require_tensorrt", lambda: None)
+    monkeypatch.setattr(engines, "engines_folder", lambda: tmp_path)
     monkeypatch.delenv("IMTEXT_PROVIDERS", raising=False)
     assert build_engines(bundle) == tmp_path
-    assert (places, counts) == (["tensorrt"], [1, module.BATCH])
+    of_each = 3 if second_look else 2  # graphs
+    assert rows == [1] * of_each + [BATCH] * of_each
     assert "IMTEXT_PROVIDERS" not in os.environ

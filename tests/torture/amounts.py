@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 WHOLE = bool(os.environ.get("IMTEXT_TORTURE"))
@@ -15,7 +16,8 @@ def amount(little: int, whole: int) -> int:
 
 
 def write_down(line: str) -> None:
-    """Write down what was tried, and how it ended."""
-    FIGURES.parent.mkdir(exist_ok=True)
-    with FIGURES.open("a") as file:
-        file.write(f"{line}\n")
+    """Add to the figures what was tried, and how it ended; only if it was all of it."""
+    if WHOLE:
+        FIGURES.parent.mkdir(exist_ok=True)
+        with FIGURES.open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M')}  {line}\n")

@@ -66,7 +66,10 @@ def test_of_an_index(bundle: Bundle, gallery: Path, tmp_path: Path) -> None:
             shutil.copytree(folder, copy)
             (copy / path).write_bytes(keep)
         shutil.rmtree(copy)
-    write_down(f"{FLIPS} flips in each file of an index, noticed: {dict(noticed)}; the others changed no answer")
+    write_down(
+        f"{FLIPS} flips in each file of an index, noticed: {dict(noticed)}; the others changed "
+        "no score, and no name to one of another file"
+    )
 
 
 def answers(index: Index) -> Answers:

@@ -71,7 +71,7 @@ def test_indexing(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_training(tmp_path: Path) -> None:
     settings = [*TINY_SHAPES, "logger=none", "callbacks.examples=null", "baseline=false", "trainer.max_epochs=2"]
-    chance, ended = random.Random(0), Counter[str]()
+    chance, ended, resumed = random.Random(0), Counter[str](), 0
     for attempt in range(RUNS):
         folder = tmp_path / f"run {attempt}"
         paths = [f"hydra.run.dir='{folder}'", f"paths.root='{tmp_path}'", f"paths.cache_dir='{folder}/cache'"]
@@ -79,5 +79,9 @@ def test_training(tmp_path: Path) -> None:
         kept = folder / "checkpoints" / "last.ckpt"
         if kept.is_file():
             assert read_checkpoint(kept)["state_dict"], "a checkpoint is whole or not there"
+            resume = [f"ckpt_path='{kept}'", *paths[1:]]
+            assert limited(2**40, "imtext.train", *resume) == "whole"
+            resumed += 1
+        assert not list(folder.rglob("*.part")), "what could not be finished takes no space"
     assert ended["said"], "the limits were too large: nothing was tested"
-    write_down(f"training, {RUNS} limits between 0 and {LARGEST:,} bytes: {dict(ended)}")
+    write_down(f"training, {RUNS} limits between 0 and {LARGEST:,} bytes: {dict(ended)}; {resumed} went on")

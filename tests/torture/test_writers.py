@@ -42,4 +42,5 @@ def test_at_the_same_time(bundle: Bundle, tmp_path: Path) -> None:
         assert index.store.check() == len(index) == 20
         index.close()
     assert ended["updated"] >= ROUNDS
+    assert ended["refused"], "no writer met another one: nothing was tested"
     write_down(f"{ROUNDS} times {WRITERS} writers: {dict(ended)}")

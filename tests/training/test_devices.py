@@ -70,13 +70,14 @@ def test_several_devices_need_a_strategy(devices: int | str) -> None:
 
 def test_several_processes(available: set[str], compose: Compose) -> None:
     settings = compose("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2").trainer
-    settle_device(settings)
+    settle_device(settings, several=True)
     assert settings.strategy == "ddp_find_unused_parameters_true"
-    assert not settings.sync_batchnorm, "the CPU has none"
     available.add("cuda")
     settings = compose("trainer=ddp", "trainer.precision=32-true").trainer
-    settle_device(settings)
-    assert (settings.accelerator, settings.devices, settings.sync_batchnorm) == ("cuda", "auto", True)
+    settle_device(settings, several=True)
+    assert (settings.accelerator, settings.devices) == ("cuda", "auto")
+    with pytest.raises(ConfigError, match="only single trainings"):
+        settle_device(settings)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,7 @@ def test_several_processes(available: set[str], compose: Compose) -> None:
         ("cpu", [], "no GPU here. Name the number of processes on the CPU: trainer.devices=2"),
         ("mps", [], "the GPU of a Mac is one device"),
         ("cpu", ["trainer.devices=2", "trainer.strategy=fsdp"], "takes auto or ddp, not 'fsdp'"),
+        ("cpu", ["trainer.devices=2", "+trainer.sync_batchnorm=true"], "train_batch_norm=false"),
     ],
 )
 def test_processes_that_cannot_be(
@@ -92,7 +94,7 @@ def test_processes_that_cannot_be(
 ) -> None:
     available.add(here)
     with pytest.raises(ConfigError, match=message):
-        settle_device(compose("trainer=ddp", *overrides).trainer)
+        settle_device(compose("trainer=ddp", *overrides).trainer, several=True)
 
 
 def test_processes_that_help_are_silent(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

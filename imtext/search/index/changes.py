@@ -83,14 +83,14 @@ def has_files(store: Store, below: str | None = None) -> bool:
     return any(True for _ in store.files(below))
 
 
-def _follow_single_files(known: Mapping[str, File], found: Found, before: dict[str, File]) -> None:
+def _follow_single_files(known: Mapping[str, File], found: Found, expected: dict[str, File]) -> None:
     """Add indexed files outside the folders of `found`, which patterns, lists and single files named earlier."""
     for file in known.values():
-        if file.path in before or file.path in found.files:
+        if file.path in expected or file.path in found.files:
             continue
         left_out = file.path in found.other or found.is_skipped(file.path)
         if left_out or file.path in found.folders or _is_deleted(file.path, found.trust_missing):
-            before[file.path] = file
+            expected[file.path] = file
         elif os.path.isfile(file.path):  # from a list on standard input, which cannot be read again
             found.add(file.path)
 

@@ -26,11 +26,14 @@ class WholeFileIO(CheckpointIO):
         self.inner = inner
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write to `<path>.part`, then rename."""
+        """Write to `<path>.part`, then rename; what cannot be finished is removed."""
         path = Path(path)
         part = path.with_name(f"{path.name}.part")
-        self.inner.save_checkpoint(checkpoint, part, storage_options)
-        part.replace(path)
+        try:
+            self.inner.save_checkpoint(checkpoint, part, storage_options)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Read a checkpoint."""

@@ -45,12 +45,14 @@ class RetrievalExamples(Callback):
         """Draw the pictures if they are due in this epoch."""
         epoch = trainer.current_epoch + 1
         due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
-        if trainer.sanity_checking or trainer.state.fn != "fit" or not due or not is_rank_zero():
+        if trainer.sanity_checking or trainer.state.fn != "fit" or not due:
             return
         assert isinstance(pl_module, RetrievalModule)
         data: RetrievalDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        for direction, rows in self.rows(pl_module, data).items():
+        with pl_module.val_metrics.sync_context():  # what all processes found
+            found = self.rows(pl_module, data) if is_rank_zero() else {}
+        for direction, rows in found.items():
+            self.output_dir.mkdir(parents=True, exist_ok=True)
             panel = retrieval_panel(rows, f"{direction.replace('_', ' ')}, validation, after epoch {epoch}")
             panel.save(self.output_dir / f"{direction}_epoch_{epoch:03d}.png")
             for logger in trainer.loggers:

@@ -29,23 +29,24 @@ class GridTrial:
     overrides: tuple[str, ...]
     metrics: dict[str, float | None]
 
-    @property
-    def rank(self) -> float:
-        """The higher, the better; a trial that failed or did not validate is the worst."""
-        value = self.metrics.get(RANK_BY)
+    def metric(self, name: str) -> float:
+        """A metric of which more is better; a trial that has failed or did not measure it is the worst."""
+        value = self.metrics.get(name)
         return float("-inf") if value is None else value
 
 
-def read_trials(folder: Path) -> list[GridTrial]:
-    """The trials in the folder of a multirun, best first."""
+def read_trials(folder: Path, rank_by: str = RANK_BY) -> list[GridTrial]:
+    """The trials in the folder of a multirun, those with most of a metric first."""
     trials = []
     for path in folder.iterdir() if folder.is_dir() else ():
         given = path / ".hydra" / "overrides.yaml"
         if path.name.isdigit() and given.is_file():
             measured = path / "metrics.json"
             metrics = json.loads(measured.read_text()) if measured.is_file() else {}
-            trials.append(GridTrial(int(path.name), tuple(map(str, OmegaConf.load(given))), metrics))
-    return sorted(trials, key=lambda trial: (-trial.rank, trial.number))
+            # Without `sweep=`, or the command of one trial would start all of them again.
+            overrides = tuple(each for each in map(str, OmegaConf.load(given)) if not each.startswith("sweep="))
+            trials.append(GridTrial(int(path.name), overrides, metrics))
+    return sorted(trials, key=lambda trial: (-trial.metric(rank_by), trial.number))
 
 
 def print_trials(trials: list[GridTrial]) -> None:
@@ -53,9 +54,7 @@ def print_trials(trials: list[GridTrial]) -> None:
     if not trials:
         return
     shared = set.intersection(*(set(trial.overrides) for trial in trials))
-    table = Table(
-        box=box.SIMPLE_HEAD, caption="R@10 in per cent, of validation; best rsum first", caption_justify="left"
-    )
+    table = Table(box=box.SIMPLE_HEAD, caption="In per cent, of validation; the best first", caption_justify="left")
     for column in ("trial", "settings", "R@10 t→i", "i→t", "rsum"):
         table.add_column(column, justify="left" if column == "settings" else "right", overflow="fold")
     for trial in trials:

@@ -34,9 +34,9 @@ class PrepareSweep(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls this in the parent process."""
-        from imtext.training.sweep.grid import print_trials, read_trials
+        from imtext.training.sweep.grid import RANK_BY, print_trials, read_trials
 
         folder = Path(config.hydra.sweep.dir)
         name = folder.name
-        print_trials(read_trials(folder))
+        print_trials(read_trials(folder, config.get("optimized_metric") or RANK_BY))
         print(f"Sweep: {folder}; in MLflow, search for tags.sweep = '{name}'")

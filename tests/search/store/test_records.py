@@ -10,10 +10,17 @@ from pathlib import Path
 from imtext.search.store.records import UNREAD, File, unread
 
 
+def with_times(state: os.stat_result, mtime_ns: int, ctime_ns: int, inode: int = 1) -> os.stat_result:
+    """A state of a file as it could be."""
+    fields = list(state)
+    fields[stat.ST_INO] = inode
+    return os.stat_result(fields, {"st_mtime_ns": mtime_ns, "st_ctime_ns": ctime_ns})
+
+
 def test_unchanged_files(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"abc")
-    state = path.stat()
+    state = with_times(path.stat(), 5, 7)
     found = File.found(str(path), state)
     assert (found.size, found.content, found.reason) == (3, b"", "")
     assert found.is_as(state)
@@ -21,8 +28,7 @@ def test_unchanged_files(tmp_path: Path) -> None:
     earlier = replace(found, ctime_ns=0, inode=0)
     assert found.unchanged_since(earlier), "all that an earlier version recorded"
     assert not earlier.is_as(state), "this version records more"
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    later = path.stat()
+    later = with_times(state, 5, 8)
     assert not found.is_as(later), "the time of the change differs"
     assert not File.found(str(path), later).unchanged_since(found)
 
@@ -30,9 +36,7 @@ def test_unchanged_files(tmp_path: Path) -> None:
 def test_numbers_that_a_database_cannot_hold(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.touch()
-    fields = list(path.stat())
-    fields[stat.ST_INO] = 2**64 - 1
-    state = os.stat_result([*fields, 0, 0, 0, 0, -(2**70), 2**70])
+    state = with_times(path.stat(), -(2**70), 2**70, inode=2**64 - 1)
     found = File.found(str(path), state)
     assert (found.mtime_ns, found.ctime_ns, found.inode) == (-(2**63 - 1), 2**63 - 1, 2**63 - 1)
     assert found.is_as(state)

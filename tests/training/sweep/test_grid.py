@@ -17,7 +17,9 @@ def sweep(tmp_path: Path) -> Path:
     for number, (lr, rsum) in enumerate((("1e-4", 1.2), ("3e-4", 2.5), ("1e9", None))):
         folder = tmp_path / str(number)
         (folder / ".hydra").mkdir(parents=True)
-        OmegaConf.save(["data=shapes", "run_name='a b'", f"optim.lr={lr}"], folder / ".hydra" / "overrides.yaml")
+        OmegaConf.save(
+            ["data=shapes", "run_name='a b'", "sweep=optim", f"optim.lr={lr}"], folder / ".hydra" / "overrides.yaml"
+        )
         if rsum is not None:
             metrics = {"val/rsum": rsum, "val/t2i_r@10": rsum / 5, "val/i2t_r@10": rsum / 4, "seconds": 2}
             (folder / "metrics.json").write_text(json.dumps(metrics))
@@ -30,6 +32,7 @@ def test_the_best_comes_first(sweep: Path) -> None:
     assert [trial.number for trial in trials] == [1, 0, 2]
     assert trials[0].overrides == ("data=shapes", "run_name='a b'", "optim.lr=3e-4")
     assert trials[2].metrics == {}
+    assert [trial.number for trial in read_trials(sweep, "seconds")] == [0, 1, 2]
     assert read_trials(sweep / "none") == []
 
 
