@@ -13,6 +13,8 @@ from typing import Any
 from imtext.errors import SearchError, StoreError
 from imtext.search.store.schema import SCHEMA, Addition, connect, has
 
+DAMAGE = (sqlite3.DatabaseError, UnicodeError)  # names of tables that are no text any more
+
 
 class Database:
     """One SQLite file in write-ahead mode: one writer, and any number of readers that never wait for it.
@@ -47,13 +49,13 @@ class Database:
             facts = dict(self._db.execute("SELECT name, value FROM facts"))
         except sqlite3.OperationalError as error:  # locked, or the disk is full: deleting the index would not help
             raise SearchError(f"{path} cannot be opened: {error}") from error
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             raise SearchError(
                 f"{path} cannot be read as an index ({error}). Delete the folder and index again"
             ) from error
-        if facts["schema"] != SCHEMA:
+        if facts.get("schema") != SCHEMA:
             raise SearchError(
-                f"{path} is an index of schema {facts['schema']}, but this imtext reads {SCHEMA}. "
+                f"{path} is an index of schema {facts.get('schema')}, but this imtext reads {SCHEMA}. "
                 "Delete the folder and index again"
             )
         self.embed_dim = int(facts["embed_dim"])
@@ -89,7 +91,7 @@ class Database:
     def _errors(self, verb: str) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise StoreError(f"{self.path} cannot be {verb}: {error}") from error
 
     def close(self) -> None:

@@ -93,11 +93,15 @@ class SQLiteStore(Rows):
         remove_leftovers(self.path.parent, re.escape(matrix_path(self.path).name))
 
     def check(self) -> int:
-        """Verify all vectors, in the rows and in the matrix; returns the number of pictures.
+        """Verify the tables, and all vectors in the rows and in the matrix; returns the number of pictures.
 
         Raises:
-            SearchError: a vector is not of unit length, or the matrix differs from the rows.
+            SearchError: the tables contradict each other, a vector is not of unit length, or the matrix differs from
+                the rows.
         """
+        ((found,),) = self._query("PRAGMA integrity_check(1)")
+        if found != "ok":
+            raise SearchError(f"{self.path} is damaged ({found}). Delete the folder and index again")
         self.refresh()
         matrix = self._current()
         version, ids, blocks = self.vectors()

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,24 @@ def test_check_notices_a_damaged_matrix(sqlite: SQLiteStore, url: str, tmp_path:
         SQLiteStore.open(url).check()
     (tmp_path / "vectors.cache").unlink()
     assert SQLiteStore.open(url).check() == 12
+
+
+def test_check_notices_tables_that_contradict_each_other(sqlite: SQLiteStore, url: str, tmp_path: Path) -> None:
+    """A flipped bit in the number of a file's picture would show another picture under its name."""
+    sqlite.close()
+    with closing(sqlite3.connect(tmp_path / "index.sqlite")) as rows:
+        (root,) = rows.execute("SELECT rootpage FROM sqlite_master WHERE name = 'files_by_picture'").fetchone()
+        rows.execute("PRAGMA writable_schema = ON")
+        rows.execute("DELETE FROM sqlite_master WHERE name = 'files_by_picture'")
+        rows.commit()
+    with closing(sqlite3.connect(tmp_path / "index.sqlite")) as rows:  # which does not know the index any more
+        rows.execute("UPDATE files SET picture = 3 WHERE picture = 2")
+        rows.execute("PRAGMA writable_schema = ON")
+        index = "CREATE INDEX files_by_picture ON files (picture)"
+        rows.execute("INSERT INTO sqlite_master VALUES ('index', 'files_by_picture', 'files', ?, ?)", (root, index))
+        rows.commit()
+    with pytest.raises(SearchError, match=r"index\.sqlite is damaged \(.*files_by_picture"):
+        SQLiteStore.open(url).check()
 
 
 def test_leftovers_of_killed_processes(sqlite: SQLiteStore, tmp_path: Path) -> None:
