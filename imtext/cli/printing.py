@@ -114,8 +114,8 @@ def _words(result: SearchResult) -> str:
 
 
 def _copies(result: SearchResult) -> str:
-    copies = f"  (+{len(result.copies)} copies)" if result.copies else ""
-    return copies + (f"  (+{result.near_duplicates} near duplicates)" if result.near_duplicates else "")
+    counts = ((len(result.copies), "copy", "copies"), (result.near_duplicates, "near duplicate", "near duplicates"))
+    return "".join(f"  (+{count} {one if count == 1 else many})" for count, one, many in counts if count)
 
 
 def _when_and_where(result: SearchResult, file_dates: bool) -> str:

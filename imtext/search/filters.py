@@ -6,6 +6,7 @@ import calendar
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -169,7 +170,7 @@ def folder_key(folder: str, sources: Sequence[str]) -> str:
     """
     around = [source for source in sources if f"{folder}{os.sep}".startswith(source.rstrip(os.sep) + os.sep)]
     top = min(around, key=len).rstrip(os.sep) if around else folder
-    return f"{folder[max(0, top.rfind(os.sep)) :]}{os.sep}".replace(os.sep, "/").casefold()
+    return _plain(f"{folder[max(0, top.rfind(os.sep)) :]}{os.sep}")
 
 
 def is_inside(wanted: str, folder: str, key: str) -> bool:
@@ -181,5 +182,10 @@ def is_inside(wanted: str, folder: str, key: str) -> bool:
         key: its `folder_key`.
     """
     if wanted.startswith("/"):
-        return f"{folder}{os.sep}".replace(os.sep, "/").casefold().startswith(f"{wanted.casefold()}/")
-    return f"/{wanted.casefold()}/" in key
+        return _plain(f"{folder}{os.sep}").startswith(f"{_plain(wanted)}/")
+    return f"/{_plain(wanted)}/" in key
+
+
+def _plain(folder: str) -> str:
+    """A name as it is compared: in any case, and in one Unicode form, because disks and keyboards have different ones."""
+    return unicodedata.normalize("NFC", folder.replace(os.sep, "/").casefold())

@@ -37,6 +37,6 @@ def test_results_fold_unless_they_should_not(bundle: Bundle, tmp_path: Path) -> 
     imtext("index", folder, "--index", index, "--bundle", bundle.path)
     every = ("search", "red", "--index", index, "--min-relevance", "0")
     (line,) = imtext(*every).stdout.splitlines()
-    assert "  (+1 near duplicates)" in line
+    assert "  (+1 near duplicate)" in line
     assert [row["near_duplicates"] for row in json.loads(imtext(*every, "--json").stdout)] == [1]
     assert len(imtext(*every, "--no-fold").stdout.splitlines()) == 2

@@ -39,7 +39,7 @@ def test_print_results(capsys: pytest.CaptureFixture[str]) -> None:
     print_results(results, 3, preview=True)
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [
-        " 87 %   0.500  a.png  [title]  (+1 copies)",
+        " 87 %   0.500  a.png  [title]  (+1 copy)",
         "    –  -0.250  c.png  [file name, folder]",
     ]
     assert "try --open" in printed.err

@@ -88,6 +88,11 @@ def test_folders() -> None:
         assert is_inside(wanted, "/home/me/Pictures/2024/Holidays", key), wanted
     for wanted in ("me", "Holiday", "2024/Pictures", "/Pictures", "/home/me/Pict"):
         assert not is_inside(wanted, "/home/me/Pictures/2024/Holidays", key), wanted
+    composed, decomposed = "Müller", "Mu\u0308ller"
+    for on_disk, asked in ((composed, decomposed), (decomposed, composed)):
+        there = f"/home/me/Pictures/{on_disk}"
+        assert is_inside(asked, there, folder_key(there, sources))
+        assert is_inside(f"/home/me/Pictures/{asked}", there, folder_key(there, sources))
     assert folder_key("/elsewhere/single", sources) == "/single/"
     assert folder_key("/drive", sources) == "/drive/"
     assert folder_key("/etc", ["/"]) == "/etc/"
