@@ -187,5 +187,5 @@ def is_inside(wanted: str, folder: str, key: str) -> bool:
 
 
 def _plain(folder: str) -> str:
-    """A name as it is compared: in any case, and in one Unicode form, because disks and keyboards have different ones."""
+    """A name as it is compared: in any case, and in one Unicode form, since disks and keyboards have different ones."""
     return unicodedata.normalize("NFC", folder.replace(os.sep, "/").casefold())
