@@ -37,7 +37,7 @@ def check_reranker(config: Mapping[str, Any], model: DualEncoder, vocabulary: Vo
         ConfigError: a value is out of range, or the image tower has no places.
     """
     if config["model"].get("reranker") is not None:
-        if config["trainer"].get("strategy", "auto") != "auto":
+        if config.get("trainer", {}).get("strategy", "auto") != "auto":
             raise ConfigError(
                 "trainer=ddp trains the dual encoder only. Set model.reranker=null, and train the re-ranker "
                 "afterwards: python -m imtext.rerank ckpt_path=<run>"
