@@ -16,7 +16,7 @@ from imtext.models.text_encoder import TextEncoder
 from imtext.models.word_encoder import WordInit
 from imtext.preprocess.tokenizer import Tokenizer, Vocabulary
 
-AT_ONCE = 64  # captions
+AT_ONCE = 64  # captions that are read together
 MOST = 500_000  # captions whose features are kept: 0.8 GB at 384 features
 
 
