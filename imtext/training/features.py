@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from imtext.data.captions import Split, fingerprint
 from imtext.data.datamodule import RetrievalDataModule
 from imtext.data.pictures import PER_PASS
+from imtext.data.prefetch import prefetch
 from imtext.data.rows import CachedRows, only_writer, write_rows
 from imtext.errors import ConfigError, DataError
 from imtext.models import ImageEncoder
@@ -222,10 +223,12 @@ def _compute(
     encoder.eval().to(device)
     plain, augmented = data.pictures(), data.pictures(data.augment)
 
-    def features(view: int, some: Sequence[int]) -> npt.NDArray[np.float16]:
+    def pictures(part: tuple[int, Sequence[int]]) -> Tensor:
         # The random choices of a view depend only on its number and the row, so every run has the same views.
-        choices = [np.random.default_rng([view, row]) for row in some]
-        images = (augmented if view else plain).batch(some, choices, size)
+        view, some = part
+        return (augmented if view else plain).batch(some, [np.random.default_rng([view, row]) for row in some], size)
+
+    def features(images: Tensor) -> npt.NDArray[np.float16]:
         found: npt.NDArray[np.float16] = encoder.lower(images.to(device), blocks).half().cpu().numpy()
         if not np.isfinite(found).all():
             raise DataError(
@@ -234,12 +237,15 @@ def _compute(
             )
         return found
 
-    def batches() -> Iterator[npt.NDArray[np.float16]]:
-        starts = [(view, start) for view in views for start in range(0, len(rows), PER_PASS)]
-        for view, start in track(starts, description="Features", transient=True, disable=not is_rank_zero()):
-            yield features(view, rows[start : start + PER_PASS])
+    parts = [(view, rows[start : start + PER_PASS]) for view in views for start in range(0, len(rows), PER_PASS)]
 
-    shape = (len(views) * len(rows), *features(views[0], rows[:1]).shape[1:])
+    def batches() -> Iterator[npt.NDArray[np.float16]]:
+        # A CPU has no cores to spare; an accelerator would wait for the pictures.
+        ready = map(pictures, parts) if device.type == "cpu" else prefetch(pictures, parts)
+        for images in track(ready, "Features", len(parts), transient=True, disable=not is_rank_zero()):
+            yield features(images)
+
+    shape = (len(views) * len(rows), *features(pictures((views[0], rows[:1]))).shape[1:])
     log.info(
         "Features of %s pictures after %d blocks, variants of each: %d; %.2f GB in %s",
         f"{len(rows):,}", blocks, len(views), math.prod(shape) * 2 / 1e9, path,
