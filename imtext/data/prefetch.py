@@ -14,7 +14,9 @@ Item = TypeVar("Item")
 MOST_THREADS = 8
 
 
-def prefetch(compute: Callable[[Key], Item], keys: Iterable[Key], threads: int | None = None) -> Generator[Item, None, None]:
+def prefetch(
+    compute: Callable[[Key], Item], keys: Iterable[Key], threads: int | None = None
+) -> Generator[Item, None, None]:
     """What `map(compute, keys)` gives, computed ahead in threads while the caller uses earlier items.
 
     At most two items for each thread are ahead, so memory is bounded. `compute` must be safe to call in threads.
