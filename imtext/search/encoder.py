@@ -14,7 +14,7 @@ from imtext.errors import BundleError, ConfigError
 from imtext.preprocess import Pixels
 from imtext.preprocess.tokenizer import Tokenizer, load_tokenizer
 from imtext.search.bundle import IMAGE, RERANKER, TEXT, Bundle
-from imtext.search.graph import Graph, image_graph, image_inputs, open_session, text_graph, text_inputs
+from imtext.search.graph import Graph, image_graph, image_inputs, open_session, run, text_graph, text_inputs
 from imtext.search.manifest import EXPORT_AGAIN, TOKENIZER
 
 Embeddings = npt.NDArray[np.float32]
@@ -122,7 +122,7 @@ class Encoder:
         Raises:
             BundleError: the bundle has no such graph, or the graph cannot be loaded.
         """
-        outputs: list[npt.NDArray[Any]] = self._session(graph).run(None, dict(inputs))
+        outputs: list[npt.NDArray[Any]] = run(self._session(graph), None, dict(inputs))
         return outputs
 
     def _image_inputs(self, batch: Sequence[Pixels]) -> dict[str, npt.NDArray[Any]]:

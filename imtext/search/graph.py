@@ -85,9 +85,9 @@ class Graph:
         if self.single:
             rows = len(next(iter(inputs.values())))
             single = ({name: array[row : row + 1] for name, array in inputs.items()} for row in range(rows))
-            output = np.concatenate([self.session.run([self.output], row)[0] for row in single])
+            output = np.concatenate([run(self.session, [self.output], row)[0] for row in single])
         else:
-            output, *others = self.session.run([self.output, *more], inputs)
+            output, *others = run(self.session, [self.output, *more], inputs)
         embeddings = np.asarray(output, dtype=np.float32)
         lengths = np.linalg.norm(embeddings, axis=-1, keepdims=True)
         return np.asarray(embeddings / np.maximum(lengths, 1e-12), dtype=np.float32), others
@@ -119,6 +119,21 @@ def open_session(content: bytes, threads: int | None = None) -> Any:
         raise BundleError(f"cannot be loaded: {str(error).splitlines()[0]}") from error
     require_running(place, session.get_providers())
     return session
+
+
+def run(session: Session, outputs: Sequence[str] | None, inputs: Mapping[str, Array]) -> list[Array]:
+    """Run a graph; `outputs` are the names of those that are wanted, None for all.
+
+    Raises:
+        BundleError: ONNX Runtime cannot run it, although it could be loaded.
+    """
+    try:
+        return session.run(outputs, inputs)
+    except Exception as error:  # what ONNX Runtime raises has no other ancestor
+        reason = str(error).strip().splitlines()[0]
+        raise BundleError(
+            f"A graph of the bundle does not run: {reason}. Export it again: imtext export <run>"
+        ) from error
 
 
 def image_graph(session: Session) -> Graph:

@@ -149,6 +149,13 @@ def test_no_graph() -> None:
 
 
 @pytest.mark.slow
+def test_a_graph_that_does_not_run(bundle: Bundle) -> None:
+    """One that was exported for captions of one length, say: one line instead of a traceback."""
+    graph = text_graph(open_session((bundle.path / "text.onnx").read_bytes()))
+    with pytest.raises(BundleError, match=r"does not run: .*Export it again: imtext export"):
+        graph.embed({"input_ids": np.zeros((1, 2, 3), dtype=np.int64), "attention_mask": np.ones((1, 2), dtype=bool)})
+
+
 def test_onnx_runtime_reports_nothing(bundle: Bundle, tmp_path: Path) -> None:
     """Its telemetry writes an id of the device and a queue of reports into the home before it sends them."""
     program = f"import imtext; imtext.create_predictor({str(bundle.path)!r}).encode_text('a dog')"
