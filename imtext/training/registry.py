@@ -163,6 +163,8 @@ def _using(store: str) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
 
     quiet_mlflow()
+    # Otherwise a model takes along the uv.lock and pyproject.toml of the folder in which it is registered.
+    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     try:
         mlflow.set_tracking_uri(store)

@@ -20,7 +20,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMTEXT_ROOT", str(tmp_path))
 
 
-def test_versions_and_aliases(bundle: Bundle, database: str) -> None:
+def test_versions_and_aliases(bundle: Bundle, database: str, tmp_path: Path) -> None:
     before = mlflow.get_tracking_uri()
     first, second = (register(bundle, "photos", "a run of another store", database) for _ in range(2))
     assert (first.number, second.uri) == ("1", "models:/photos/2")
@@ -32,6 +32,8 @@ def test_versions_and_aliases(bundle: Bundle, database: str) -> None:
         assert registered_bundle(uri, database).manifest == bundle.manifest
     assert find_version("photos", "latest", database).number == "2"
     assert mlflow.get_tracking_uri() == before
+    for foreign in ("uv.lock", "pyproject.toml"):  # of the project in whose folder this runs
+        assert not list(tmp_path.rglob(foreign))
 
 
 @pytest.mark.parametrize(
