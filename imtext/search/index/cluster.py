@@ -10,9 +10,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import secrets
+import socket
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 LOCAL = "local"  # a cluster of this machine alone, for this process
 SEGMENT = 50_000  # files that are handed to Ray at once, so that its memory does not grow with the collection
 TRIES = 3  # of a chunk whose workers die, and of a stream that breaks off without a result
+START = "Start one on this machine: ray start --head --port 6379; see docs/cluster.md for tokens"
 OBJECT_STORE = 500_000_000  # bytes of shared memory of a cluster of this machine alone
 
 
@@ -144,24 +148,17 @@ def connected(address: str | None = None) -> Iterator[str]:
         SearchError: there is no such cluster.
     """
     address = address or os.environ.get("RAY_ADDRESS") or LOCAL
-    if address.startswith("ray://"):
-        raise SearchError(
-            f"{address}: the index is written by this process, so run imtext on a machine of the cluster, with "
-            "--address auto"
-        )
-    # Ray reads these when it is imported: it reports to nobody, and does not upload the folder of a checkout.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    _require_reachable(address)
+    _set_up(address)
     with needs("ray"):
         import ray
         import ray.data
     own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE} if address == LOCAL else {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise SearchError(
-            f"There is no cluster of Ray at {address} ({_first_line(error)}). Start one on this machine: ray start "
-            "--head --port 6379"
+            f"There is no cluster of Ray at {address} that lets us in: {_first_line(error)}. {START}"
         ) from error
     try:
         _quiet(ray)
@@ -169,6 +166,34 @@ def connected(address: str | None = None) -> Iterator[str]:
         yield f"Ray: {nodes} {'node' if nodes == 1 else 'nodes'}, {int(ray.cluster_resources().get('CPU', 0))} workers"
     finally:
         ray.shutdown()
+
+
+def _require_reachable(address: str) -> None:
+    """Look whether anything listens at an address; Ray itself would try for minutes."""
+    if address.startswith("ray://"):
+        raise SearchError(
+            f"{address}: the index is written by this process, so run imtext on a machine of the cluster, with "
+            "--address auto"
+        )
+    if address in (LOCAL, "auto"):
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise SearchError(f"Nothing answers at {address}: {error}. {START}") from error
+
+
+def _set_up(address: str) -> None:
+    """Settings that Ray reads when it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to nobody
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # and does not upload the folder of a checkout
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    if address == LOCAL:  # a secret of this run, instead of a file in the user's home folder
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex()}
+    elif (Path.home() / ".ray" / "auth_token").is_file():  # Ray itself looks for it only with the address `auto`
+        os.environ["RAY_AUTH_MODE"] = "token"
 
 
 def _quiet(ray: Any) -> None:

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from imtext.preprocess import Pixels, Preprocess, open_image
 from imtext.preprocess.formats import HEAD, install_hint, is_readable, sniff
 from imtext.search.facts import Facts, read_facts
+from imtext.search.remote import read_bytes
 from imtext.search.store.records import File, unread
 
 MAX_BYTES = 500_000_000  # maximum size of a file
@@ -95,7 +95,7 @@ def _read(file: File) -> tuple[File, bytes]:
     if file.size > MAX_BYTES:
         return file.refuse(f"{file.size:,} bytes, more than the limit of {MAX_BYTES:,}"), b""
     try:
-        content = Path(file.path).read_bytes()
+        content = read_bytes(file.path)
     except OSError as error:
         return unread(file.path, error.strerror or str(error)), b""
     except MemoryError:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, Response
 
 from imtext.preprocess import FORMATS
+from imtext.preprocess.formats import HEAD, sniff
 from imtext.search.index import MAX_TOP_K
 from imtext.search.index.kinds import kind_of
+from imtext.search.remote import is_remote, read_bytes
 from imtext.search.server.messages import BINARY, MISSING, Id, Results, responses
 from imtext.search.server.service import Service
 
@@ -27,6 +29,20 @@ THUMBNAIL_RESPONSES = {
     200: {"description": "JPEG.", "content": {"image/jpeg": BINARY}},
     **responses(MISSING),
 }
+
+
+def _remote_file(path: str) -> Response:
+    """A file of an object store, as a whole."""
+    try:
+        content = read_bytes(path)
+    except OSError as error:
+        raise HTTPException(404, f"The file of this picture cannot be read: {error.strerror}") from error
+    return Response(content, media_type=_media_type(sniff(content[:HEAD])), headers=IMMUTABLE)
+
+
+def _media_type(kind: str) -> str:
+    """That of the content: a file with a name such as a.html must not run in the page's origin."""
+    return f"image/{kind.lower()}" if kind in FORMATS else "application/octet-stream"
 
 
 def picture_routes(service: Service) -> APIRouter:
@@ -49,11 +65,11 @@ def picture_routes(service: Service) -> APIRouter:
         response_class=FileResponse,
         responses=FILE_RESPONSES,
     )
-    async def image(id: Annotated[Id, PathParameter()]) -> FileResponse:
+    async def image(id: Annotated[Id, PathParameter()]) -> Response:
         path, state = await service.run(service.file, id)
-        # The media type is that of the content: a file with a name such as a.html must not run in the page's origin.
-        kind = await service.run(kind_of, path)
-        media_type = f"image/{kind.lower()}" if kind in FORMATS else "application/octet-stream"
+        if is_remote(path):
+            return await service.run(_remote_file, path)
+        media_type = _media_type(await service.run(kind_of, path))
         return FileResponse(path, media_type=media_type, stat_result=state, headers=IMMUTABLE)
 
     @router.get(
