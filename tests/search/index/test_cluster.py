@@ -144,7 +144,7 @@ def test_workers_that_die_again_and_again(encoder: Encoder, bundle: Bundle, monk
     assert [next(embedding).file for _ in range(3)] == files[:3]
     with pytest.raises(SearchError, match=r"Workers die while they read 3\.png or one of the 32 files after it"):
         next(embedding)
-    assert asked == [5, 4, 3, 2, 2, 2]
+    assert asked == [5, 4, 3, 2, 2]
 
 
 class Nothing:

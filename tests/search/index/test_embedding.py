@@ -14,13 +14,12 @@ from imtext.search.index import embedding
 from imtext.search.index.discovery import find
 from imtext.search.index.embedding import Embedded, LocalEmbedder
 from imtext.search.store import create_store
-from imtext.training.checkpoints import TrainedModel
 
 
-def embed(encoder: Encoder, gallery: Path, grids: bool = False) -> list[Embedded]:
+def embed(encoder: Encoder, gallery: Path) -> list[Embedded]:
     store = create_store(f"memory://{gallery}", encoder.bundle.embed_dim)
     files = list(find([str(gallery)]).files.values())
-    embedded = list(LocalEmbedder(encoder).embed(files, store, grids))
+    embedded = list(LocalEmbedder(encoder).embed(files, store, grids=False))
     assert [item.file.path for item in embedded] == [file.path for file in files]
     return embedded
 
@@ -44,9 +43,3 @@ def test_in_order(
     np.testing.assert_allclose(vector, encoder.encode_images([pixels])[0], atol=1e-5)
     assert facts is not None
     assert facts.width > 0
-
-
-def test_grids(reranked: tuple[TrainedModel, Bundle], gallery: Path) -> None:
-    encoder = Encoder(reranked[1], threads=1)
-    assert all(item.grid is not None for item in embed(encoder, gallery, grids=True))
-    assert all(item.grid is None for item in embed(encoder, gallery))
