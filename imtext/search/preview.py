@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from imtext.preprocess import Pixels, open_image
-from imtext.search.remote import picture_of
+from imtext.search.files import picture_of
 
 COLUMNS, ROWS = 28, 9  # characters of one picture
 GRAY = (90, 90, 90)  # in place of a picture that cannot be read

@@ -19,9 +19,9 @@ from imtext.preprocess import Pixels, Preprocess, open_image
 from imtext.search.bundle import MAX_CANDIDATES, Bundle
 from imtext.search.calibration import Calibration
 from imtext.search.encoder import Encoder
+from imtext.search.files import picture_of, state_of
 from imtext.search.query import Query
 from imtext.search.ranking import Scores
-from imtext.search.remote import picture_of, state_of
 from imtext.search.store.protocol import Store
 from imtext.search.store.records import File, Grid
 

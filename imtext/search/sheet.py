@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imtext.preprocess import open_image
-from imtext.search.remote import is_remote, picture_of
+from imtext.search.files import is_remote, picture_of
 from imtext.search.results import SearchResult, percent
 
 TILE = 320  # pixels, the longer side of a picture on the page

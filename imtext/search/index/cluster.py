@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -188,7 +189,7 @@ def _set_up(address: str) -> None:
     """Settings that Ray reads when it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to nobody
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # and does not upload the folder of a checkout
-    if "RAY_AUTH_MODE" in os.environ:
+    if "RAY_AUTH_MODE" in os.environ or "ray" in sys.modules:
         return
     if address == LOCAL:  # a secret of this run, instead of a file in the user's home folder
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex()}

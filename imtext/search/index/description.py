@@ -10,7 +10,7 @@ from functools import partial
 
 from imtext.preprocess import open_image
 from imtext.search.facts import Facts, read_facts
-from imtext.search.remote import picture_of, state_of
+from imtext.search.files import picture_of, state_of
 from imtext.search.store.protocol import Store
 from imtext.search.store.records import File
 

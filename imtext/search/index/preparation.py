@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from imtext.preprocess import Pixels, Preprocess, open_image
 from imtext.preprocess.formats import HEAD, install_hint, is_readable, sniff
 from imtext.search.facts import Facts, read_facts
-from imtext.search.remote import read_bytes
+from imtext.search.files import read_bytes
 from imtext.search.store.records import File, unread
 
 MAX_BYTES = 500_000_000  # maximum size of a file

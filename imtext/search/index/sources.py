@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 
 from imtext.errors import SearchError
+from imtext.search.files import is_remote
 from imtext.search.index.changes import has_files
 from imtext.search.index.discovery import NO_RULES, Found, find
 from imtext.search.index.rules import Rules
-from imtext.search.remote import is_remote
 from imtext.search.store.protocol import Store
 
 EMPTIED = "no longer has pictures; --allow-empty removes those that are indexed"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imtext.search.remote import open_file
+from imtext.search.files import open_file
 
 CHUNK = 256 * 1024  # bytes
 # Bytes of each entry beside its content and its name: header, sizes behind the content, entry of the directory.

@@ -18,11 +18,11 @@ from starlette.exceptions import HTTPException
 
 from imtext.errors import SearchError
 from imtext.search.encoder import Embeddings
+from imtext.search.files import picture_of, state_of
 from imtext.search.filters import NO_FILTERS
 from imtext.search.index import Index, SearchOptions, SearchResult, list_pictures
 from imtext.search.query import Query, Term, embed_picture, embed_queries, parse_query, picture_query
 from imtext.search.ranking import Match, rank_vectors
-from imtext.search.remote import picture_of, state_of
 from imtext.search.reranker import bundle_reranker
 from imtext.search.server.batching import Batcher, BusyError
 from imtext.search.server.limits import Limits

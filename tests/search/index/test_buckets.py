@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import fsspec
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from imtext.errors import SearchError
 from imtext.search import Bundle, Index, parse_query
@@ -59,6 +62,32 @@ def test_update_and_search(bucket: str, index: Index, gallery: Path) -> None:
     assert index.update().removed == 0, "a bucket that cannot be reached takes nothing away"
     assert len(index) == 11
     assert index.update(allow_empty=True).removed == 11
+
+
+def test_shards(index: Index, gallery: Path, tmp_path: Path) -> None:
+    paths = sorted(gallery.rglob("*.png"))
+    for number in range(2):
+        with tarfile.open(tmp_path / f"{number:02}.tar", "w") as archive:
+            for path in paths[5 * number : 5 * number + 5]:
+                archive.add(path, path.name)
+                archive.add(path, f"{path.stem}.txt")
+    table = pa.table({"image": [path.read_bytes() for path in paths]})
+    parquet.write_table(table, tmp_path / "photos.parquet")
+    shards = f"{tmp_path}/{{00..01}}.tar"
+    assert index.update([shards]).added == 10
+    report = index.update([f"{tmp_path}/*.parquet"])
+    assert (report.added, report.copies) == (2, 10)
+    assert index.update().unchanged == 22
+    found = index.search(parse_query(str(paths[7])), 1)[0]
+    assert {found.path, *found.copies} == {f"{tmp_path}/01.tar/{paths[7].name}", f"{tmp_path}/photos.parquet/7"}
+    (tmp_path / "01.tar").unlink()
+    assert index.update().removed == 0, "a shard that is gone may be on a drive that is not mounted"
+    with tarfile.open(tmp_path / "00.tar", "w") as archive:
+        archive.add(paths[0], "renamed.png")
+    report = index.update()
+    assert (len(report.renamed), report.removed) == (1, 4)
+    with pytest.raises(SearchError, match=r"no\.tar cannot be read: No such file"):
+        index.update([str(tmp_path / "no.tar")])
 
 
 @pytest.fixture

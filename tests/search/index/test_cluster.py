@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from imtext.search.store.records import File, unread
 from tests.conftest import picture
 
 # A machine that is gone is noticed after seconds instead of half a minute.
-NOTICE = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+NOTICE = {"health_check_period_ms": 1_000, "health_check_timeout_ms": 5_000, "health_check_failure_threshold": 3}
 PICTURES = 400
 
 
@@ -34,10 +33,9 @@ def machines() -> Iterator[Cluster]:
     """A cluster of two machines with a worker each, which are processes on this one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex())
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # Ray read it when it was imported; only this machine can connect
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        size: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100_000_000}
+        size: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100_000_000, "node_ip_address": "127.0.0.1"}
         started = Cluster(initialize_head=True, head_node_args={**size, "_system_config": NOTICE})
         started.add_node(**size)
         yield started

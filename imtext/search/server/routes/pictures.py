@@ -11,9 +11,9 @@ from fastapi.responses import FileResponse, Response
 
 from imtext.preprocess import FORMATS
 from imtext.preprocess.formats import HEAD, sniff
+from imtext.search.files import is_remote, read_bytes
 from imtext.search.index import MAX_TOP_K
 from imtext.search.index.kinds import kind_of
-from imtext.search.remote import is_remote, read_bytes
 from imtext.search.server.messages import BINARY, MISSING, Id, Results, responses
 from imtext.search.server.service import Service
 

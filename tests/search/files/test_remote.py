@@ -15,8 +15,7 @@ from PIL import Image
 
 from imtext.errors import MissingExtraError
 from imtext.preprocess import open_image
-from imtext.search import remote
-from imtext.search.remote import is_remote, list_files, open_file, picture_of, read_bytes, state_of
+from imtext.search.files import is_remote, list_files, open_file, picture_of, read_bytes, remote, state_of
 from imtext.search.store import File
 
 

@@ -1,4 +1,4 @@
-"""Files of object stores and other machines, by URL with fsspec, beside those of this machine.
+"""Files of object stores and other machines, by URL with fsspec.
 
 A path is remote if it is a URL, such as ``s3://bucket/photos/a.jpg``. Credentials and endpoints are those of fsspec's
 file systems: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL` and so on for S3.
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from imtext.errors import needs
@@ -29,46 +27,35 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
-def read_bytes(path: str) -> bytes:
+def read_remote(url: str) -> bytes:
     """The content of a file.
 
     Raises:
         OSError: it cannot be read.
     """
-    if not is_remote(path):
-        return Path(path).read_bytes()
-    with _file_system(path) as (files, name):
+    with _file_system(url) as (files, name):
         content: bytes = files.cat_file(name)
         return content
 
 
-def picture_of(path: str) -> Path | bytes:
-    """A file for `open_image`: its path, or the content of a remote one.
-
-    Raises:
-        OSError: it is remote and cannot be read.
-    """
-    return read_bytes(path) if is_remote(path) else Path(path)
-
-
-def open_file(path: str) -> BinaryIO:
-    """A file to read from; a remote one is read as a whole.
+def open_remote(url: str) -> BinaryIO:
+    """A file to read parts of.
 
     Raises:
         OSError: it cannot be read.
     """
-    return io.BytesIO(read_bytes(path)) if is_remote(path) else Path(path).open("rb")
+    with _file_system(url) as (files, name):
+        opened: BinaryIO = files.open(name, "rb")
+        return opened
 
 
-def state_of(path: str) -> os.stat_result:
-    """What `os.stat` says of a file; of a remote one, the size, the time and a number of its content (the ETag).
+def remote_state(url: str) -> os.stat_result:
+    """What `os.stat` would say: the size, the time and, as the number of the file, one of its content (the ETag).
 
     Raises:
         OSError: it cannot be accessed.
     """
-    if not is_remote(path):
-        return os.stat(path)  # noqa: PTH116
-    with _file_system(path) as (files, name):
+    with _file_system(url) as (files, name):
         return _state(files.info(name))
 
 
