@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+if "ray" not in sys.modules:  # which reads this when it is imported: others on the network must not get in
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex()}
+
 import ray
 import ray.data
 from ray.cluster_utils import Cluster
@@ -33,10 +38,11 @@ def machines() -> Iterator[Cluster]:
     """A cluster of two machines with a worker each, which are processes on this one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "disabled")  # Ray read it when it was imported; only this machine can connect
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        size: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100_000_000, "node_ip_address": "127.0.0.1"}
-        started = Cluster(initialize_head=True, head_node_args={**size, "_system_config": NOTICE})
+        size: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100_000_000}
+        started = Cluster(
+            initialize_head=True, head_node_args={**size, "include_dashboard": False, "_system_config": NOTICE}
+        )
         started.add_node(**size)
         yield started
         started.shutdown()

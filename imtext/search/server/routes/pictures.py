@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, Response
 
 from imtext.preprocess import FORMATS
 from imtext.preprocess.formats import HEAD, sniff
-from imtext.search.files import is_remote, read_bytes
+from imtext.search.files import picture_of
 from imtext.search.index import MAX_TOP_K
 from imtext.search.index.kinds import kind_of
 from imtext.search.server.messages import BINARY, MISSING, Id, Results, responses
@@ -31,13 +31,13 @@ THUMBNAIL_RESPONSES = {
 }
 
 
-def _remote_file(path: str) -> Response:
-    """A file of an object store, as a whole."""
+def _content_elsewhere(path: str) -> bytes | None:
+    """The content of a file of an object store or in a shard; None for a file of this machine."""
     try:
-        content = read_bytes(path)
+        source = picture_of(path)
     except OSError as error:
         raise HTTPException(404, f"The file of this picture cannot be read: {error.strerror}") from error
-    return Response(content, media_type=_media_type(sniff(content[:HEAD])), headers=IMMUTABLE)
+    return source if isinstance(source, bytes) else None
 
 
 def _media_type(kind: str) -> str:
@@ -67,8 +67,8 @@ def picture_routes(service: Service) -> APIRouter:
     )
     async def image(id: Annotated[Id, PathParameter()]) -> Response:
         path, state = await service.run(service.file, id)
-        if is_remote(path):
-            return await service.run(_remote_file, path)
+        if (content := await service.run(_content_elsewhere, path)) is not None:
+            return Response(content, media_type=_media_type(sniff(content[:HEAD])), headers=IMMUTABLE)
         media_type = _media_type(await service.run(kind_of, path))
         return FileResponse(path, media_type=media_type, stat_result=state, headers=IMMUTABLE)
 
