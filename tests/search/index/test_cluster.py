@@ -66,7 +66,7 @@ def test_a_killed_machine_loses_nothing(
 
     def kill(done: int, total: int, path: str) -> None:
         if done == PICTURES // 4:
-            for running in machines.worker_nodes[0].all_processes.values():
+            for running in next(iter(machines.worker_nodes)).all_processes.values():
                 killed.extend(one.process.pid for one in running)
                 for one in running:
                     one.process.kill()
