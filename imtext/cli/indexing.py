@@ -81,8 +81,7 @@ def index(
     if ocr:
         from imtext.search.index import reading  # noqa: F401
     own = own_bundle(folder) if bundle is None else None
-    if rebuild and grids is None:
-        grids = _grids_before(folder)
+    grids = _grids_before(folder) if rebuild and grids is None else grids
     opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild)
     try:
         with engine_of(engine, address) as embedder, _progress() as count:

@@ -48,6 +48,6 @@ def test_the_engine_embeds(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.M
     index = tmp_path / "index"
     args = ("index", tmp_path / "a.png", "--index", index, "--bundle", bundle.path)
     done = imtext(*args, "--engine", "ray", "--address", "head:6379")
-    assert (done.returncode, done.stderr) == (0, "Ray: 3 nodes, 12 workers\n")
+    assert (done.returncode, done.stderr.strip()) == (0, "Ray: 3 nodes, 12 workers")
     assert done.stdout.startswith("1 added in ")
     assert asked == [index / "bundle"]
