@@ -52,7 +52,8 @@ def test_update_and_search(bucket: str, index: Index, gallery: Path) -> None:
     assert (report.added, index.store.sources()) == (12, [bucket])
     assert index.update().unchanged == 12
     found = index.search(parse_query(str(gallery / "05.png")), 1)[0]
-    assert (found.path, found.score) == (f"{bucket}/05.png", pytest.approx(1, abs=1e-4))
+    assert found.path == f"{bucket}/05.png"
+    assert found.score == pytest.approx(1, abs=1e-4)
     files.pipe_file(f"{bucket}/05.png", picture(gallery / "05.png", 99).read_bytes())
     files.rm(f"{bucket}/06.png")
     files.mv(f"{bucket}/07.png", f"{bucket}/renamed.png")

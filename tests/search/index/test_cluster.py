@@ -98,9 +98,10 @@ def require_equal(alone: Index, together: Index) -> None:
     assert together.store.held(ids) == alone.store.held(ids)
     assert together.store.facts(ids) == alone.store.facts(ids)
     for number in ids:
-        vectors = alone.store.vector_of(number), together.store.vector_of(number)
-        assert vectors[0] is not None
-        np.testing.assert_allclose(*vectors, atol=1e-6)
+        vector, other_vector = alone.store.vector_of(number), together.store.vector_of(number)
+        assert vector is not None
+        assert other_vector is not None
+        np.testing.assert_allclose(vector, other_vector, atol=1e-6)
     queries = [parse_query(text) for text in ("a red circle", "two big blue stars", "green", "a square on the left")]
     results = [index.search_batch(queries, 50, None) for index in (alone, together)]
     for one, other in zip(*results, strict=True):
