@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imtext.cli.clusters import engine_of
 from imtext.cli.options import (
+    AddressOption,
     BundleOption,
+    EngineOption,
     ExcludeOption,
     GridsOption,
     HiddenOption,
@@ -58,6 +61,8 @@ def index(
     include_hidden: HiddenOption = None,
     ocr: OcrOption = False,
     watch: WatchOption = False,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
 ) -> None:
     """Add, update, rename and remove pictures, so that the index matches its folders.
 
@@ -76,12 +81,11 @@ def index(
     if ocr:
         from imtext.search.index import reading  # noqa: F401
     own = own_bundle(folder) if bundle is None else None
-    if rebuild and grids is None:
-        grids = _grids_before(folder)
+    grids = _grids_before(folder) if rebuild and grids is None else grids
     opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild)
     try:
-        with _progress() as count:
-            report = opened.update(sources or [], count, allow_empty, grids=grids, rules=rules, verify=verify)
+        with engine_of(engine, address) as embedder, _progress() as count:
+            report = opened.update(sources or [], count, allow_empty, (), grids, rules, verify, embedder(opened.bundle))
         _print_details(report, opened.store.sources())
         print(f"{_summary(report)}. {len(opened):,} pictures in {folder}", flush=True)
         _print_left_out(report)

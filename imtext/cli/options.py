@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -131,6 +131,18 @@ VerifyOption = Annotated[
     bool, typer.Option("--verify", help="Read every picture, to find changes that date and size do not show.")
 ]
 OcrOption = Annotated[bool, typer.Option("--ocr", help="Then read text in pictures, such as signs; each picture once.")]
+EngineOption = Annotated[
+    Literal["local", "ray"],
+    typer.Option(help="Embed in this process, or on all workers of a cluster of Ray. This process writes the index."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="With --engine ray: a cluster that has a node on this machine, or auto. Default: RAY_ADDRESS, or the "
+        "cores of this machine.",
+    ),
+]
 WatchOption = Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C, with an update after every change.")]
 
 

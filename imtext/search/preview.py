@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from imtext.preprocess import Pixels, open_image
+from imtext.search.files import picture_of
 
 COLUMNS, ROWS = 28, 9  # characters of one picture
 GRAY = (90, 90, 90)  # in place of a picture that cannot be read
@@ -23,15 +23,15 @@ def can_preview() -> bool:
 
 def preview(paths: Sequence[str]) -> str:
     """Pictures side by side. Each character is a half block, which shows two pixels."""
-    tiles = [_tile(Path(path)) for path in paths]
+    tiles = [_tile(path) for path in paths]
     return "\n".join("".join(_line(tile, y) for tile in tiles) for y in range(0, 2 * ROWS, 2))
 
 
-def _tile(path: Path) -> Pixels:
+def _tile(path: str) -> Pixels:
     size = (COLUMNS, 2 * ROWS)
     try:
-        return np.asarray(ImageOps.fit(open_image(path, 64), size))
-    except ValueError:
+        return np.asarray(ImageOps.fit(open_image(picture_of(path), 64), size))
+    except (OSError, ValueError):
         return np.asarray(Image.new("RGB", size, GRAY))
 
 

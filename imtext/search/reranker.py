@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from imtext.preprocess import Pixels, Preprocess, open_image
 from imtext.search.bundle import MAX_CANDIDATES, Bundle
 from imtext.search.calibration import Calibration
 from imtext.search.encoder import Encoder
+from imtext.search.files import picture_of, state_of
 from imtext.search.query import Query
 from imtext.search.ranking import Scores
 from imtext.search.store.protocol import Store
@@ -127,9 +127,9 @@ def _read(files: Sequence[File], preprocess: Preprocess) -> Pixels | None:
     """The pixels of the first file that is still as it was when it was indexed."""
     for file in files:
         with suppress(OSError, ValueError):
-            state = Path(file.path).stat()
+            state = state_of(file.path)
             if (state.st_size, state.st_mtime_ns) == (file.size, file.mtime_ns):
-                return preprocess.pixels(open_image(Path(file.path), preprocess.image_size))
+                return preprocess.pixels(open_image(picture_of(file.path), preprocess.image_size))
     return None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imtext.preprocess import open_image
+from imtext.search.files import is_remote, picture_of
 from imtext.search.results import SearchResult, percent
 
 TILE = 320  # pixels, the longer side of a picture on the page
@@ -48,10 +49,10 @@ small { opacity: .7 }
 
 def _tile(place: int, result: SearchResult) -> str:
     path = Path(result.path)
-    thumbnail = _thumbnail(path)
+    thumbnail = _thumbnail(result.path)
     picture = f'<img src="data:image/jpeg;base64,{thumbnail}" alt="" loading="lazy">' if thumbnail else ""
     name = html.escape(_printable(path.name))
-    link = html.escape(path.absolute().as_uri()) if thumbnail else ""
+    link = html.escape(result.path if is_remote(result.path) else path.absolute().as_uri()) if thumbnail else ""
     note = "" if thumbnail else "<br><small>file not found</small>"
     words = "".join(f"<br><small>in: {name}</small>" for name in result.found_by if name != "picture")
     copies = f"<br><small>copies: {len(result.copies)}</small>" if result.copies else ""
@@ -61,10 +62,10 @@ def _tile(place: int, result: SearchResult) -> str:
     )
 
 
-def _thumbnail(path: Path) -> str:
+def _thumbnail(path: str) -> str:
     try:
-        image = open_image(path, TILE)
-    except ValueError:
+        image = open_image(picture_of(path), TILE)
+    except (OSError, ValueError):
         return ""
     image.thumbnail((TILE, TILE))
     encoded = io.BytesIO()

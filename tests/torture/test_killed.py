@@ -26,9 +26,9 @@ KILLS = amount(6, 200)
 UPDATE = """
 import sys
 from pathlib import Path
-from imtext.search.index import apply, preparation
+from imtext.search.index import apply, embedding, preparation
 from imtext.search import Index
-apply.COMMIT_SECONDS, apply.BATCH, preparation.AHEAD = 0.01, 4, 8
+apply.COMMIT_SECONDS, embedding.BATCH, preparation.AHEAD = 0.01, 4, 8
 index = Index(Path(sys.argv[1]), threads=1)
 index.encoder.encode_images([])
 print("ready", flush=True)

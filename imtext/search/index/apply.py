@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import repeat
 
-from imtext.preprocess import Pixels
-from imtext.search.encoder import BATCH, Encoder
 from imtext.search.facts import Facts
 from imtext.search.index.changes import Changes
 from imtext.search.index.description import describe
-from imtext.search.index.preparation import Preparer
+from imtext.search.index.embedding import Embedded, Embedder
 from imtext.search.store.protocol import Store
-from imtext.search.store.records import UNREAD, File, Grid, Picture
+from imtext.search.store.records import UNREAD, File, Picture
 
 COMMIT_SECONDS = 2.0  # a killed update loses at most this much work
 
@@ -62,7 +60,12 @@ def no_progress(done: int, total: int, path: str) -> None:
 
 
 def apply_changes(
-    store: Store, encoder: Encoder, changes: Changes, progress: Progress = no_progress, grids: bool = False
+    store: Store,
+    embedder: Embedder,
+    changes: Changes,
+    image_size: int,
+    progress: Progress = no_progress,
+    grids: bool = False,
 ) -> Report:
     """Update a store, in commits of a few seconds' work.
 
@@ -71,19 +74,21 @@ def apply_changes(
 
     Args:
         store: written to by this process only.
-        encoder: encoder of the index's own bundle.
+        embedder: embeds with the index's own bundle.
         changes: result of `compare`.
+        image_size: pixels that the bundle sees.
         progress: called with the number of files done, the number to do, and the path of the last one done.
         grids: store the grids of new pictures for the bundle's re-ranker.
     """
-    return _Update(store, encoder, changes, grids).run(progress)
+    return _Update(store, embedder, changes, image_size, grids).run(progress)
 
 
 class _Update:
-    """The state of one update: the pictures that wait to be embedded and the files that wait to be committed."""
+    """The state of one update: the pictures and files that wait to be committed."""
 
-    def __init__(self, store: Store, encoder: Encoder, changes: Changes, grids: bool) -> None:
-        self.store, self.encoder, self.changes, self.grids = store, encoder, changes, grids
+    def __init__(self, store: Store, embedder: Embedder, changes: Changes, image_size: int, grids: bool) -> None:
+        self.store, self.embedder, self.changes, self.image_size = store, embedder, changes, image_size
+        self.grids = grids
         self.report = Report(
             unchanged=changes.unchanged - changes.refused_before,
             refused=dict(changes.refused),
@@ -93,7 +98,6 @@ class _Update:
         )
         # Content → the name it had. A new file with this content was renamed.
         self._gone = {content: path for path in changes.gone if (content := changes.before[path])}
-        self._to_embed: list[tuple[File, Pixels]] = []
         self._files: list[File] = list(changes.recorded)
         self._pictures: list[Picture] = []
         self._facts: dict[bytes, Facts] = {}
@@ -101,26 +105,23 @@ class _Update:
     def run(self, progress: Progress) -> Report:
         started = committed = time.monotonic()
         files = [*self.changes.new, *self.changes.changed]
-        prepared = Preparer(self.store, self.encoder.bundle.preprocess).prepare(files)
-        for done, item in enumerate(prepared, 1):
-            progress(done, len(files), item.file.path)
-            if item.file.reason:
-                self._refuse(item.file)
-            elif item.pixels is not None:
-                if item.facts is not None:
-                    self._facts[item.file.content] = item.facts
-                self._embed_later(item.file, item.pixels)
-            else:
-                self._take_known(item.file)
-            if time.monotonic() - committed > COMMIT_SECONDS:
-                # No sweep yet: a file that was read ahead may have a picture that no other file has any more.
-                self._commit(sweep=False)
-                committed = time.monotonic()
+        with closing(self.embedder.embed(files, self.store, self.grids)) as embedded:
+            for done, item in enumerate(embedded, 1):
+                progress(done, len(files), item.file.path)
+                if item.file.reason:
+                    self._refuse(item.file)
+                elif item.vector is not None:
+                    self._add(item)
+                else:
+                    self._take_known(item.file)
+                if time.monotonic() - committed > COMMIT_SECONDS:
+                    # No sweep yet: a file that was read ahead may have a picture that no other file has any more.
+                    self._commit(sweep=False)
+                    committed = time.monotonic()
         # Old names are removed last. Until then a renamed picture has both names, so its vector is never lost.
         self._commit(self.changes.gone)
         self.report.removed = len(self.changes.gone) - len(self.report.renamed)
-        size = self.encoder.bundle.preprocess.image_size
-        self.report.described = describe(self.store, size, COMMIT_SECONDS, progress)
+        self.report.described = describe(self.store, self.image_size, COMMIT_SECONDS, progress)
         self.report.seconds = time.monotonic() - started
         return self.report
 
@@ -130,39 +131,25 @@ class _Update:
         if file.size != UNREAD or file.path not in self.changes.before:
             self._files.append(file)
 
-    def _embed_later(self, file: File, pixels: Pixels) -> None:
+    def _add(self, item: Embedded) -> None:
+        assert item.vector is not None
         self.report.added += 1
-        self.report.updated += bool(self.changes.before.get(file.path))
-        self._to_embed.append((file, pixels))
-        if len(self._to_embed) == BATCH:
-            self._embed()
+        self.report.updated += bool(self.changes.before.get(item.file.path))
+        self._pictures.append(Picture(item.file.content, item.vector, item.grid))
+        self._files.append(item.file)
+        if item.facts is not None:
+            self._facts[item.file.content] = item.facts
 
     def _take_known(self, file: File) -> None:
-        """Add a file whose content has a vector or is waiting to be embedded."""
+        """Add a file whose content has a vector."""
         if file.content == self.changes.before.get(file.path):
             self.report.unchanged += 1  # its modification time changed, its content did not
         elif (before := self._gone.pop(file.content, None)) is not None:
             self.report.renamed.append((before, file.path))
         else:
             self.report.copies += 1
-        if any(file.content == waiting.content for waiting, _ in self._to_embed):
-            self._embed()  # a file must not be committed before its picture
         self._files.append(file)
 
-    def _embed(self) -> None:
-        if self._to_embed:
-            pixels = [pixels for _, pixels in self._to_embed]
-            grids: Iterable[Grid | None] = repeat(None, len(pixels))
-            if self.grids:
-                vectors, grids = self.encoder.encode_images_and_grids(pixels)
-            else:
-                vectors = self.encoder.encode_images(pixels)
-            for (file, _), vector, grid in zip(self._to_embed, vectors, grids, strict=True):
-                self._pictures.append(Picture(file.content, vector, grid))
-                self._files.append(file)
-            self._to_embed.clear()
-
     def _commit(self, gone: list[str] | None = None, sweep: bool = True) -> None:
-        self._embed()
         self.store.commit(self._pictures, self._files, gone or [], sweep, self._facts)
         self._pictures, self._files, self._facts = [], [], {}

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 from imtext.preprocess import open_image
 from imtext.search.facts import Facts, read_facts
+from imtext.search.files import picture_of, state_of
 from imtext.search.store.protocol import Store
 from imtext.search.store.records import File
 
@@ -54,10 +54,10 @@ def _read_first(image_size: int, files: Sequence[File]) -> Facts | None:
 
 
 def _read(file: File, image_size: int) -> Facts | None:
-    path = Path(file.path)
     try:
-        if not File.found(file.path, path.stat()).unchanged_since(file):
+        if not File.found(file.path, state_of(file.path)).unchanged_since(file):
             return None
-        return read_facts(path, open_image(path, image_size))
+        source = picture_of(file.path)
+        return read_facts(source, open_image(source, image_size))
     except (OSError, ValueError, MemoryError):
         return None

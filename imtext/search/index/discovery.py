@@ -12,6 +12,8 @@ from types import MappingProxyType
 
 from imtext.errors import SearchError
 from imtext.preprocess.formats import ENDING, FORMATS, install_hint, is_readable, why_unreadable
+from imtext.search.files import is_remote, is_shard
+from imtext.search.index.buckets import find_remote, find_shards
 from imtext.search.index.exclusion import IGNORE, Folder, IgnoreFileError, Tree
 from imtext.search.index.kinds import kind_of, kinds_of
 from imtext.search.index.rules import Rules
@@ -186,7 +188,8 @@ def find(
 
     Args:
         sources: each a folder (with all its subfolders), a picture, a pattern such as ``~/Pictures/2024*/*.jpg``, a
-            text file that lists paths, or ``-`` for such a list on standard input.
+            text file that lists paths, ``-`` for such a list on standard input, a URL such as ``s3://bucket/photos``,
+            or tar and parquet files.
         remembered: the sources were searched before. A missing source is then recorded instead of an error, and the
             others are still searched.
         files: paths, as in a list; a missing file is refused.
@@ -210,6 +213,10 @@ def find(
 
 
 def _find(source: str, remembered: bool, found: Found) -> Found:
+    if is_shard(os.path.expanduser(source)):
+        return find_shards(source, remembered, found)
+    if is_remote(source):
+        return find_remote(source, remembered, found)
     path = os.path.abspath(os.path.expanduser(source))
     if source == "-":
         found.add_list(_split(sys.stdin.buffer.read()), os.getcwd())

@@ -24,6 +24,7 @@ from imtext.search.index.answer import (
 from imtext.search.index.apply import Progress, Report, apply_changes, no_progress
 from imtext.search.index.changes import Changes, compare
 from imtext.search.index.duplicates import duplicates_of, find_duplicates
+from imtext.search.index.embedding import Embedder, LocalEmbedder
 from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
 from imtext.search.index.journal import Journal
 from imtext.search.index.rules import Rules, read_rules, write_rules
@@ -107,6 +108,7 @@ class Index:
         grids: bool | None = None,
         rules: Rules | None = None,
         verify: bool = False,
+        embedder: Embedder | None = None,
     ) -> Report:
         """Update the index from its sources: add, update, rename and remove pictures.
 
@@ -120,6 +122,7 @@ class Index:
             rules: what is left out below folders, now and in later updates; indexed pictures that are left out are
                 removed. None: as before.
             verify: read the content of every picture, to find changes that date and size do not show.
+            embedder: embeds with the index's bundle; None: this process.
 
         Raises:
             SearchError: another process is writing, a source is missing, a named folder is suddenly empty, the index
@@ -141,7 +144,8 @@ class Index:
             changes = compare(self.store, found, verify)
             write_rules(self.folder, rules)
             without_pictures = looking.remember(self.store, sources, found, forget_missing=allow_empty)
-            report = apply_changes(self.store, self.encoder, changes, journal.follow(progress), keep)
+            embedder, size = embedder or LocalEmbedder(self.encoder), self.bundle.preprocess.image_size
+            report = apply_changes(self.store, embedder, changes, size, journal.follow(progress), keep)
             report.without_pictures = without_pictures
             journal.finish(report, self.store)
             self._follow()  # so that the first search does not have to load the changes

@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from imtext.preprocess import Pixels, Preprocess, open_image
 from imtext.preprocess.formats import HEAD, install_hint, is_readable, sniff
 from imtext.search.facts import Facts, read_facts
-from imtext.search.store.protocol import Store
+from imtext.search.files import read_bytes
 from imtext.search.store.records import File, unread
 
 MAX_BYTES = 500_000_000  # maximum size of a file
 AHEAD = 64  # maximum number of files that are read ahead, to limit memory
 NO_MEMORY = "too large for this machine's memory"
+
+Known = Callable[[Sequence[bytes]], Set[bytes]]  # of contents, those that have a vector; see `Store.known`
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +41,18 @@ class Preparer:
     """Prepares the files of one update. Each content is returned for embedding only once.
 
     Args:
-        store: knows which contents already have a vector.
+        known: knows which contents already have a vector.
         preprocess: preprocessing of the index's bundle.
+        threads: number of files that are read and decoded at once; None: the number of cores.
     """
 
-    def __init__(self, store: Store, preprocess: Preprocess) -> None:
-        self.store, self.preprocess = store, preprocess
+    def __init__(self, known: Known, preprocess: Preprocess, threads: int | None = None) -> None:
+        self.known, self.preprocess, self.threads = known, preprocess, threads or os.cpu_count() or 1
         self._given_out: set[bytes] = set()  # contents whose pixels were returned in this update
 
     def prepare(self, files: Sequence[File]) -> Generator[Prepared, None, None]:
         """Prepare the files and return them in order."""
-        with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode") as pool:
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="decode") as pool:
             ahead: deque[Future[Prepared]] = deque()
             rest = iter(files)
             try:
@@ -75,7 +77,7 @@ class Preparer:
         """Runs in a thread of the pool."""
         file, content = _read(file)
         # `_given_out` can be slightly out of date. Then the same content is decoded twice, and embedded once.
-        if file.reason or file.content in self._given_out or self.store.known([file.content]):
+        if file.reason or file.content in self._given_out or self.known([file.content]):
             return Prepared(file)
         try:
             image = open_image(content, self.preprocess.image_size)
@@ -93,7 +95,7 @@ def _read(file: File) -> tuple[File, bytes]:
     if file.size > MAX_BYTES:
         return file.refuse(f"{file.size:,} bytes, more than the limit of {MAX_BYTES:,}"), b""
     try:
-        content = Path(file.path).read_bytes()
+        content = read_bytes(file.path)
     except OSError as error:
         return unread(file.path, error.strerror or str(error)), b""
     except MemoryError:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from imtext.errors import SearchError
+from imtext.search.files import is_remote
 from imtext.search.index.changes import has_files
 from imtext.search.index.discovery import NO_RULES, Found, find
 from imtext.search.index.rules import Rules
@@ -70,7 +71,11 @@ def remember(store: Store, sources: Sequence[str], found: Found, forget_missing:
     Paths are made absolute, so that they mean the same in any folder. A list on standard input cannot be read again.
     """
     without_pictures = [path for path in found.without_pictures if not has_files(store, path)]
-    absolute = [os.path.abspath(os.path.expanduser(source)) for source in sources if source != "-"]
+    absolute = [_absolute(source) for source in sources if source != "-"]
     kept = [path for path in absolute if path not in without_pictures]
     store.remember(kept, forget=found.missing if forget_missing else [])
     return without_pictures
+
+
+def _absolute(source: str) -> str:
+    return source.rstrip("/") if is_remote(source) else os.path.abspath(os.path.expanduser(source))

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from imtext.search.files import open_file
+
 CHUNK = 256 * 1024  # bytes
 # Bytes of each entry beside its content and its name: header, sizes behind the content, entry of the directory.
 OVERHEAD, END = 30 + 16 + 46, 22
@@ -47,7 +49,7 @@ def archive(members: Sequence[Member]) -> Iterator[bytes]:
     with zipfile.ZipFile(pipe, "w") as made:
         for member, name in zip(members, safe_names(members), strict=True):
             left = member.size
-            with Path(member.path).open("rb") as file, made.open(_entry(member, name), "w") as entry:
+            with open_file(member.path) as file, made.open(_entry(member, name), "w") as entry:
                 while part := file.read(min(CHUNK, left + 1)):
                     left -= len(part)
                     if left < 0:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from imtext.errors import SearchError
 from imtext.search.encoder import Embeddings
+from imtext.search.files import picture_of, state_of
 from imtext.search.filters import NO_FILTERS
 from imtext.search.index import Index, SearchOptions, SearchResult, list_pictures
 from imtext.search.query import Query, Term, embed_picture, embed_queries, parse_query, picture_query
@@ -216,7 +217,7 @@ class Service:
         """
         for file in self._find(self.index, id)[1]:
             with contextlib.suppress(OSError):
-                state = Path(file.path).stat()
+                state = state_of(file.path)
                 if (state.st_size, state.st_mtime_ns) == (file.size, file.mtime_ns):
                     return file.path, state
         raise HTTPException(404, f"The file of picture {id} was removed or changed; index its folder again.")
@@ -232,8 +233,8 @@ class Service:
             return content
         path, _ = self.file(id)
         try:
-            return self._thumbnails.make(id, Path(path), size)
-        except ValueError as error:
+            return self._thumbnails.make(id, picture_of(path), size)
+        except (OSError, ValueError) as error:
             raise HTTPException(404, f"Picture {id} can no longer be read: {error}") from error
 
     def _find(self, index: Index, id: str) -> tuple[int, list[File]]:
@@ -291,8 +292,7 @@ class Service:
         names = []
         for path in paths:
             prefix = next((prefix for prefix in prefixes if path.startswith(prefix)), None)
-            name = path[len(prefix) :] if prefix else Path(path).name
-            names.append(name.encode("utf-8", "replace").decode())
+            names.append((path[len(prefix) :] if prefix else Path(path).name).encode("utf-8", "replace").decode())
         return names
 
 

@@ -29,13 +29,13 @@ class Thumbnails:
         with self._lock:
             return self._cache.get((id, size))
 
-    def make(self, id: str, path: Path, size: int) -> bytes:
+    def make(self, id: str, source: Path | bytes, size: int) -> bytes:
         """Read a picture and make its thumbnail, at most `size` pixels wide and high.
 
         Raises:
             ValueError: the file cannot be read as a picture.
         """
-        image = open_image(path, size)
+        image = open_image(source, size)
         image.thumbnail((size, size), reducing_gap=2.0)
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=82)

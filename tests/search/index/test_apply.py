@@ -21,6 +21,7 @@ from imtext.search.hashing import hash_picture
 from imtext.search.index.apply import apply_changes
 from imtext.search.index.changes import compare
 from imtext.search.index.discovery import find
+from imtext.search.index.embedding import LocalEmbedder
 from imtext.search.query import picture_query
 from imtext.search.store import File, create_store
 from tests.conftest import picture
@@ -31,11 +32,13 @@ from tests.search.photos import photo
 def test_into_any_store(gallery: Path, encoder: Encoder) -> None:
     store = create_store("memory://apply", encoder.bundle.embed_dim)
     seen: list[tuple[int, int, str]] = []
-    report = apply_changes(store, encoder, compare(store, find([str(gallery)])), lambda *step: seen.append(step))
+    embedder, size = LocalEmbedder(encoder), encoder.bundle.preprocess.image_size
+    changes = compare(store, find([str(gallery)]))
+    report = apply_changes(store, embedder, changes, size, lambda *step: seen.append(step))
     assert (report.added, store.count()) == (12, 12)
     assert [step[:2] for step in seen] == [(number, 12) for number in range(1, 13)]
     assert seen[0][2] == str(gallery / "00.png")
-    assert apply_changes(store, encoder, compare(store, find([str(gallery)]))).unchanged == 12
+    assert apply_changes(store, embedder, compare(store, find([str(gallery)])), size).unchanged == 12
 
 
 def test_added_changed_removed(index: Index, gallery: Path) -> None:

@@ -30,10 +30,10 @@ def test_a_raw_file_is_tried_again_when_its_package_is_there(
     path.write_bytes(dng(Image.new("RGB", (40, 30))))
     file = File(str(path), path.stat().st_size, path.stat().st_mtime_ns)
     monkeypatch.setattr("imtext.preprocess.formats._is_installed", lambda module: False)
-    (refused,) = Preparer(store, preprocess).prepare([file])
+    (refused,) = Preparer(store.known, preprocess).prepare([file])
     assert (refused.file.size, refused.file.reason) == (UNREAD, 'DNG is read after pip install "imtext[raw]"')
     monkeypatch.undo()
-    (prepared,) = Preparer(store, preprocess).prepare([file])
+    (prepared,) = Preparer(store.known, preprocess).prepare([file])
     assert (prepared.file.reason, prepared.pixels is None) == ("", False)
 
 
@@ -44,7 +44,7 @@ def preprocess(bundle: Bundle) -> Preprocess:
 
 def prepare(store: Store, preprocess: Preprocess, folder: Path) -> dict[str, Prepared]:
     files = list(find([str(folder)]).files.values())
-    prepared = list(Preparer(store, preprocess).prepare(files))
+    prepared = list(Preparer(store.known, preprocess).prepare(files))
     assert [item.file.path for item in prepared] == [file.path for file in files]
     return {Path(item.file.path).name: item for item in prepared}
 
@@ -79,6 +79,6 @@ def test_unreadable(store: Store, preprocess: Preprocess, gallery: Path, monkeyp
 
 
 def test_stopped_in_the_middle(store: Store, preprocess: Preprocess, gallery: Path) -> None:
-    prepared = Preparer(store, preprocess).prepare(list(find([str(gallery)]).files.values()))
+    prepared = Preparer(store.known, preprocess).prepare(list(find([str(gallery)]).files.values()))
     next(prepared)
     prepared.close()

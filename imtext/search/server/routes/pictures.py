@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, Response
 
 from imtext.preprocess import FORMATS
+from imtext.preprocess.formats import HEAD, sniff
+from imtext.search.files import picture_of
 from imtext.search.index import MAX_TOP_K
 from imtext.search.index.kinds import kind_of
 from imtext.search.server.messages import BINARY, MISSING, Id, Results, responses
@@ -27,6 +29,20 @@ THUMBNAIL_RESPONSES = {
     200: {"description": "JPEG.", "content": {"image/jpeg": BINARY}},
     **responses(MISSING),
 }
+
+
+def _content_elsewhere(path: str) -> bytes | None:
+    """The content of a file of an object store or in a shard; None for a file of this machine."""
+    try:
+        source = picture_of(path)
+    except OSError as error:
+        raise HTTPException(404, f"The file of this picture cannot be read: {error.strerror}") from error
+    return source if isinstance(source, bytes) else None
+
+
+def _media_type(kind: str) -> str:
+    """That of the content: a file with a name such as a.html must not run in the page's origin."""
+    return f"image/{kind.lower()}" if kind in FORMATS else "application/octet-stream"
 
 
 def picture_routes(service: Service) -> APIRouter:
@@ -49,11 +65,11 @@ def picture_routes(service: Service) -> APIRouter:
         response_class=FileResponse,
         responses=FILE_RESPONSES,
     )
-    async def image(id: Annotated[Id, PathParameter()]) -> FileResponse:
+    async def image(id: Annotated[Id, PathParameter()]) -> Response:
         path, state = await service.run(service.file, id)
-        # The media type is that of the content: a file with a name such as a.html must not run in the page's origin.
-        kind = await service.run(kind_of, path)
-        media_type = f"image/{kind.lower()}" if kind in FORMATS else "application/octet-stream"
+        if (content := await service.run(_content_elsewhere, path)) is not None:
+            return Response(content, media_type=_media_type(sniff(content[:HEAD])), headers=IMMUTABLE)
+        media_type = _media_type(await service.run(kind_of, path))
         return FileResponse(path, media_type=media_type, stat_result=state, headers=IMMUTABLE)
 
     @router.get(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 
 import pytest
 from PIL import Image
@@ -33,6 +34,22 @@ def test_pictures(server: Server) -> None:
         answer = server.get(f"/images/{first['id']}", headers={"range": wanted})
         assert str(answer.status_code) == status
         assert answer.headers["content-type"].split(";")[0] in described[status]["content"]
+
+
+def test_a_picture_in_a_shard(start: Start) -> None:
+    server = start()
+    shard, drawn = server.pictures.parent / "more.tar", picture(server.pictures.parent / "99.png", 99)
+    with tarfile.open(shard, "w") as archive:
+        archive.add(drawn, "99.png")
+    server.index.update([str(shard)])
+    wait_until(lambda: len(server.ids()) == 31)
+    added = server.get("/images?offset=30").json()["results"][0]
+    assert added["name"] == "99.png"
+    whole = server.get(f"/images/{added['id']}")
+    assert (whole.content, whole.headers["content-type"]) == (drawn.read_bytes(), "image/png")
+    assert server.get(f"/thumbnails/{added['id']}").headers["content-type"] == "image/jpeg"
+    shard.unlink()
+    assert server.get(f"/images/{added['id']}").status_code == 404
 
 
 @pytest.mark.parametrize(
