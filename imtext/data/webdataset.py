@@ -102,7 +102,7 @@ class WebDataset(RetrievalDataModule):
         head = finite_images(
             shards, self.head, self.caption_keys, self.cache_dir, self.preprocess.image_size, source, self.skip_broken
         )
-        note = f", the first of {len(shards):,} shard{'s' * (len(shards) > 1)}, which training streams"
+        note = f"; these train images are the first of {len(shards):,} shards, which training reads as a stream"
         return replace(joined(head, self._load_validation()), note=note)
 
     def _load_validation(self) -> CaptionedImages:

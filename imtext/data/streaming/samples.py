@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from imtext.data.reading.columns import caption_columns, captions_of
 from imtext.data.reading.pictures import PICTURE_SUFFIXES
 from imtext.data.streaming.shards import open_shard, reason_of
@@ -155,7 +157,7 @@ def _captions(content: dict[str, bytes], caption_keys: Sequence[str] | None, nam
 def decode(sample: Sample, preprocess: Preprocess) -> Decoded | Problem:
     """Decode the picture of a sample at the size of the model."""
     try:
-        pixels = preprocess.pixels(open_image(sample.picture, preprocess.image_size))
+        pixels = np.array(preprocess.pixels(open_image(sample.picture, preprocess.image_size)))  # one that can be written
     except Exception as error:  # noqa: BLE001  Pillow raises many kinds of errors for damaged files
         return Problem("broken pictures", sample.name, str(error) or type(error).__name__)
     return Decoded(sample.number, pixels, sample.captions)
