@@ -113,7 +113,13 @@ class WebDataset(RetrievalDataModule):
             )  # fmt: skip
         table = Table(path=str(self.validation), skip_broken=self.skip_broken)
         table.preprocess = self.preprocess
-        return table.load_source()
+        try:
+            return table.load_source()
+        except DataError as error:
+            raise DataError(
+                f"data.validation={self.validation}: {error} (Here, a table has columns with typical names, and paths "
+                "relative to its own folder.)"
+            ) from error
 
     def require(self, *splits: Split) -> None:
         """Check that these splits have images.
