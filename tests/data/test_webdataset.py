@@ -43,9 +43,7 @@ def ready(folder: Path, **settings: Any) -> WebDataset:
     return data
 
 
-def test_the_head_is_the_training_split_and_shards_are_held_out(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_head_is_the_training_split_and_shards_are_held_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         data = ready(folder, head=7)
     assert {split: len(rows) for split, rows in data.rows.items()} == {"train": 7, "val": 4, "test": 0}
@@ -200,9 +198,7 @@ def test_a_run_that_was_killed_in_an_epoch_ends_like_a_straight_one(
 
 
 @pytest.mark.slow
-def test_frozen_towers_are_not_cached(
-    compose: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_frozen_towers_are_not_cached(compose: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     given = settings(write_scenes(tmp_path / "scenes", 50, 10), "stages=gradual", "stages.top.after_epochs=1",
                      "stages.whole.after_epochs=2")  # fmt: skip
     with caplog.at_level(logging.INFO):

@@ -157,7 +157,9 @@ def _captions(content: dict[str, bytes], caption_keys: Sequence[str] | None, nam
 def decode(sample: Sample, preprocess: Preprocess) -> Decoded | Problem:
     """Decode the picture of a sample at the size of the model."""
     try:
-        pixels = np.array(preprocess.pixels(open_image(sample.picture, preprocess.image_size)))  # one that can be written
+        pixels = np.array(
+            preprocess.pixels(open_image(sample.picture, preprocess.image_size))
+        )  # one that can be written
     except Exception as error:  # noqa: BLE001  Pillow raises many kinds of errors for damaged files
         return Problem("broken pictures", sample.name, str(error) or type(error).__name__)
     return Decoded(sample.number, pixels, sample.captions)

@@ -36,9 +36,12 @@ def find_shards(path: str | Sequence[str], setting: str = "data.path") -> list[s
             raise DataError(f"{setting}={pattern}: {error}") from error
         shards = [shard for name in names for shard in (_remote(name) if is_remote(name) else _local(name))]
         missing = [shard for shard in shards if not is_remote(shard) and not Path(shard).is_file()]
-        if not shards or missing:
-            where = f"; {len(missing):,} of {len(shards):,} do not exist, such as {missing[0]}" if missing else ""
-            raise DataError(f"{setting}={pattern}: no shards (.tar) there{where}. {HINT}")
+        if missing:
+            raise DataError(
+                f"{setting}={pattern}: {len(missing):,} of {len(shards):,} shards do not exist, such as {missing[0]}"
+            )
+        if not shards:
+            raise DataError(f"{setting}={pattern}: there are no shards (.tar). {HINT}")
         found |= dict.fromkeys(shards)
     return list(found)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def test_workers_give_every_sample_once_per_epoch(tmp_path: Path, workers: int) 
     for epoch in range(2):
         found = epoch_of(batches, epoch)
         assert [len(batch) for batch in found] == [4] * 6
-        assert max(Counter(sum(found, [])).values()) == 1
+        assert max(Counter(chain(*found)).values()) == 1
     assert epoch_of(batches, 0) != epoch_of(batches, 1)
 
 
@@ -58,7 +59,7 @@ def test_processes_with_unequal_shards_have_equal_numbers_of_batches(tmp_path: P
 
 
 def test_shards_are_read_again_if_the_epoch_is_longer(tmp_path: Path) -> None:
-    found = sum(epoch_of(loader(write_shards(tmp_path, 6), 6)), [])
+    found = list(chain(*epoch_of(loader(write_shards(tmp_path, 6), 6))))
     assert len(set(found)) == 6
     assert set(Counter(found).values()) <= {3, 4, 5}
     assert [len(batch) for batch in epoch_of(loader(write_shards(tmp_path, 2), 2))] == [2, 2], "distinct in a batch"

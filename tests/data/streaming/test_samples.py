@@ -33,9 +33,7 @@ def as_json(**values: Any) -> dict[str, bytes]:
 def test_samples_in_order(tmp_path: Path) -> None:
     folder = write_shards(tmp_path, 3)
     samples = list(read_shard(str(folder / "00000.tar"), 5))
-    assert samples[1] == Sample(
-        5 * PER_SHARD + 1, f"{folder}/00000.tar/000000001", jpeg(1), ["a green thing number 1"]
-    )
+    assert samples[1] == Sample(5 * PER_SHARD + 1, f"{folder}/00000.tar/000000001", jpeg(1), ["a green thing number 1"])
     assert len(samples) == 3
 
 
