@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from imtext.data import WebDataset
 from imtext.data.scales import RandomScales
 from imtext.errors import ConfigError, DataError
 from imtext.train import train
-from imtext.training.checkpoints import read_checkpoint
+from imtext.training.checkpoints import load_model, read_checkpoint
 from imtext.training.resume import epochs_done
+from imtext.training.trained_data import build_data
 from tests.conftest import TINY, Compose
 from tests.data.shared import SMALL
 from tests.runs import INTERRUPT, interrupt_at, same, weights, without_time
@@ -232,6 +234,8 @@ def test_learns_and_is_exported(compose: Compose, tmp_path: Path) -> None:
     assert metrics["val/num_images"] == 200
     assert metrics["val/t2i_r@10"] > 0.15, "three times chance"
     assert (tmp_path / "runs" / "run" / "bundle" / "manifest.json").is_file()
+    again = build_data(OmegaConf.create({}), load_model(tmp_path / "runs" / "run" / "checkpoints" / "best.ckpt"))
+    assert len(again.rows["val"]) == 200, "imtext.evaluate reads the same data"
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -48,7 +49,9 @@ def count_samples(shards: Sequence[str], cache_dir: Path) -> int:
     with only_writer(path) as missing:
         if missing:
             counted = track(shards, description=f"Counting {len(shards):,} shards", transient=True)
-            path.write_text(json.dumps(sum(map(count_headers, counted))))
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(sum(map(count_headers, counted))))
+            partial.replace(path)
     return int(json.loads(path.read_text()))
 
 
@@ -67,7 +70,9 @@ def count_headers(shard: str) -> int:
 
 def _from_stats(shards: Sequence[str]) -> int | None:
     """The sum of the counts beside the shards; None if one is missing."""
-    names = [shard[: -len(next(end for end in SUFFIXES if shard.endswith(end)))] + "_stats.json" for shard in shards]
+    if not all(shard.endswith(SUFFIXES) for shard in shards):
+        return None
+    names = [re.sub(r"\.tar(\.gz)?$|\.tgz$", "_stats.json", shard) for shard in shards]
     remote = [name for name in names if is_remote(name)]
     texts = [_read(Path(name)) for name in names if not is_remote(name)]
     if None in texts:

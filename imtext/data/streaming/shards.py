@@ -48,10 +48,9 @@ def find_shards(path: str | Sequence[str], setting: str = "data.path") -> list[s
 
 def are_shards(path: str | Sequence[str]) -> bool:
     """Whether a path names tar files, and not a captions file or a folder of parquet files."""
-    if not isinstance(path, str):
+    if not isinstance(path, str) or is_remote(path):
         return True
-    folder = Path(path).expanduser()
-    return path.endswith(SUFFIXES) or (not is_remote(path) and folder.is_dir() and bool(_local(path)))
+    return path.endswith(SUFFIXES) or (Path(path).expanduser().is_dir() and bool(_local(path)))
 
 
 def is_remote(name: str) -> bool:
@@ -106,8 +105,8 @@ def _local(name: str) -> list[str]:
 
 def _remote(name: str) -> list[str]:
     system, path = file_system(name)
-    if not glob.has_magic(path):
-        if path.endswith(SUFFIXES):
+    if "*" not in path:  # other characters of patterns also stand in signed addresses
+        if path.partition("?")[0].endswith(SUFFIXES):
             return [name]
         path = f"{path.rstrip('/')}/*.tar"  # a folder
     try:

@@ -45,6 +45,8 @@ def test_remote_counts(folder: Path, tmp_path: Path) -> None:
         write_stats(folder, 30, 12)
         assert count_samples(shards, tmp_path) == 42
         assert count_samples(shards[:1], tmp_path) == 30
+        with pytest.raises(ConfigError, match=r"samples_per_epoch"):
+            count_samples([f"{shards[0]}?key=1"], tmp_path)
 
 
 def test_large_shards_are_not_counted(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ def test_http(folder: Path) -> None:
         assert find_shards(f"{address}/{{00000..00001}}.tar") == [f"{address}/00000.tar", f"{address}/00001.tar"]
         assert find_shards(f"{address}/*.tar") == [f"{address}/0000{number}.tar" for number in range(3)]
         assert find_shards(address) == [f"{address}/0000{number}.tar" for number in range(3)]
+        assert find_shards(f"{address}/00001.tar?key=1") == [f"{address}/00001.tar?key=1"]
         with open_shard(f"{address}/00001.tar") as file:
             assert file.read() == (folder / "00001.tar").read_bytes()
         with pytest.raises(FileNotFoundError):
