@@ -133,6 +133,12 @@ def test_settings_that_do_not_fit(folder: Path, settings: dict[str, Any], messag
         web(folder, **settings)
 
 
+def test_shards_are_held_out_by_whatever_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    data = web(folder, path="shards/*.tar", validation=["shards/00000.tar", str(folder / "00002.tar")])
+    assert data.shards == ["shards/00001.tar"]
+
+
 def test_data_that_does_not_fit(folder: Path) -> None:
     with pytest.raises(DataError, match="all shards are held out"):
         web(folder, validation=str(folder)).setup()
