@@ -15,7 +15,7 @@ from imtext.data.streaming.batches import BatchMaker
 from imtext.data.streaming.counting import count_samples
 from imtext.data.streaming.finite import finite_images, joined
 from imtext.data.streaming.loader import StreamLoader
-from imtext.data.streaming.shards import are_shards, find_shards
+from imtext.data.streaming.shards import are_shards, find_shards, mark
 from imtext.data.streaming.stream import ShardStream
 from imtext.data.table import Table
 from imtext.errors import ConfigError, DataError, needs
@@ -80,8 +80,8 @@ class WebDataset(RetrievalDataModule):
     @cached_property
     def shards(self) -> list[str]:
         """The shards of training: all of `path` that are not for validation."""
-        held_out = set(self._validation_shards)
-        shards = [shard for shard in find_shards(self.path) if shard not in held_out]
+        held_out = set(map(mark, self._validation_shards))
+        shards = [shard for shard in find_shards(self.path) if mark(shard) not in held_out]
         if not shards:
             raise DataError(f"data.path={self.path}: all shards are held out by data.validation={self.validation}")
         return shards
