@@ -47,7 +47,8 @@ class StoreError(ImtextError):
 
 
 Extra = Literal[
-    "train", "serve", "mcp", "watch", "timm", "hf", "open-clip", "raw", "jxl", "ocr", "places", "ray", "remote"
+    "train", "serve", "mcp", "watch", "timm", "hf", "open-clip", "raw", "jxl", "ocr", "places", "optuna", "webdataset",
+    "remote", "lance", "ray",
 ]  # fmt: skip
 
 

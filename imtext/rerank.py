@@ -70,6 +70,7 @@ def prepare(config: DictConfig) -> RerankRun:
     from imtext.training.devices import settle_device
     from imtext.training.rerank.resume import find_resume_point, overrides_of
     from imtext.training.rerank.run import RerankRun
+    from imtext.training.run import check_stream
     from imtext.training.trained_data import build_data
     from imtext.training.trainer import check_trainer, hide_expected_warnings
 
@@ -86,6 +87,7 @@ def prepare(config: DictConfig) -> RerankRun:
     resume = find_resume_point(config)
     trained = rebuild(content)
     data = build_data(config.data, trained)
+    check_stream(data, config.model.reranker)
     data.require("train", "val")
     plain = _plain(config)
     return RerankRun(

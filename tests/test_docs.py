@@ -21,6 +21,7 @@ import pytest
 
 from imtext.search import Bundle
 from tests.conftest import TINY, picture
+from tests.shards import write_shards
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +93,7 @@ def folder(bundle: Bundle, pictures: Path, tmp_path_factory: pytest.TempPathFact
     for name in ("a.jpg", "b.jpg", "photo.jpg"):
         picture(root / name, len(name))
     _make_captions(root / "my", photos)
+    write_shards(root / "shards", *[2] * 100)
     flickr8k = shutil.copytree(pictures, root / "home" / "flickr8k")
     names = [f"{number}.jpg" for number in range(12)]
     for split, part in (("train", names[:6]), ("dev", names[6:9]), ("test", names[9:])):

@@ -68,7 +68,7 @@ def check_command_line(config_name: str, argv: list[str], prepare: Prepare | Non
     """
     args, _ = flags_parser().parse_known_intermixed_args(argv)
     flags = [arg for arg in argv if arg not in args.overrides]
-    overrides = [_expand_home(override) for override in args.overrides]
+    overrides = [_quote_ranges(_expand_home(override)) for override in args.overrides]
     if args.hydra_help or args.version or args.shell_completion or args.info or args.experimental_rerun:
         return [*flags, *overrides]
     if prepare and overrides:
@@ -170,6 +170,18 @@ def _disk_errors() -> Iterator[None]:
 def _expand_home(override: str) -> str:
     """Expand `~` in `data.path=~/photos`: shells do not expand it, and Hydra refuses it."""
     return re.sub(r"(?<==)~(?=/|$)", lambda _: str(Path.home()), override, count=1)
+
+
+def _quote_ranges(override: str) -> str:
+    """Quote `{00000..00099}` in `data.path=shards/{00000..00099}.tar`: Hydra takes a brace for a dictionary.
+
+    In a list, every element is quoted by itself.
+    """
+    if not re.search(r"\{\d+\.\.\d+\}", override) or re.search("[\"']", override):
+        return override
+    key, _, value = override.partition("=")
+    quoted = re.sub(r"[^\[\],]+", lambda part: f"'{part[0].strip()}'", value) if value.startswith("[") else f"'{value}'"
+    return f"{key}={quoted}"
 
 
 def _remove_if_unused(run_dir: Path) -> None:

@@ -1,4 +1,5 @@
-"""Data sets: captions and pictures as batches. Each is a `LightningDataModule`: `Flickr8k`, `Table`, `Shapes`.
+"""Data sets: captions and pictures as batches. Each is a `LightningDataModule`: `Flickr8k`, `Table`, `Shapes`,
+`WebDataset`.
 
 The names below are imported on first use, so that `imtext.data.scenes` can be imported without torch.
 """
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from imtext.data.flickr8k import Flickr8k as Flickr8k
     from imtext.data.shapes import Shapes as Shapes
     from imtext.data.table import Table as Table
+    from imtext.data.webdataset import WebDataset as WebDataset
 
 _MODULES = {
     "Batch": "batch",
@@ -21,8 +23,9 @@ _MODULES = {
     "RetrievalDataModule": "datamodule",
     "Shapes": "shapes",
     "Table": "table",
+    "WebDataset": "webdataset",
 }
-__all__ = ["Batch", "Flickr8k", "RetrievalDataModule", "Shapes", "Table"]
+__all__ = ["Batch", "Flickr8k", "RetrievalDataModule", "Shapes", "Table", "WebDataset"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
-import torch
 from lightning.pytorch import LightningDataModule
 from PIL import Image
 from torch import Tensor
@@ -20,6 +18,7 @@ from imtext.data.batch import Batch
 from imtext.data.captions import CaptionedImages, Split
 from imtext.data.dataset import ImageSource, RetrievalDataset, TextSource
 from imtext.data.images import cached_images
+from imtext.data.loading import loader_settings
 from imtext.data.order import Order
 from imtext.data.pictures import PER_PASS, Pictures
 from imtext.data.sampler import BatchSampler
@@ -62,6 +61,8 @@ class RetrievalDataModule(LightningDataModule, ABC):
         cache_dir: folder of decoded pictures.
         seed: seed of the run; fixes order, choice of captions and augmentation.
     """
+
+    streams: ClassVar[bool] = False  # training batches come from more than `rows["train"]`, its first samples
 
     def __init__(
         self,
@@ -186,6 +187,11 @@ class RetrievalDataModule(LightningDataModule, ABC):
             raise RuntimeError("call setup() first")
         return self._tokenizer
 
+    @property
+    def images_per_epoch(self) -> int:
+        """Number of training images in an epoch."""
+        return len(self.rows["train"])
+
     def word_vectors(self, dim: int) -> Tensor:
         """Vectors ``[vocabulary size, dim]`` for the tokens of the training captions, see `latent_semantics`."""
         if dim not in self._word_vectors:
@@ -210,7 +216,7 @@ class RetrievalDataModule(LightningDataModule, ABC):
                 counts = ", ".join(f"{len(rows)} {name}" for name, rows in self.rows.items())
                 raise DataError(
                     f"{self.source} has {len(self.rows[split])} {split} images with data.split={self.split_rule} "
-                    f"({counts}), but at least 2 are needed. Change data.split or data.ratios."
+                    f"({counts}), but at least 2 are needed. Give more, or change data.split or data.ratios."
                 )
 
     def state_dict(self) -> dict[str, int]:
@@ -282,16 +288,13 @@ class RetrievalDataModule(LightningDataModule, ABC):
             len(dataset), batch_size, shuffle=shuffle, seed=self.seed, epoch=self.first_epoch,
             rank=rank, world_size=world_size, order=order,
         )  # fmt: skip
-        on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
-        automatic = 0 if on_cpu else min(4, os.cpu_count() or 1)
-        workers = automatic if self.num_workers == "auto" else self.num_workers
+        settings = loader_settings(self.trainer, self.num_workers)
         if order is not None and not order.known_early:
-            workers = 0
+            settings["num_workers"] = 0
         return DataLoader(
             dataset,
             batch_size=None,  # the sampler's keys already name whole batches
             sampler=sampler,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available() and not on_cpu,
+            persistent_workers=settings["num_workers"] > 0,
+            **settings,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from imtext.data.teacher import Teacher
 from imtext.preprocess.tokenizer import Tokenizer
 
 Source = TypeVar("Source")
+Captions = Sequence[Sequence[str]] | Mapping[int, Sequence[str]]  # by row
 
 
 class ImageSource(Protocol):
@@ -60,7 +61,7 @@ class RetrievalDataset(Dataset[Batch]):
     def __init__(
         self,
         images: Sequence[tuple[int, ImageSource]],
-        captions: Sequence[Sequence[str]],
+        captions: Captions,
         rows: Sequence[int],
         tokenizer: Tokenizer,
         *,
@@ -71,7 +72,7 @@ class RetrievalDataset(Dataset[Batch]):
         teacher: Teacher | None = None,
         seed: int = 0,
     ) -> None:
-        self.images, self.captions, self.rows = list(images), captions, list(rows)
+        self.images, self.captions, self.rows = list(images), captions, rows
         self.tokenizer, self.text_features = tokenizer, [(0, None), *text_features]
         self.captions_per_image, self.scales = captions_per_image, scales
         self.shared, self.teacher, self.seed = shared or SharedTexts(), teacher, seed

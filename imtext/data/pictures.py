@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torchvision.transforms.v2.functional import resize
 
 from imtext.data.augment import Augment
 from imtext.data.images import CachedImages
-from imtext.preprocess import Preprocess
+from imtext.preprocess import Pixels, Preprocess
 
 # Pictures in a forward pass without gradients. More are slower on a CPU, whose caches they do not fit into.
 PER_PASS = 16
@@ -21,14 +21,16 @@ class Pictures:
     """Source of pictures for batches; see `imtext.data.dataset.ImageSource`.
 
     Args:
-        pixels: all pictures of the source.
+        pixels: all pictures of the source, by row.
         preprocess: gives mean and standard deviation.
         augment: random changes to training pictures; None in evaluation.
     """
 
     first_block = 0
 
-    def __init__(self, pixels: CachedImages, preprocess: Preprocess, augment: Augment | None = None) -> None:
+    def __init__(
+        self, pixels: CachedImages | Mapping[int, Pixels], preprocess: Preprocess, augment: Augment | None = None
+    ) -> None:
         self.pixels, self.preprocess, self.augment = pixels, preprocess, augment
 
     def batch(self, rows: Sequence[int], choices: Sequence[np.random.Generator], size: int | None = None) -> Tensor:

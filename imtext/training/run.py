@@ -26,7 +26,7 @@ from imtext.training.module import RetrievalModule
 from imtext.training.optim import AdamW
 from imtext.training.rerank.after import check_reranker
 from imtext.training.resume import ResumePoint, find_resume_point
-from imtext.training.stages import Plan
+from imtext.training.stages import Plan, uncached
 from imtext.training.steps import warn_about_few_steps
 from imtext.training.trainer import build_each, build_trainer
 
@@ -111,6 +111,19 @@ def check_teacher(loss: Loss, data: RetrievalDataModule) -> None:
         raise ConfigError(NO_TEACHER)
 
 
+def check_stream(data: RetrievalDataModule, reranker: Any) -> None:
+    """Refuse to train a re-ranker on a stream: it is trained on the neighbours of each picture among all of them.
+
+    Raises:
+        ConfigError: the data is a stream, and there is a re-ranker.
+    """
+    if data.streams and reranker is not None:
+        raise ConfigError(
+            "A re-ranker cannot be trained on a stream. Set model.reranker=null, and train it afterwards on finite "
+            "data: python -m imtext.rerank ckpt_path=<run> data=table data.path=…"
+        )
+
+
 def build_run(config: DictConfig, setup: Callable[[RetrievalDataModule], None] = RetrievalDataModule.setup) -> Run:
     """Build all objects of a run, in an order that finds mistakes in the settings before the data is read.
 
@@ -129,6 +142,7 @@ def build_run(config: DictConfig, setup: Callable[[RetrievalDataModule], None] =
     loss, optim, stages = instantiate(config.loss), instantiate(config.optim), build_each(config.get("stages"))
     data: RetrievalDataModule = instantiate(config.data)
     check_teacher(loss, data)
+    check_stream(data, config.model.get("reranker"))
     builder = ModelBuilder(config.model)
     data.use_model(builder.preprocess, builder.read_tokenizer(data.max_text_length))
     builder.check_size(data.preprocess, data.scales.sizes if data.scales else ())
@@ -137,10 +151,11 @@ def build_run(config: DictConfig, setup: Callable[[RetrievalDataModule], None] =
     settle_order(data, trainer)
     if not trainer.fast_dev_run and config.trainer.limit_train_batches is None:  # type: ignore[attr-defined]
         together = data.batch_size * trainer.num_devices * trainer.num_nodes
-        warn_about_few_steps(len(data.rows["train"]), together, config.trainer.max_epochs)
+        warn_about_few_steps(data.images_per_epoch, together, config.trainer.max_epochs)
     model = builder.finish(data.tokenizer.vocabulary)
     if (dim := model.text_encoder.wants_word_vectors) is not None:
         model.text_encoder.start_from(data.word_vectors(dim))
+    stages = uncached(stages) if data.streams else stages
     plan = Plan(stages, len(model.image_encoder.blocks), len(model.text_encoder.blocks))
     check_grad_cache(config.grad_cache, model, plan)
     warn_about_rates(model.text_encoder, optim, plan)

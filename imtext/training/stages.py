@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from imtext.errors import ConfigError
 
+log = logging.getLogger(__name__)
 Blocks = int | Literal["all"]
 # The settings of a stage that count blocks → the tower they belong to.
 TOWERS = {"frozen_blocks": "image tower", "frozen_text_blocks": "text tower"}
@@ -100,6 +102,13 @@ class Plan:
     def frozen_text_blocks(self, epoch: int) -> int:
         """Number of frozen blocks of the text tower in an epoch, counted from 0."""
         return int(self.stages[self.name_at(epoch)].frozen_text_blocks)
+
+
+def uncached(stages: Mapping[str, Stage | None]) -> dict[str, Stage | None]:
+    """The same stages without cached features, for data that is a stream; says so if that changes one."""
+    if any(stage and (stage.views or stage.cache_text) for stage in stages.values()):
+        log.info("Features of frozen blocks are not cached, because training data is a stream: they are computed anew")
+    return {name: stage and replace(stage, views=0, cache_text=False) for name, stage in stages.items()}
 
 
 def _resolved(name: str, stage: Stage, sizes: dict[str, int], before: Stage) -> Stage:

@@ -27,6 +27,18 @@ def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
 
 
+def test_ranges_of_shards_are_quoted() -> None:
+    """Hydra takes braces for dictionaries."""
+    given = {
+        "data.path=shards/{00..99}.tar": "data.path='shards/{00..99}.tar'",
+        "data.path=[a/{0..3}.tar,s3://b/{0..3}.tar]": "data.path=['a/{0..3}.tar','s3://b/{0..3}.tar']",
+        "data.path='shards/{00..99}.tar'": "data.path='shards/{00..99}.tar'",
+        "+model.settings={a:1}": "+model.settings={a:1}",
+        "x=${paths.root}/a": "x=${paths.root}/a",
+    }
+    assert check_command_line("train", ["--hydra-help", *given]) == ["--hydra-help", *given.values()]
+
+
 @pytest.mark.parametrize(("number", "count"), [("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")])
 def test_processes_that_torchrun_or_slurm_starts_share_a_folder(
     monkeypatch: pytest.MonkeyPatch, number: str, count: str

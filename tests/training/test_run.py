@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from imtext.models import LSTMEncoder, MobileNetV3Small
 from imtext.preprocess.tokenizer import Vocabulary
 from imtext.training.callbacks import MineNeighbours
 from imtext.training.optim import AdamW
-from imtext.training.run import Run, build_run, warn_about_rates
+from imtext.training.run import Run, build_run, check_stream, warn_about_rates
 from imtext.training.stages import Plan, Stage
 from tests.conftest import Compose
 from tests.runs import QUICK
@@ -111,3 +112,11 @@ def test_an_order_of_neighbours_mines(compose: Compose) -> None:
     assert order.num_neighbours == 7
     assert miners() == miners("data/order=curriculum") == []
     assert len(miners("data/order=neighbours", "debug=fdr", "trainer.max_epochs=1")) == 1  # one step of everything
+
+
+def test_a_re_ranker_needs_finite_data() -> None:
+    stream = SimpleNamespace(streams=True)
+    check_stream(stream, None)  # type: ignore[arg-type]
+    check_stream(SimpleNamespace(streams=False), {"dim": 8})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"re-ranker cannot be trained on a stream.*imtext\.rerank"):
+        check_stream(stream, {"dim": 8})  # type: ignore[arg-type]

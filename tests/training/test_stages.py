@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from imtext.errors import ConfigError
-from imtext.training.stages import Plan, Stage
+from imtext.training.stages import Plan, Stage, uncached
 
 
 def test_stages_follow_each_other() -> None:
@@ -62,3 +64,13 @@ def test_the_text_tower_is_frozen_by_itself() -> None:
 def test_impossible_stages(values: tuple[int, int, int]) -> None:
     with pytest.raises(ConfigError, match="stage"):
         Stage(*values)
+
+
+def test_a_stream_caches_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    given = {"heads": Stage(0, "all", 8, "all", True), "gone": None}
+    with caplog.at_level(logging.INFO):
+        found = uncached({"whole": Stage(), "gone": None})
+        assert found == {"whole": Stage(), "gone": None}
+        assert not caplog.messages
+        assert uncached(given) == {"heads": Stage(0, "all", 0, "all", False), "gone": None}
+    assert "not cached" in caplog.text
