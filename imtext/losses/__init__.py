@@ -8,4 +8,14 @@ from imtext.losses.siglip import SigLIP
 from imtext.losses.targets import Targets
 from imtext.losses.weighted_sum import WeightedSum
 
-__all__ = ["Distillation", "InfoNCE", "Loss", "MaxViolation", "PairwiseLoss", "SigLIP", "Targets", "WeightedSum", "total_loss"]
+__all__ = [
+    "Distillation",
+    "InfoNCE",
+    "Loss",
+    "MaxViolation",
+    "PairwiseLoss",
+    "SigLIP",
+    "Targets",
+    "WeightedSum",
+    "total_loss",
+]

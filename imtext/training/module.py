@@ -23,6 +23,7 @@ from imtext.training.distributed import gather, rank, world_size
 from imtext.training.grad_cache import in_chunks, number_of_chunks
 from imtext.training.optim import AdamW
 from imtext.training.ring import ring_loss
+from imtext.training.sharding import clip_gradients, is_sharded
 from imtext.training.stages import Plan
 from imtext.training.targets import targets_of
 
@@ -150,6 +151,18 @@ class RetrievalModule(LightningModule):
         """Keep the temperature and the parameters of the loss in bounds."""
         self.model.clamp_logit_scale()
         self.loss.clamp()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients; Lightning cannot if they are divided among processes."""
+        if gradient_clip_val and is_sharded(self):
+            clip_gradients(self, gradient_clip_val, gradient_clip_algorithm or "norm")
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with its schedule over all steps of the run."""

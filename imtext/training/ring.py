@@ -42,7 +42,7 @@ def ring_loss(
     processes, own = world_size(), rank()
     counts = gather(torch.tensor([len(texts)], device=texts.device)).tolist()
     of_images = [batch[name] for name in IMAGE_IDS]
-    of_captions = [gather(batch[name]).split(counts) for name in CAPTION_IDS]  # numbers only: small
+    of_captions = [torch.split(gather(batch[name]), counts) for name in CAPTION_IDS]  # numbers only: small
     terms: dict[str, Tensor] = {}
     matching = torch.zeros((), device=texts.device)
     for hop in range(processes):

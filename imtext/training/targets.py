@@ -12,7 +12,6 @@ from imtext.data.batch import Batch
 from imtext.losses import Targets
 from imtext.training.distributed import gather
 
-
 IMAGE_IDS: tuple[Literal["image_id"], Literal["image_text_ids"]] = ("image_id", "image_text_ids")
 CAPTION_IDS: tuple[Literal["caption_image_id"], Literal["caption_text_id"]] = ("caption_image_id", "caption_text_id")
 

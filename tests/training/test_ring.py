@@ -26,7 +26,7 @@ DIM = 5
 
 def whole() -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    known = [[int(text) for text in TEXTS[CAPTIONS == image] if text >= 0] for image in range(7)]
+    known = [[int(text) for text in TEXTS[image == CAPTIONS] if text >= 0] for image in range(7)]
     return {
         "image": torch.randn(7, DIM, generator=generator),
         "text": torch.randn(len(CAPTIONS), DIM, generator=generator),
@@ -69,7 +69,7 @@ def step(module: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     loss.backward()
     found = {name.removeprefix("module."): value.grad for name, value in module.named_parameters()}
     assert all(value is not None for value in found.values())
-    return {"loss": loss.detach(), "chance": chance, **found}  # type: ignore[dict-item]
+    return {"loss": loss.detach(), "chance": chance, **found}
 
 
 def process(number: int, folder: Path, count: int) -> None:
