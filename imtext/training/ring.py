@@ -51,7 +51,9 @@ def ring_loss(
             texts = _PassOn.apply(texts, counts[owner])
         positive = matches(*of_images, *(each[owner] for each in of_captions))
         matching += positive.sum()
-        part = checkpoint(loss, images, texts, Targets(positive), logit_scale, use_reentrant=False)
+        part = checkpoint(
+            loss, images, texts, Targets(positive), logit_scale, use_reentrant=False, preserve_rng_state=False
+        )
         # The mean over the captions of this part becomes a mean over all captions; `_Mean` divides by the processes.
         share = counts[owner] * processes / sum(counts)
         terms = {name: terms.get(name, 0) + share * value for name, value in part.items()}

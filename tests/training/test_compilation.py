@@ -18,9 +18,12 @@ from tests.processes import paths, train_together
 from tests.runs import QUICK, weights
 
 SAME = [
-    *QUICK, "model.image_encoder.train_batch_norm=false", "model.dropout=0", "model.text_encoder.dropout=0",
-    "data.batch_size=6", "data.num_workers=0", "data.augment=null", "trainer.max_epochs=1", "optim.schedule=constant",
+    *(each for each in QUICK if not each.startswith(("trainer=", "data.batch_size"))), "data.num_workers=0",
+    "model/image_encoder=timm", "model.image_encoder.name=test_vit", "model.image_encoder.image_size=32",
+    "model.dropout=0", "model.text_encoder.dropout=0", "data.augment=null", "trainer.max_epochs=1",
+    "optim.schedule=constant",
 ]  # fmt: skip
+ONE = ["trainer=cpu", "data.batch_size=8"]
 
 
 def test_an_unknown_compiler_is_refused() -> None:
@@ -31,20 +34,18 @@ def test_an_unknown_compiler_is_refused() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [["grad_cache=4"], ["trainer.precision=bf16-mixed", "loss=siglip"]])
-def test_compiled_towers_train_as_others(compose: Compose, tmp_path: Path, changes: list[str]) -> None:
-    plain, _ = train(compose(*SAME, *changes, output="plain"))
-    compiled, objects = train(compose(*SAME, *changes, "compile=aot_eager", output="compiled"))
+def test_compiled_towers_train_as_others(compose: Compose, tmp_path: Path) -> None:
+    """Also in the parts of a GradCache, which are of different sizes."""
+    plain, _ = train(compose(*SAME, *ONE, "grad_cache=3", output="plain"))
+    compiled, objects = train(compose(*SAME, *ONE, "grad_cache=3", "compile=aot_eager", output="compiled"))
     assert objects["module"].model.image_encoder._compiled_call_impl is not None
-    assert compiled["train/loss_epoch"] == pytest.approx(plain["train/loss_epoch"], rel=2e-2)
+    assert compiled["train/loss_epoch"] == pytest.approx(plain["train/loss_epoch"], rel=1e-3)
     for name, value in weights(tmp_path / "runs/plain").items():
-        torch.testing.assert_close(weights(tmp_path / "runs/compiled")[name], value, rtol=2e-2, atol=2e-2)
+        torch.testing.assert_close(weights(tmp_path / "runs/compiled")[name], value, rtol=1e-3, atol=1e-4)
     last = tmp_path / "runs/compiled/checkpoints/last.ckpt"
     assert not any("_orig_mod" in name for name in read_checkpoint(last)["state_dict"])
     assert load_model(last).model.image_encoder._compiled_call_impl is None
-    longer, _ = train(
-        compose(*SAME, *changes, "trainer.max_epochs=2", "compile=eager", f"ckpt_path={last}", output="on")
-    )
+    longer, _ = train(compose(*SAME, *ONE, "trainer.max_epochs=2", f"ckpt_path={last}", output="longer"))
     assert longer["epochs"] == 2
 
 
@@ -53,11 +54,11 @@ def test_two_processes_with_everything_equal_one_with_the_whole_batch(tmp_path: 
     """Compiled towers, parts of a batch, mixed precision and the loss that goes round, all at once."""
     loss = ["loss=siglip", "loss.initial_bias=-2", "data.num_images=48"]
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=4", "compile=aot_eager"]
-    both = [*(each for each in SAME if not each.startswith(("trainer=", "data.batch_size"))), *loss]
+    both = [*SAME, *loss]
     mixed = "trainer.precision=bf16-mixed"
     runs = {"plain": [*both, *two, "grad_cache=3"], "mixed": [*both, *two, "grad_cache=3", mixed]}
     found = train_together(tmp_path, runs)
-    one, _ = train(compose_config("train", [*both, "trainer=cpu", "data.batch_size=8", *paths(tmp_path, "one")]))
+    one, _ = train(compose_config("train", [*both, *ONE, *paths(tmp_path, "one")]))
     for name, tolerance in (("plain", 1e-3), ("mixed", 3e-2)):
         for metrics, _ in found[name]:
             for key in ("train/loss_epoch", "train/chance_loss", "train/temperature"):
