@@ -13,6 +13,9 @@ from imtext.benchmark.pinned import main
 from tests.conftest import TINY_SHAPES
 
 
+pytestmark = pytest.mark.timeout(900)  # a busy machine imports torch for minutes
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system ties no processes to cores")
 def test_the_steps_are_timed_on_one_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from imtext.benchmark.processes import benchmark_processes
 from imtext.errors import ImtextError
 from tests.conftest import TINY_SHAPES
 
+pytestmark = pytest.mark.timeout(900)  # a busy machine imports torch for minutes
+
 SHAPES = [*(each for each in TINY_SHAPES if each != "trainer=cpu"), "data.num_images=60", "paths.root=."]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 

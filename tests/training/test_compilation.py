@@ -17,6 +17,8 @@ from tests.conftest import Compose
 from tests.processes import paths, train_together
 from tests.runs import QUICK, weights
 
+pytestmark = pytest.mark.timeout(900)  # a busy machine imports torch for minutes
+
 SAME = [
     *(each for each in QUICK if not each.startswith(("trainer=", "data.batch_size"))), "data.num_workers=0",
     "model/image_encoder=timm", "model.image_encoder.name=test_vit", "model.image_encoder.image_size=32",

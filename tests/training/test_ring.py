@@ -17,6 +17,8 @@ from imtext.training.ring import ring_loss
 from imtext.training.targets import CAPTION_IDS, IMAGE_IDS, targets_of
 from tests.processes import run_together
 
+pytestmark = pytest.mark.timeout(900)  # a busy machine imports torch for minutes
+
 # Pictures 0 to 6 have one to three captions; two texts belong to pictures of different processes.
 CAPTIONS = torch.tensor([0, 0, 1, 2, 2, 2, 3, 4, 4, 5, 6, 6])
 TEXTS = torch.tensor([7, -1, -1, 8, -1, -1, 7, -1, 8, -1, 7, -1])

@@ -19,13 +19,15 @@ from tests.models.towers import PatchEncoder
 from tests.processes import paths, train_together
 from tests.runs import weights
 
+pytestmark = pytest.mark.timeout(900)  # a busy machine imports torch for minutes
+
 SETTINGS = [
     *(each for each in TINY_SHAPES if not each.startswith(("model.text_encoder", "trainer", "data.batch_size"))),
     "logger=none", "callbacks.examples=null", "model/image_encoder=timm", "model/text_encoder=transformer",
     "model.image_encoder.name=test_vit", "model.image_encoder.image_size=32", "model.text_encoder.word_dim=32",
     "model.dropout=0", "model.text_encoder.dropout=0", "model.hubness_bank=4", "optim.image_encoder_layer_decay=0.9",
     "optim.schedule=constant", "trainer.gradient_clip_val=0.5", "data.image_size=null", "data.augment=null",
-    "data.num_workers=0", "seed=3",
+    "data.num_workers=0", "baseline=false", "seed=3",
     "+stages.first={_target_:imtext.training.stages.Stage,frozen_blocks:3,frozen_text_blocks:1}",
     "stages.whole.after_epochs=1",
 ]  # fmt: skip
