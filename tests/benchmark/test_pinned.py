@@ -12,7 +12,6 @@ import pytest
 from imtext.benchmark.pinned import main
 from tests.conftest import TINY_SHAPES
 
-
 pytestmark = pytest.mark.timeout(900)  # a busy machine imports torch for minutes
 
 
