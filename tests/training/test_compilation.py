@@ -43,7 +43,7 @@ def test_compiled_towers_train_as_others(compose: Compose, tmp_path: Path) -> No
     assert objects["module"].model.image_encoder._compiled_call_impl is not None
     assert compiled["train/loss_epoch"] == pytest.approx(plain["train/loss_epoch"], rel=1e-3)
     for name, value in weights(tmp_path / "runs/plain").items():
-        torch.testing.assert_close(weights(tmp_path / "runs/compiled")[name], value, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(weights(tmp_path / "runs/compiled")[name], value, rtol=1e-3, atol=1e-3)
     last = tmp_path / "runs/compiled/checkpoints/last.ckpt"
     assert not any("_orig_mod" in name for name in read_checkpoint(last)["state_dict"])
     assert load_model(last).model.image_encoder._compiled_call_impl is None
@@ -66,4 +66,4 @@ def test_two_processes_with_everything_equal_one_with_the_whole_batch(tmp_path: 
             for key in ("train/loss_epoch", "train/chance_loss", "train/temperature"):
                 assert metrics[key] == pytest.approx(one[key], rel=tolerance)
     for name, value in weights(tmp_path / "runs" / "one").items():
-        torch.testing.assert_close(weights(tmp_path / "runs" / "plain")[name], value, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(weights(tmp_path / "runs" / "plain")[name], value, rtol=1e-3, atol=1e-3)
