@@ -111,7 +111,7 @@ def test_killed_at_random_moments(tmp_path: Path, straight: dict[str, float]) ->
 
 
 def test_two_processes_train_like_one_with_the_whole_batch(tmp_path: Path) -> None:
-    """In one folder and one MLflow run; one process can go on where two have stopped."""
+    """In one folder and one MLflow run; one process can go on where two have stopped, and two where one has."""
     settings = [
         *(each for each in SHORT if not each.startswith(("data.batch_size", "trainer", "callbacks.examples"))),
         "trainer.max_epochs=2",
@@ -136,6 +136,9 @@ def test_two_processes_train_like_one_with_the_whole_batch(tmp_path: Path) -> No
     alone_again = ["trainer=cpu", "trainer.devices=1", "data.batch_size=16", "trainer.max_epochs=3"]
     longer = metrics_of(run(tmp_path / "two", "ckpt_path=last", *alone_again))
     assert longer["epochs"] == 3
+    shared = metrics_of(run(tmp_path / "one", "ckpt_path=last", *two, "trainer.max_epochs=3"))
+    learnt = {name: value for name, value in longer.items() if name.startswith("train/")}
+    assert {name: shared[name] for name in learnt} == pytest.approx(learnt, abs=1e-3)
 
 
 def test_a_refused_resume_leaves_no_trace(tmp_path: Path) -> None:

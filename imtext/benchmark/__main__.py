@@ -41,6 +41,11 @@ def _parser() -> argparse.ArgumentParser:
         "--reach", type=int, default=0, metavar="EPOCHS",
         help="also train until the recipe is as good as this many epochs of the plain loop",
     )  # fmt: skip
+    processes = commands.add_parser("processes", help="training steps in several processes, compared with one")
+    processes.add_argument("overrides", nargs="*", help="settings as for imtext.train (default: experiment=quickstart)")
+    processes.add_argument("--processes", type=int, default=2, help="each on one core (default: %(default)s)")
+    processes.add_argument("--steps", type=int, default=20, help="steps of each run (default: %(default)s)")
+    processes.add_argument("--repeats", type=int, default=5, help="runs of each kind (default: %(default)s)")
     search = commands.add_parser("search", help="text query → top 10, compared with FAISS, USearch and LanceDB")
     search.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="sizes of the galleries")
     search.add_argument("--queries", type=int, default=300, help="queries for each size (default: %(default)s)")
@@ -102,6 +107,12 @@ def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any]
             from imtext.benchmark.training import benchmark_training, print_training
 
         return lambda: benchmark_training(args.overrides, args.steps, args.reach), print_training
+    if args.command == "processes":
+        with needs("train"):
+            from imtext.benchmark.processes import benchmark_processes, print_processes
+
+        recipe = args.overrides or ["experiment=quickstart"]
+        return lambda: benchmark_processes(recipe, args.processes, args.steps, args.repeats), print_processes
     if args.command == "vectors":
         with needs("train"):
             from imtext.benchmark.vectors import benchmark_vectors, print_vectors

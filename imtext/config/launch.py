@@ -73,7 +73,7 @@ def check_command_line(config_name: str, argv: list[str], prepare: Prepare | Non
         return [*flags, *overrides]
     if prepare and overrides:
         overrides = prepare(overrides)
-    shared = {"trainer=ddp", "trainer.strategy=ddp"} & set(overrides)
+    shared = {f"trainer{key}={value}" for key in ("", ".strategy") for value in ("ddp", "fsdp")} & set(overrides)
     if shared and not (args.help or args.cfg) and (process := _process_from_outside()):
         overrides = _share_folder(overrides, process)
     parsed = parse_overrides(overrides)

@@ -77,6 +77,8 @@ class TrainSettings(Settings):
     """Seed of weights, data order, augmentation and dropout."""
     grad_cache: Annotated[int, Field(ge=1)] | None = None
     """Pictures (with their captions) per forward pass: the gradients of the whole batch, the memory of a small one."""
+    compile: bool | str = False
+    """Compile both towers with torch: true, or the name of a compiler of torch."""
     ckpt_path: Name = None
     """Checkpoint to resume: `last`, `best` or a path; the settings of its run are restored."""
     experiment_name: str = "imtext"

@@ -64,6 +64,27 @@ class Loss(nn.Module, ABC):
         """Keep the parameters in their bounds; called after every optimizer step. By default there are no bounds."""
 
 
+class PairwiseLoss(Loss):
+    """A loss that is a sum over images and a mean over captions, of terms that each depend on one pair only.
+
+    The loss of a batch is then that of its parts, weighted by their captions, so that processes that train together
+    need not hold all pairs at once: see `imtext.training.ring`.
+    """
+
+    @abstractmethod
+    def chance_at(self, share: Tensor, images: int) -> Tensor:
+        """The chance level of a batch.
+
+        Args:
+            share: scalar, the share of pairs that match.
+            images: number of images.
+        """
+
+    def chance(self, targets: Targets) -> Tensor:
+        """The chance level follows from the number of images and the share of pairs that match."""
+        return self.chance_at(targets.positive.float().mean(), len(targets.positive))
+
+
 def total_loss(terms: Mapping[str, Tensor]) -> Tensor:
     """The sum of all terms. Training minimises it."""
     return torch.stack(list(terms.values())).sum()

@@ -9,18 +9,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imtext.errors import ConfigError
-from imtext.losses.base import Loss
+from imtext.losses.base import PairwiseLoss
 from imtext.losses.targets import Targets
 
 
-class SigLIP(Loss):
+class SigLIP(PairwiseLoss):
     """Pairwise sigmoid loss (Zhai et al., ICCV 2023, eq. 1): every pair is a binary question of its own.
 
     The sum over all images of the batch, and the mean over captions, of ``-log sigmoid(± (scale · s_in + bias))``, with
     plus for pairs that match and minus for all others. A caption may match several images.
 
+    Processes that train together never hold all pairs at once (section 3.3 of the paper), see `imtext.training.ring`.
+
     Args:
-        batch_size: images per batch; the initial bias follows from it.
+        batch_size: images per batch, of all processes; the initial bias follows from it.
         initial_bias: of every logit; it is learnt. Null takes the log-odds of a match, ``-log(batch_size - 1)``, so
             that training does not begin with learning that most pairs do not match.
 
@@ -45,9 +47,8 @@ class SigLIP(Loss):
         sign = targets.positive.float() * 2 - 1
         return {"siglip_loss": -F.logsigmoid(sign * logits).sum() / logits.shape[1]}
 
-    def chance(self, targets: Targets) -> Tensor:
+    def chance_at(self, share: Tensor, images: int) -> Tensor:
         """Of answering every question with the share of pairs that match; equal embeddings would measure the bias."""
-        share = targets.positive.float().mean()
         # The entropy of every pair, by hand: autocast refuses `binary_cross_entropy` on CUDA.
         entropy = -torch.xlogy(share, share) - torch.xlogy(1 - share, 1 - share)
-        return entropy * len(targets.positive)
+        return entropy * images

@@ -77,11 +77,13 @@ class _Patches(nn.Module):
         super().__init__()
         self.conv_proj, self.class_token = network.conv_proj, network.class_token
         self.pos_embedding, self.dropout = network.encoder.pos_embedding, network.encoder.dropout
+        self._network = (network,)  # a tuple, so that the network is no part of its own block
 
     def forward(self, image: Tensor) -> Tensor:
+        network = self._network[0]  # whose parameters may be divided among processes, and collected for this pass
         patches = self.conv_proj(image).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.expand(patches.shape[0], -1, -1), patches], dim=1)
-        return self.dropout(tokens + self.pos_embedding)  # type: ignore[no-any-return]
+        tokens = torch.cat([network.class_token.expand(patches.shape[0], -1, -1), patches], dim=1)
+        return self.dropout(tokens + network.encoder.pos_embedding)  # type: ignore[no-any-return]
 
 
 class _ClassToken(nn.Module):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from imtext.errors import ConfigError
 from imtext.training.distributed import is_rank_zero
 
 log = logging.getLogger(__name__)
+STRATEGIES: dict[str, str | dict[str, str]] = {
+    "ddp": "ddp_find_unused_parameters_true",  # frozen blocks have no gradients
+    "fsdp": {"_target_": "imtext.training.sharding.FullySharded"},
+}
 
 
 def settle_device(trainer: DictConfig, several: bool = False) -> None:
@@ -32,10 +36,13 @@ def settle_device(trainer: DictConfig, several: bool = False) -> None:
     if trainer.get("strategy", "auto") == "auto":
         if trainer.get("devices", 1) not in (1, "1", "auto") or trainer.get("num_nodes", 1) != 1:
             raise ConfigError(
-                f"trainer.devices={trainer.devices}: several devices need trainer=ddp; for one, add trainer.devices=1"
+                f"trainer.devices={trainer.devices}: several devices need trainer=ddp or trainer=fsdp; for one, add "
+                "trainer.devices=1"
             )
     elif not several:
-        raise ConfigError("trainer=ddp: only single trainings by imtext.train share their work among processes")
+        raise ConfigError(
+            f"trainer={trainer.strategy}: only single trainings by imtext.train share their work among processes"
+        )
     else:
         _settle_processes(trainer)
     log.info("Device: %s, precision %s, %d threads", trainer.accelerator, trainer.precision, torch.get_num_threads())
@@ -44,15 +51,23 @@ def settle_device(trainer: DictConfig, several: bool = False) -> None:
 def _settle_processes(trainer: DictConfig) -> None:
     if trainer.get("sync_batchnorm"):  # Lightning replaces norms, and with those of timm the activations in them
         raise ConfigError("trainer.sync_batchnorm is not supported: set model.image_encoder.train_batch_norm=false")
-    if trainer.strategy != "ddp":
-        raise ConfigError(f"trainer.strategy takes auto or ddp, not {trainer.strategy!r}")
+    wanted = trainer.strategy
+    if wanted not in STRATEGIES:
+        raise ConfigError(f"trainer.strategy takes auto, ddp or fsdp, not {wanted!r}")
     if trainer.accelerator == "mps":
-        raise ConfigError("trainer=ddp: the GPU of a Mac is one device. Add trainer.accelerator=cpu trainer.devices=2")
+        raise ConfigError(
+            f"trainer={wanted}: the GPU of a Mac is one device. Add trainer.accelerator=cpu trainer.devices=2"
+        )
     if trainer.accelerator == "cpu" and trainer.devices == "auto":
         raise ConfigError(
-            "trainer=ddp: there is no GPU here. Name the number of processes on the CPU: trainer.devices=2"
+            f"trainer={wanted}: there is no GPU here. Name the number of processes on the CPU: trainer.devices=2"
         )
-    trainer.strategy = "ddp_find_unused_parameters_true"  # frozen blocks have no gradients
+    if wanted == "fsdp" and trainer.precision not in ("32-true", "bf16-mixed"):
+        raise ConfigError(f"trainer=fsdp takes trainer.precision=32-true or bf16-mixed, not {trainer.precision}")
+    trainer.strategy = STRATEGIES[wanted]
+    if wanted == "fsdp":
+        with open_dict(trainer):
+            trainer.inference_mode = False  # weights that are first collected in this mode could not learn afterwards
 
 
 def resolve_accelerator(wanted: str) -> str:

@@ -82,13 +82,21 @@ def check_grad_cache(grad_cache: int | None, model: DualEncoder, plan: Plan) -> 
     Raises:
         ConfigError: in one of the stages, batch norms of the image tower are in training mode.
     """
+    name = stage_with_batch_norms(model, plan)
+    if grad_cache is not None and name is not None:
+        raise ConfigError(
+            f"grad_cache={grad_cache}: in stage {name} the batch norms of the image tower average over the batch, "
+            f"and would see {grad_cache} pictures at a time. Set model.image_encoder.train_batch_norm=false, "
+            "freeze all blocks with batch norms, or leave grad_cache=null"
+        )
+
+
+def stage_with_batch_norms(model: DualEncoder, plan: Plan) -> str | None:
+    """The first stage in which batch norms of the image tower learn; None if they never do."""
     tower = model.image_encoder
-    if grad_cache is None or not tower.train_batch_norm:
-        return
-    for name, stage in plan.stages.items():
-        if batch_norms(nn.ModuleList(tower.blocks[int(stage.frozen_blocks) :])):
-            raise ConfigError(
-                f"grad_cache={grad_cache}: in stage {name} the batch norms of the image tower average over the batch, "
-                f"and would see {grad_cache} pictures at a time. Set model.image_encoder.train_batch_norm=false, "
-                "freeze all blocks with batch norms, or leave grad_cache=null"
-            )
+    if not tower.train_batch_norm:
+        return None
+    stages = plan.stages.items()
+    return next(
+        (name for name, each in stages if batch_norms(nn.ModuleList(tower.blocks[int(each.frozen_blocks) :]))), None
+    )

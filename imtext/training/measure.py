@@ -13,6 +13,7 @@ from imtext.training.checkpoints import read_checkpoint, write_checkpoint
 from imtext.training.distributed import is_rank_zero
 from imtext.training.hubness import fit_hubness
 from imtext.training.module import RetrievalModule
+from imtext.training.sharding import load_whole_state, whole_state
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +41,13 @@ def measure(
         # Load only the weights: the trainer would also reset the callbacks to their state of that epoch.
         content = read_checkpoint(Path(kept))
         module.on_load_checkpoint(content)
-        module.load_state_dict(content["state_dict"])
+        load_whole_state(module, content["state_dict"])
         metrics["best_epoch"] = float(content["epoch"] + 1)
     if module.model.hubness is not None:
         fit_hubness(module.model, data, trainer.strategy.root_device)
+        weights = whole_state(module)
         if kept and is_rank_zero():
-            write_checkpoint(Path(kept), {**content, "state_dict": module.state_dict()})
+            write_checkpoint(Path(kept), {**content, "state_dict": weights})
     measured = trainer.validate(module, data, verbose=False)
     if len(data.rows["test"]) > 1:
         measured += trainer.test(module, data, verbose=False)

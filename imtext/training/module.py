@@ -13,7 +13,7 @@ from imtext.data.batch import Batch
 from imtext.errors import CheckpointError
 from imtext.evaluation.definitions import spread
 from imtext.evaluation.metrics import RetrievalMetrics
-from imtext.losses import Loss, Targets, total_loss
+from imtext.losses import Loss, PairwiseLoss, Targets, total_loss
 from imtext.models import DualEncoder
 from imtext.preprocess import Preprocess
 from imtext.preprocess.tokenizer import Tokenizer
@@ -22,6 +22,8 @@ from imtext.training.checkpoints import FORMAT, RERANKER
 from imtext.training.distributed import gather, rank, world_size
 from imtext.training.grad_cache import in_chunks, number_of_chunks
 from imtext.training.optim import AdamW
+from imtext.training.ring import ring_loss
+from imtext.training.sharding import clip_gradients, is_sharded
 from imtext.training.stages import Plan
 from imtext.training.targets import targets_of
 
@@ -115,16 +117,21 @@ class RetrievalModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One training step, with the captions and images of all processes as negatives."""
-        images, texts = map(gather, self.embed(batch))
-        targets = targets_of(batch)
-        terms = self.loss(images, texts, targets, self.model.logit_scale)
+        images, texts = self.embed(batch)
+        if isinstance(self.loss, PairwiseLoss) and world_size() > 1:
+            terms, chance = ring_loss(self.loss, images, texts, batch, self.model.logit_scale)
+            targets = targets_of(batch, everywhere=False)
+        else:
+            images, texts, targets = gather(images), gather(texts), targets_of(batch)
+            terms, chance = self.loss(images, texts, targets, self.model.logit_scale), self.loss.chance(targets)
         loss = total_loss(terms)
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
-        health = self._health(images, texts, targets)
+        health = self._health(images, texts, targets) | {"chance_loss": chance}
         if len(terms) > 1:
             health |= terms
         named = {f"train/{name}": value for name, value in health.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(images))
+        several = world_size() > 1
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=several)
         return loss
 
     @torch.no_grad()
@@ -133,7 +140,6 @@ class RetrievalModule(LightningModule):
         similarity = images @ texts.T
         others = similarity[~targets.positive]  # none if all images share their captions
         return {
-            "chance_loss": self.loss.chance(targets),
             "positive_similarity": similarity[targets.positive].mean(),
             "negative_similarity": others.mean() if len(others) else others.sum(),
             "image_spread": spread(images),
@@ -145,6 +151,18 @@ class RetrievalModule(LightningModule):
         """Keep the temperature and the parameters of the loss in bounds."""
         self.model.clamp_logit_scale()
         self.loss.clamp()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients; Lightning cannot if they are divided among processes."""
+        if gradient_clip_val and is_sharded(self):
+            clip_gradients(self, gradient_clip_val, gradient_clip_algorithm or "norm")
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with its schedule over all steps of the run."""

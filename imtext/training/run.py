@@ -21,11 +21,14 @@ from imtext.losses.distillation import NO_TEACHER
 from imtext.models import TextEncoder
 from imtext.training.build import ModelBuilder
 from imtext.training.callbacks import MineNeighbours
+from imtext.training.compilation import compile_towers
 from imtext.training.grad_cache import check_grad_cache
 from imtext.training.module import RetrievalModule
 from imtext.training.optim import AdamW
 from imtext.training.rerank.after import check_reranker
 from imtext.training.resume import ResumePoint, find_resume_point
+from imtext.training.sharding import FullySharded
+from imtext.training.sharding_limits import check_sharding
 from imtext.training.stages import Plan, uncached
 from imtext.training.steps import warn_about_few_steps
 from imtext.training.trainer import build_each, build_trainer
@@ -158,6 +161,9 @@ def build_run(config: DictConfig, setup: Callable[[RetrievalDataModule], None] =
     stages = uncached(stages) if data.streams else stages
     plan = Plan(stages, len(model.image_encoder.blocks), len(model.text_encoder.blocks))
     check_grad_cache(config.grad_cache, model, plan)
+    compile_towers(model, config.compile)
+    if isinstance(trainer.strategy, FullySharded):
+        check_sharding(trainer, model, plan, compiled=bool(config.compile))
     warn_about_rates(model.text_encoder, optim, plan)
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     check_reranker(plain, model, data.tokenizer.vocabulary)

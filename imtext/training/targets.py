@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from imtext.data.batch import Batch
 from imtext.losses import Targets
 from imtext.training.distributed import gather
+
+IMAGE_IDS: tuple[Literal["image_id"], Literal["image_text_ids"]] = ("image_id", "image_text_ids")
+CAPTION_IDS: tuple[Literal["caption_image_id"], Literal["caption_text_id"]] = ("caption_image_id", "caption_text_id")
 
 
 def targets_of(batch: Batch, everywhere: bool = True) -> Targets:
@@ -24,12 +28,16 @@ def targets_of(batch: Batch, everywhere: bool = True) -> Targets:
             this process only.
     """
     collect = gather if everywhere else lambda tensor: tensor
-    positive = collect(batch["image_id"])[:, None] == collect(batch["caption_image_id"])[None, :]
-    if batch["image_text_ids"].shape[1] > 0:  # of the whole data set, so all processes agree
-        texts, caption_text = collect(batch["image_text_ids"]), collect(batch["caption_text_id"])
-        for text in texts.unbind(1):  # one column at a time: no array of three dimensions
-            positive = positive | (text[:, None] == caption_text[None, :])
+    positive = matches(*(collect(batch[name]) for name in IMAGE_IDS), *(collect(batch[name]) for name in CAPTION_IDS))
     return Targets(positive, _similarities(batch, collect))
+
+
+def matches(image_id: Tensor, image_text_ids: Tensor, caption_image_id: Tensor, caption_text_id: Tensor) -> Tensor:
+    """``[B, N]`` bool, whether a caption describes an image; the arguments are those of `Batch`."""
+    positive = image_id[:, None] == caption_image_id[None, :]
+    for text in image_text_ids.unbind(1):  # one column at a time: no array of three dimensions
+        positive = positive | (text[:, None] == caption_text_id[None, :])
+    return positive
 
 
 def _similarities(batch: Batch, collect: Callable[[Tensor], Tensor]) -> Tensor | None:

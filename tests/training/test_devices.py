@@ -73,6 +73,10 @@ def test_several_processes(available: set[str], compose: Compose) -> None:
     settle_device(settings, several=True)
     assert settings.strategy == "ddp_find_unused_parameters_true"
     available.add("cuda")
+    settings = compose("trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2").trainer
+    settle_device(settings, several=True)
+    assert settings.strategy == {"_target_": "imtext.training.sharding.FullySharded"}
+    assert settings.inference_mode is False
     settings = compose("trainer=ddp", "trainer.precision=32-true").trainer
     settle_device(settings, several=True)
     assert (settings.accelerator, settings.devices) == ("cuda", "auto")
@@ -85,7 +89,7 @@ def test_several_processes(available: set[str], compose: Compose) -> None:
     [
         ("cpu", [], "no GPU here. Name the number of processes on the CPU: trainer.devices=2"),
         ("mps", [], "the GPU of a Mac is one device"),
-        ("cpu", ["trainer.devices=2", "trainer.strategy=fsdp"], "takes auto or ddp, not 'fsdp'"),
+        ("cpu", ["trainer.devices=2", "trainer.strategy=ddp2"], "takes auto, ddp or fsdp, not 'ddp2'"),
         ("cpu", ["trainer.devices=2", "+trainer.sync_batchnorm=true"], "train_batch_norm=false"),
     ],
 )

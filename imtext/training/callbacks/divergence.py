@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from imtext.errors import DivergedError
+from imtext.training.distributed import world_size
 
 STATISTICS = ("running_mean", "running_var")  # of batch norms; other buffers, such as masks, may be infinite
 
@@ -85,7 +88,10 @@ class StopWhenDiverged(Callback):
 def _not_finite(module: LightningModule) -> str:
     """The name of the first weights or statistics that are not finite; empty if there are none."""
     named = dict(_weights(module))
-    finite = torch.stack([values.isfinite().all() for values in named.values()])  # read together: one wait for a GPU
+    own = [each.to_local() if isinstance(each, DTensor) else each for each in named.values()]
+    finite = torch.stack([values.isfinite().all() for values in own]).int()  # read together: one wait for a GPU
+    if world_size() > 1:  # with `trainer=fsdp` each process has other parts of the weights, and all must stop
+        dist.all_reduce(finite, dist.ReduceOp.MIN)
     return next((name for name, good in zip(named, finite.tolist(), strict=True) if not good), "")
 
 

@@ -39,7 +39,7 @@ def check_reranker(config: Mapping[str, Any], model: DualEncoder, vocabulary: Vo
     if config["model"].get("reranker") is not None:
         if config.get("trainer", {}).get("strategy", "auto") != "auto":
             raise ConfigError(
-                "trainer=ddp trains the dual encoder only. Set model.reranker=null, and train the re-ranker "
+                "Several processes train the dual encoder only. Set model.reranker=null, and train the re-ranker "
                 "afterwards: python -m imtext.rerank ckpt_path=<run>"
             )
         instantiate(config["rerank"])
