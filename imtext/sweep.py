@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from imtext.training.sweep.bench import Bench
     from imtext.training.sweep.comparison import Result
-    from imtext.training.sweep.study import Study
+    from imtext.training.sweep.study.study import Study
 
 log = logging.getLogger(__name__)
 RESULTS = "results.jsonl"
@@ -132,7 +132,7 @@ def _report(results: Sequence[Result], folder: Path) -> None:
 
 
 def search(config: DictConfig, overrides: Sequence[str]) -> list[FrozenTrial]:
-    """Run a study of Optuna, or go on with it; see `imtext.training.sweep.study.Study.run`.
+    """Run a study of Optuna, or go on with it; see `imtext.training.sweep.study.study.Study.run`.
 
     Args:
         config: composed from `conf/sweep.yaml` with `sweep=optuna`.

@@ -90,6 +90,7 @@ class Bench:
             config.callbacks[name] = None
         with open_dict(config.trainer):
             config.trainer.update({"limit_val_batches": 0, "enable_checkpointing": False})
+            config.trainer.enable_progress_bar = config.callbacks.get("progress") is not None  # not Lightning's own
         hide_expected_warnings()
         check_trainer(config.trainer)
         settle_device(config.trainer)

@@ -44,10 +44,8 @@ def track(
     runs = client.search_runs([experiment], f"tags.study = '{key}'", max_results=50_000)
     known = {run.data.tags.get("trial"): run for run in runs}
     tags = {"study": key, "sweep": study.study_name}
-    if None in known:
-        parent = known[None].info.run_id
-    else:
-        parent = str(open_run(config, study.study_name, tags).run_id)
+    run = known.get(None)
+    parent = str(open_run(config, study.study_name, tags).run_id if run is None else run.info.run_id)
     trials = ended(study.get_trials(deepcopy=False))
     for each in trials:
         run = known.get(str(each.number))
