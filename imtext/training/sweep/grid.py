@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from imtext.config.launch import FAILED
 from imtext.training.sweep.ranking import RANK_BY, RankedTrial, ranked
 
 
@@ -20,5 +21,10 @@ def read_trials(folder: Path, rank_by: str = RANK_BY) -> list[RankedTrial]:
             metrics = json.loads(measured.read_text()) if measured.is_file() else {}
             # Without `sweep=`, or the command of one trial would start all of them again.
             overrides = tuple(each for each in map(str, OmegaConf.load(given)) if not each.startswith("sweep="))
-            trials.append(RankedTrial(int(path.name), overrides, metrics, "" if metrics else "failed"))
+            trials.append(RankedTrial(int(path.name), overrides, metrics, "" if metrics else _why(path / FAILED)))
     return ranked(trials, rank_by)
+
+
+def _why(file: Path) -> str:
+    """How a trial has failed; one that was killed has left nothing."""
+    return f"failed: {file.read_text(encoding='utf-8').partition(chr(10))[0]}" if file.is_file() else "failed"

@@ -8,6 +8,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from imtext.config.launch import FAILED, failed
+
 
 class PrepareSweep(Callback):
     """Creates MLflow's database and experiment before the first trial, so that parallel trials do not race for it.
@@ -35,5 +37,7 @@ class PrepareSweep(Callback):
         folder = Path(config.hydra.sweep.dir)
         name = folder.name
         metric = config.get("optimized_metric") or RANK_BY
-        print_trials(read_trials(folder, metric), metric)
+        trials = read_trials(folder, metric)
+        print_trials(trials, metric)
+        failed.extend(" ".join(trial.overrides) for trial in trials if (folder / str(trial.number) / FAILED).is_file())
         print(f"Sweep: {folder}; in MLflow, search for tags.sweep = '{name}'")

@@ -39,4 +39,3 @@ def work(url: str, folder: Path, n_trials: int) -> None:
         if queue.end(attempt, TrialState.COMPLETE, x, worker=os.getpid()):
             with (folder / "results.txt").open("a") as lines:
                 lines.write(f"{attempt.number} {x}\n")
-
