@@ -130,7 +130,7 @@ def _share_folder(overrides: list[str], process: tuple[int, int]) -> list[str]:
 
 
 def _guard(task: Task) -> Task:
-    """Wrap the task so that errors become messages. Failed trials of a multirun, also in other processes, leave a file."""
+    """Wrap the task so that errors become messages. A failed trial of a multirun, in any process, leaves a file."""
 
     def guarded(config: DictConfig) -> float | None:
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN

@@ -86,7 +86,8 @@ def test_sweeps_of_hydra() -> None:
     assert not is_study(["sweep.trials=['']"])
     overrides = searched(given)
     assert overrides[:2] == ["sweep=optuna", "data=shapes"]
-    assert read_space(OmegaConf.to_container(compose_config("sweep", overrides).sweep.space))  # type: ignore[arg-type] == [
+    space: Any = OmegaConf.to_container(compose_config("sweep", overrides).sweep.space)
+    assert read_space(space) == [
         Range("optim.lr", 1e-4, 1e-2, log=True),
         Choice("loss", ("infonce", "siglip")),
         Range("trainer.max_epochs", 2, 5, step=1),

@@ -104,7 +104,7 @@ class PostgresLocks:
         except ModuleNotFoundError as error:
             raise ConfigError(f'sweep.storage needs the package {error.name}: pip install "psycopg[binary]"') from error
         except ArgumentError as error:
-            raise ConfigError(f"sweep.storage={url}: {error}") from error
+            raise ConfigError(f"sweep.storage: {error}") from error
         self._study = zlib.crc32(name.encode()) - 2**31  # the keys of PostgreSQL are signed
         self._held: set[int] = set()
         self._connect()
@@ -171,4 +171,4 @@ def locks_of(storage: str, folder: Path, name: str) -> Locks:
         return FileLocks(Path(storage.removeprefix("sqlite:///")).parent)
     if storage.startswith("postgresql"):
         return PostgresLocks(storage, name)
-    raise ConfigError(f"sweep.storage={storage}: sqlite:///<file>, or postgresql+psycopg://user:password@host/database")
+    raise ConfigError("sweep.storage takes sqlite:///<file>, or postgresql+psycopg://user:password@host/database")
