@@ -10,6 +10,7 @@ import signal
 import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -44,7 +45,8 @@ def run_workers(count: int, folder: Path) -> None:
         KeyboardInterrupt: stopped by Ctrl-C, after the workers have ended.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
-    context, workers = multiprocessing.get_context(METHOD), []
+    context: Any = multiprocessing.get_context(METHOD)
+    workers: list[BaseProcess] = []
     context.set_forkserver_preload(HEAVY)
     for number, device in enumerate(devices_of(count), 1):
         place = str(folder / f"worker_{number}").replace("'", r"\'")

@@ -45,7 +45,7 @@ def test_a_study_of_other_settings_is_refused(compose: Compose, tmp_path: Path) 
     study._open(tmp_path, {**shared, "overrides": ["optim.weight_decay=0.1", "data.path=there", "trainer=gpu"]})
     with pytest.raises(ConfigError, match=r"without optim\.weight_decay=0\.1, with optim\.weight_decay=0\.2\. Choose"):
         study._open(tmp_path, {**shared, "overrides": ["optim.weight_decay=0.2"]})
-    with pytest.raises(ConfigError, match="with rate, without lr|without lr, with rate"):
+    with pytest.raises(ConfigError, match="without lr, with rate"):
         study._open(tmp_path, {**shared, "space": ["rate"]})
     other = study_of(compose("sweep=optuna", SPACE, "sweep.direction=minimize", name="sweep"))
     with pytest.raises(ConfigError, match="with minimize val/rsum"):
@@ -83,5 +83,5 @@ def test_a_study_goes_on(compose: Compose, tmp_path: Path, capsys: pytest.Captur
 def test_missing_trials_are_an_error(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imtext.training.sweep.study.study.run_workers", lambda count, folder: None)
     config = compose(*OWN, "sweep=optuna", SPACE, "sweep.workers=2", name="sweep")
-    with pytest.raises(ImtextError, match="0 of 50 trials have ended. Go on with the same command"):
+    with pytest.raises(ImtextError, match=r"0 of 50 trials have ended\. Go on with the same command"):
         study_of(config).run(config, OWN)
