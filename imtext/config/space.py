@@ -170,8 +170,9 @@ def _entry(override: Override) -> str:
         texts = ", ".join(json.dumps(str(each)) for each in override.sweep_string_iterator())
         return f"[{texts}]"
     if isinstance(value, IntervalSweep):
-        whole = "int" in value.tags or (isinstance(value.start, int) and isinstance(value.end, int))
-        low, high = (int(each or 0) if whole else each for each in (value.start, value.end))
+        ends: list[Any] = [value.start, value.end]
+        whole = "int" in value.tags or all(isinstance(each, int) for each in ends)
+        low, high = (int(each) if whole else each for each in ends)
         return f"{{low: {low}, high: {high}, log: {str('log' in value.tags).lower()}}}"
     if isinstance(value, RangeSweep) and value.start is not None and value.stop is not None:
         return f"{{low: {value.start}, high: {value.stop - value.step}, step: {value.step}}}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,7 +30,7 @@ def record(trial: Trial, metrics: Mapping[str, float], sweep: str) -> None:
 
 def mlflow_logger(config: DictConfig) -> DictConfig | None:
     """The settings of the logger, if it is MLflow's."""
-    logger = config.get("logger") or {}
+    logger: Any = config.get("logger") or {}
     target = locate(str(logger["_target_"])) if "_target_" in logger else None
     return logger if isinstance(target, type) and issubclass(target, MLflowTracker) else None
 

@@ -97,7 +97,7 @@ def pictures_of(study: optuna.Study, metric: str) -> dict[str, str]:
             import matplotlib.pyplot as plt
 
             try:
-                plot(study, target=lambda trial: trial.value, target_name=metric)
+                plot(study, target_name=metric)
                 found[name] = _image(plt.gcf().canvas.figure, name)
             except (ValueError, RuntimeError) as error:  # all values are equal, for example
                 log.debug("%s: %s", name, error)

@@ -6,6 +6,7 @@ import gc
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import optuna
 import torch
@@ -101,7 +102,8 @@ class Worker:
                 if attempt.should_prune():
                     raise optuna.TrialPruned
 
-        state, value, notes = TrialState.FAIL, None, {}
+        state, value = TrialState.FAIL, None
+        notes: dict[str, Any] = {}
         try:
             measured |= self._bench.run(self.config_of(chosen), compare)
             value = measured[self._metric]
