@@ -53,10 +53,9 @@ def command(folder: Path, workers: int) -> list[str]:
     return [sys.executable, "-m", "imtext.sweep", *STUDY, *paths, f"sweep.workers={workers}"]
 
 
-def attempts_in(folder: Path) -> list[optuna.trial.FrozenTrial]:
+def study_in(folder: Path) -> optuna.Study:
     file = folder / "runs" / "studies" / "imtext" / "study.db"
-    study = optuna.load_study(study_name="imtext", storage=f"sqlite:///{file}")
-    return list(study.get_trials(deepcopy=False))
+    return optuna.load_study(study_name="imtext", storage=f"sqlite:///{file}")
 
 
 def started(program: subprocess.Popen[str]) -> list[int]:
@@ -70,19 +69,19 @@ def started(program: subprocess.Popen[str]) -> list[int]:
 
 def kill_two(folder: Path, program: subprocess.Popen[str]) -> list[int]:
     """Kill two of the workers, each after some trials and some moments; returns how many had ended then."""
-    moments, workers = [], started(program)
+    moments, workers, study = [], started(program), study_in(folder)
     for number, worker in zip(sorted(random.sample(range(1, 12), 2)), random.sample(workers, 2), strict=True):
-        while len(ended(attempts_in(folder))) < number:
-            time.sleep(0.2)
+        while len(ended(study.trials)) < number:
+            time.sleep(0.3)
         time.sleep(random.uniform(0, 0.7))
         os.kill(worker, signal.SIGKILL)
-        moments.append(len(ended(attempts_in(folder))))
+        moments.append(len(ended(study.trials)))
     return moments
 
 
 def check(folder: Path, database: str) -> None:
     """Every trial has ended once; the report and MLflow show each once."""
-    attempts = attempts_in(folder)
+    attempts = study_in(folder).trials
     done = ended(attempts)
     assert len(done) == N_TRIALS
     assert all(each.state in (TrialState.COMPLETE, TrialState.PRUNED) for each in done)
@@ -119,9 +118,9 @@ def test_killed_workers(tmp_path: Path, database: str) -> None:
 def test_everything_is_killed(tmp_path: Path, database: str) -> None:
     """The command is killed: its workers end after their trials. One of them is killed, too; the command goes on."""
     with subprocess.Popen(command(tmp_path, 2), stdout=subprocess.PIPE, text=True) as program:
-        workers = started(program)
-        while len(ended(attempts_in(tmp_path))) < 3:
-            time.sleep(0.2)
+        workers, study = started(program), study_in(tmp_path)
+        while len(ended(study.trials)) < 3:
+            time.sleep(0.3)
         os.kill(workers[0], signal.SIGKILL)
         program.kill()
     again = subprocess.run(command(tmp_path, 1), capture_output=True, text=True, check=False)
