@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 60  # seconds that a worker waits for SQLite while another one writes
 # Settings that may differ between the machines of a study: they change where, not what is trained.
 PLACES = re.compile(
-    r"(paths|logger|callbacks|hydra)([./].*)?|trainer|trainer\.(accelerator|devices)|data\.(path|num_workers)"
+    r"(paths|logger|hydra)([./].*)?|callbacks\.progress|trainer|trainer\.(accelerator|devices)|data\.(path|num_workers)"
     r"|model\.image_encoder\.weights|tags(\..*)?"
 )
 

@@ -55,7 +55,7 @@ def test_a_study_of_other_settings_is_refused(compose: Compose, tmp_path: Path) 
 def test_places_are_no_settings() -> None:
     for key in ("paths.root", "logger", "trainer", "trainer.devices", "data.path", "tags.note", "callbacks.progress"):
         assert PLACES.fullmatch(key)
-    for key in ("trainer.max_epochs", "data", "data.image_size", "experiment", "pathscape", "model.name"):
+    for key in ("trainer.max_epochs", "data", "data.image_size", "experiment", "pathscape", "callbacks.average.decay"):
         assert not PLACES.fullmatch(key)
 
 
