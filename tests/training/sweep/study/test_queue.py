@@ -118,6 +118,7 @@ def test_a_trial_that_kills_its_worker_twice_has_failed() -> None:
     assert to_repeat([first, back]) == [back]
 
 
+@pytest.mark.slow
 def test_killed_workers(url: str, tmp_path: Path) -> None:
     """Whenever a few trials have ended, one of four workers is killed, and another one takes its place."""
     kills, next_kill, file = 0, 2, tmp_path / "results.txt"
