@@ -164,7 +164,7 @@ def check(overrides: list[str]) -> list[str]:
 def task(config: DictConfig) -> None:
     """One sweep."""
     overrides = list(HydraConfig.get().overrides.task)
-    if config.get("sweep") is not None and "space" in config.sweep:
+    if config.get("sweep") is not None and "storage" in config.sweep:
         search(config, overrides)
     else:
         sweep(config, overrides)

@@ -126,7 +126,7 @@ def is_study(overrides: list[str]) -> bool:
     """Whether a command line of `imtext.sweep` asks for a study, not for a list of trials."""
     plain = [str(each.input_line) for each in parse_overrides(overrides) if not each.is_sweep_override()]
     try:
-        return "space" in (compose_config("sweep", plain).get("sweep") or {})
+        return "storage" in (compose_config("sweep", plain).get("sweep") or {})
     except ConfigError:  # a mistake, which is reported later, or an option of a folder of one's own
         return False
 
