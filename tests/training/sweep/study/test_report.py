@@ -17,9 +17,9 @@ def test_a_page_with_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     report(study, [], tmp_path, "val/rsum")
     assert "No trial of the study drawn has ended yet" in capsys.readouterr().out
     study.set_user_attr("settings", {"overrides": ["data=shapes"]})
-    while taken := queue.take(lambda attempt: (suggest(attempt), attempt.suggest_categorical("b", ["<i>", "16"]))):
+    while taken := queue.take(lambda attempt: (suggest(attempt), attempt.suggest_categorical("b", ["lsa", "random"]))):
         attempt, (x, b) = taken
-        notes = {CHOSEN: [f"optim.lr={x:.4g}", f"tags.b={b}"]}
+        notes = {CHOSEN: [f"optim.lr={x:.4g}", f"model.text_encoder.word_init={b}"]}
         if attempt.number == 7:
             queue.end(attempt, TrialState.FAIL, None, **notes, **{ERROR: "out of <memory>\nmore"})
         else:
@@ -34,7 +34,6 @@ def test_a_page_with_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert page.count("data:image/png;base64,") == 4
     assert "fANOVA" in page
     assert "failed: out of &lt;memory&gt;" in page
-    assert "<i>" not in page
     assert "http" not in page
     assert not list(tmp_path.glob("report.*.html"))
 
