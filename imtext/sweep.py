@@ -1,6 +1,7 @@
 """Train many trials and compare them: ``python -m imtext.sweep sweep=tricks``.
 
-Trials share data and cached features, and run in one process. Each is compared with the first one, seed by seed.
+Trials share data and cached features, and run in one process. Each is compared with the first one, seed by seed. With
+``sweep=optuna``, Optuna chooses the settings of the trials instead, in one or several processes.
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ from imtext.errors import ConfigError, ImtextError, needs
 
 with needs("train", exits=__name__ == "__main__"):
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import DictConfig
+    from omegaconf import DictConfig, OmegaConf
 
     from imtext.config.compose import parse_overrides
     from imtext.config.launch import launch
+    from imtext.config.space import EXAMPLE, is_study, searched
     from imtext.config.trials import Trial, trials_of, without_sweep
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from imtext.training.sweep.bench import Bench
     from imtext.training.sweep.comparison import Result
+    from imtext.training.sweep.study.study import Study
 
 log = logging.getLogger(__name__)
 RESULTS = "results.jsonl"
@@ -126,8 +131,30 @@ def _report(results: Sequence[Result], folder: Path) -> None:
     print(f"Table: {file}; in MLflow, search for tags.sweep = '{folder.name}'", flush=True)
 
 
+def search(config: DictConfig, overrides: Sequence[str]) -> list[FrozenTrial]:
+    """Run a study of Optuna, or go on with it; see `imtext.training.sweep.study.study.Study.run`.
+
+    Args:
+        config: composed from `conf/sweep.yaml` with `sweep=optuna`.
+        overrides: those of the command line.
+    """
+    from imtext.config.instantiate import instantiate
+
+    if OmegaConf.is_missing(config.sweep, "space") and config.sweep.workers:
+        raise ConfigError(f"sweep.space is needed: {EXAMPLE}")
+    settings = OmegaConf.create(OmegaConf.to_container(config.sweep, resolve=True))
+    if OmegaConf.is_missing(settings, "space"):
+        settings.space = {}
+    study: Study = instantiate(settings)
+    return study.run(config, without_sweep(overrides))
+
+
 def check(overrides: list[str]) -> list[str]:
-    """Refuse several values of a setting, which make a grid of Hydra."""
+    """Check that Optuna is there if it is needed; refuse several values of a setting, which make a grid of Hydra."""
+    if is_study(overrides):
+        with needs("optuna"):
+            import optuna  # noqa: F401
+        return searched(overrides)
     for each in parse_overrides(overrides):
         if each.is_sweep_override():
             raise ConfigError(f"{each.input_line}: list the trials, as in sweep.trials=['{each.key_or_group}=…', …]")
@@ -136,7 +163,11 @@ def check(overrides: list[str]) -> list[str]:
 
 def task(config: DictConfig) -> None:
     """One sweep."""
-    sweep(config, list(HydraConfig.get().overrides.task))
+    overrides = list(HydraConfig.get().overrides.task)
+    if config.get("sweep") is not None and "storage" in config.sweep:
+        search(config, overrides)
+    else:
+        sweep(config, overrides)
 
 
 def main() -> None:

@@ -146,6 +146,7 @@ def shortened(command: str) -> str:
         added += ["data.path=~/flickr8k", "data.image_size=32", "data.batch_size=2"]
     elif "data=table" in command:
         added += ["data.image_size=32", "data.batch_size=2"]
+    added += ["sweep.n_trials=2"] if "sweep=optuna" in command else []
     return f"{command} {shlex.join(added)}"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from imtext.errors import ConfigError
-from imtext.sweep import check, sweep
+from imtext.errors import ConfigError, MissingExtraError
+from imtext.sweep import check, search, sweep
 from imtext.train import prepare
 from tests.conftest import Compose
 from tests.runs import QUICK
@@ -70,6 +70,22 @@ def test_mistakes(compose: Compose, tmp_path: Path) -> None:
         prepare(compose(*QUICK, "sweep=tricks"))
     with pytest.raises(ConfigError, match=r"optim\.lr=1,2: list the trials, as in sweep\.trials=\['optim.lr=…', …\]"):
         check(["optim.lr=1,2"])
+
+
+def test_optuna(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = "sweep.space={optim.lr: [1e-3, 1e-2]}"
+    assert check(["sweep=optuna", "loss=infonce,siglip"])[1] == '+sweep.space={loss: ["infonce", "siglip"]}'
+    with pytest.raises(ConfigError, match=r"sweep\.space is needed: "):
+        search(compose("sweep=optuna", name="sweep"), [])
+    with pytest.raises(ConfigError, match=r"no setting called optim\.rl"):
+        search(compose("sweep=optuna", "sweep.space={optim.rl: [1]}", name="sweep"), [])
+    own = [*QUICK, "trainer.max_epochs=1", "sweep=optuna", space, "sweep.n_trials=1"]
+    assert len(search(compose(*own, name="sweep"), own)) == 1
+    assert list(tmp_path.glob("runs/studies/imtext/report.html"))
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "imtext\[optuna\]"'):
+        check(["sweep=optuna", space])
+    assert check(["sweep=tricks"]) == ["sweep=tricks"]
 
 
 def test_the_command_line(tmp_path: Path) -> None:

@@ -16,11 +16,13 @@ from imtext.errors import ConfigError, ImtextError
 # configurations, so these must not be able to call arbitrary code. Functions are left out, and so are other parts of
 # Lightning, because some of them import and call what their arguments name (`lightning.pytorch.cli`).
 # IMTEXT_TRUSTED_MODULES=mypackage,other adds your own packages, with their functions.
-NAMES = ("imtext.", "lightning.pytorch.", "torch.nn.", "torch.optim.")
+NAMES = ("imtext.", "lightning.pytorch.", "optuna.pruners.", "optuna.samplers.", "torch.nn.", "torch.optim.")
 HOMES = (
     *(f"imtext.{room}." for room in ("data", "losses", "models", "training")),
     *(f"lightning.pytorch.{part}." for part in ("callbacks", "loggers", "plugins", "profilers", "strategies")),
     "lightning.pytorch.trainer.trainer.",  # the home of `lightning.pytorch.Trainer`
+    "optuna.pruners.",
+    "optuna.samplers.",
     "torch.nn.",
     "torch.optim.",
 )

@@ -25,6 +25,8 @@ from imtext.errors import DISK_ERRORS, ConfigError, ImtextError, StoreError
 log = logging.getLogger(__name__)
 Task = Callable[[DictConfig], float | None]
 Prepare = Callable[[list[str]], list[str]]
+FAILED = "failed.txt"  # in the folder of a trial: why it has failed
+failed: list[str] = []  # the trials of this multirun that have failed
 
 
 def launch(config_name: str, task: Task, prepare: Prepare | None = None) -> None:
@@ -37,12 +39,12 @@ def launch(config_name: str, task: Task, prepare: Prepare | None = None) -> None
         task: called with the composed config; its result is what sweepers optimise.
         prepare: may rewrite the overrides before they are checked.
     """
-    failed: list[str] = []
+    failed.clear()
     speed_up_memory()
     try:
         sys.argv[1:] = check_command_line(config_name, sys.argv[1:], prepare)
         main = hydra.main(version_base=VERSION_BASE, config_path=str(CONFIG_DIR), config_name=config_name)
-        main(_guard(task, failed))()
+        main(_guard(task))()
     except ImtextError as error:
         raise SystemExit(f"error: {error}") from None
     except KeyboardInterrupt:
@@ -127,8 +129,8 @@ def _share_folder(overrides: list[str], process: tuple[int, int]) -> list[str]:
     return [*overrides, "hydra.output_subdir=null"] if process[0] else overrides
 
 
-def _guard(task: Task, failed: list[str]) -> Task:
-    """Wrap the task so that errors become messages; failed trials of a multirun are appended to `failed`."""
+def _guard(task: Task) -> Task:
+    """Wrap the task so that errors become messages. A failed trial of a multirun, in any process, leaves a file."""
 
     def guarded(config: DictConfig) -> float | None:
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -142,11 +144,13 @@ def _guard(task: Task, failed: list[str]) -> Task:
                 _remove_if_unused(Path(HydraConfig.get().runtime.output_dir))
                 raise SystemExit(f"error: {error}") from None
             log.error("This trial failed: %s", error)
-        except Exception:
+            why = str(error)
+        except Exception as error:
             if not multirun:
                 raise
             log.exception("This trial failed")
-        failed.append(str(HydraConfig.get().job.override_dirname))
+            why = str(error) or type(error).__name__
+        (Path(HydraConfig.get().runtime.output_dir) / FAILED).write_text(why, encoding="utf-8")
         return float("nan")
 
     return guarded

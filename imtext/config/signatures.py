@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic.errors import PydanticUserError
 
 # The annotations of libraries are not written for configurations, so only their parameter names are checked.
-LIBRARIES = ("lightning.", "torch.")
+LIBRARIES = ("lightning.", "optuna.", "torch.")
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}  # Hydra's own keys of a node
 
 

@@ -73,12 +73,12 @@ def test_a_process_that_helps_leaves_the_folder_and_the_message_to_the_first(
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("LOCAL_RANK", "1")
     with pytest.raises(SystemExit) as ended:
-        _guard(refuse, [])(DictConfig({}))
+        _guard(refuse)(DictConfig({}))
     assert ended.value.code == 1
     assert (tmp_path / "run").is_dir()
     monkeypatch.delenv("LOCAL_RANK")
     with pytest.raises(SystemExit, match="error: no such thing"):
-        _guard(refuse, [])(DictConfig({}))
+        _guard(refuse)(DictConfig({}))
     assert not (tmp_path / "run").exists()
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from imtext.config.paths import CONFIG_DIR
@@ -25,6 +25,20 @@ from imtext.training.trainer import check_trainer, hide_expected_warnings
 # Callbacks that record a run, stop it early or choose its best epoch. Every trial trains all its epochs.
 RECORDERS = [name for name in OmegaConf.load(CONFIG_DIR / "callbacks" / "default.yaml") if name != "progress"]
 
+Compare = Callable[[int, Mapping[str, float]], None]
+
+
+class _Comparing(Callback):
+    """Measures validation between two epochs, with all weights as they are."""
+
+    def __init__(self, compare: Callable[[int], None]) -> None:
+        self._compare = compare
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """See `Bench.run`."""
+        if trainer.current_epoch + 1 < (trainer.max_epochs or 0):
+            self._compare(trainer.current_epoch)
+
 
 class Bench:
     """Trains trials one after the other, which share whatever does not depend on their settings.
@@ -38,11 +52,13 @@ class Bench:
         self._data, self._held_out = ReadOnce(), HeldOut()
         self._quiet = False
 
-    def run(self, config: DictConfig) -> dict[str, float]:
+    def run(self, config: DictConfig, compare: Compare | None = None) -> dict[str, float]:
         """Train one trial.
 
         Args:
             config: composed from `conf/train.yaml` and checked.
+            compare: called after every epoch but the last one, with its number and the metrics of validation; an error
+                that it raises ends the trial.
 
         Returns:
             Metrics of validation, as `val/t2i_r@10`; `train/loss` of the last epoch; `seconds`.
@@ -55,10 +71,15 @@ class Bench:
         with warnings_only() if self._quiet else nullcontext():
             run = self._prepare(config)
             self._quiet = True  # the data and the device are the same in every trial
+            if compare is not None:
+                run.trainer.callbacks.append(_Comparing(lambda epoch: compare(epoch, self._measure(run))))  # type: ignore[attr-defined]
             self._fit(run)
-            metrics = {f"val/{name}": value for name, value in self._held_out.measure(run).items()}
+            metrics = self._measure(run)
         loss = float(run.trainer.callback_metrics["train/loss_epoch"])
         return {**metrics, "train/loss": loss, "seconds": round(time.monotonic() - started, 1)}
+
+    def _measure(self, run: Run) -> dict[str, float]:
+        return {f"val/{name}": value for name, value in self._held_out.measure(run).items()}
 
     def _prepare(self, config: DictConfig) -> Run:
         if config.ckpt_path is not None:
@@ -69,6 +90,7 @@ class Bench:
             config.callbacks[name] = None
         with open_dict(config.trainer):
             config.trainer.update({"limit_val_batches": 0, "enable_checkpointing": False})
+            config.trainer.enable_progress_bar = config.callbacks.get("progress") is not None  # not Lightning's own
         hide_expected_warnings()
         check_trainer(config.trainer)
         settle_device(config.trainer)

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+
+from imtext.config.launch import FAILED, failed
 
 
 class PrepareSweep(Callback):
@@ -22,21 +24,20 @@ class PrepareSweep(Callback):
             ConfigError: MLflow cannot use the store.
         """
         # Imported here: Hydra creates this callback for every command, and only sweeps need these slow imports.
-        from imtext.config.instantiate import locate
-        from imtext.training.mlflow_store import artifact_store, prepare_store
-        from imtext.training.tracking import MLflowTracker
+        from imtext.training.sweep.record import mlflow_logger, prepare
 
-        logger = config.get("logger") or OmegaConf.create({})
-        target = locate(str(logger["_target_"])) if "_target_" in logger else None
-        if isinstance(target, type) and issubclass(target, MLflowTracker):
-            files = artifact_store(logger.tracking_uri, logger.artifact_location)
-            prepare_store(logger.tracking_uri, logger.experiment_name, files)
+        if (logger := mlflow_logger(config)) is not None:
+            prepare(logger)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls this in the parent process."""
-        from imtext.training.sweep.grid import RANK_BY, print_trials, read_trials
+        from imtext.training.sweep.grid import read_trials
+        from imtext.training.sweep.ranking import RANK_BY, print_trials
 
         folder = Path(config.hydra.sweep.dir)
         name = folder.name
-        print_trials(read_trials(folder, config.get("optimized_metric") or RANK_BY))
+        metric = config.get("optimized_metric") or RANK_BY
+        trials = read_trials(folder, metric)
+        print_trials(trials, metric)
+        failed.extend(" ".join(trial.overrides) for trial in trials if (folder / str(trial.number) / FAILED).is_file())
         print(f"Sweep: {folder}; in MLflow, search for tags.sweep = '{name}'")

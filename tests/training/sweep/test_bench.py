@@ -47,6 +47,21 @@ def test_the_order_of_trials_makes_no_difference(compose: Compose) -> None:
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
 
 
+def test_comparing_changes_nothing(compose: Compose) -> None:
+    seen: list[tuple[int, float]] = []
+    for settings in (["trainer.max_epochs=3"], ["trainer.max_epochs=3", "stages=frozen", "model.hubness_bank=8"]):
+        alone = Bench().run(config(compose, *settings))
+        compared = Bench().run(config(compose, *settings), lambda epoch, found: seen.append((epoch, found["val/rsum"])))
+        assert {**alone, "seconds": 0} == {**compared, "seconds": 0}
+    assert [epoch for epoch, _ in seen] == [0, 1, 0, 1]
+
+    def stop(epoch: int, metrics: object) -> None:
+        raise KeyError(epoch)
+
+    with pytest.raises(KeyError):
+        Bench().run(config(compose), stop)
+
+
 def test_nothing_is_resumed(compose: Compose) -> None:
     with pytest.raises(ConfigError, match="ckpt_path"):
         Bench().run(config(compose, "ckpt_path=last"))
