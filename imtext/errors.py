@@ -46,7 +46,7 @@ class StoreError(ImtextError):
     """A store that cannot be read or written: a full disk, a lock, a lost connection."""
 
 
-Extra = Literal["train", "serve", "mcp", "watch", "timm", "hf", "open-clip", "raw", "jxl", "ocr", "places"]
+Extra = Literal["train", "serve", "mcp", "watch", "timm", "hf", "open-clip", "raw", "jxl", "ocr", "places", "lance"]
 
 
 def install_command(extra: Extra) -> str:

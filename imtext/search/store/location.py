@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from imtext.errors import SearchError
+from imtext.search.store.lance import SCHEMES, LanceStore
 from imtext.search.store.protocol import Store
 from imtext.search.store.sqlite import MATRIX, ROWS, SCHEME, SQLiteStore
 
@@ -16,7 +17,7 @@ LINK = "store.url"
 
 Location = str | os.PathLike[str]
 
-_STORES: dict[str, type[Store]] = {SCHEME: SQLiteStore}
+_STORES: dict[str, type[Store]] = {SCHEME: SQLiteStore, **dict.fromkeys(SCHEMES, LanceStore)}
 
 
 def register_store(scheme: str, store: type[Store]) -> None:

@@ -1,0 +1,77 @@
+"""Join small files of the tables, and make and update their indexes, so that searches stay fast.
+
+Everything is found without it, too: Lance reads rows that no index has yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from imtext.search.store.lance.state import State
+from imtext.search.store.lance.tables import FILES, PICTURES
+
+log = logging.getLogger(__name__)
+
+COMMITS = 64  # after so many, their files are joined
+LOOKED_UP = 10_000  # from so many pictures on, ids, contents and paths are looked up in indexes
+VECTORS = 100_000  # from so many pictures on, there is a vector index
+GROWN = 4  # the vector index learns its centres again when there are so many times as many pictures
+PARTITION = 4_096  # vectors in one partition of the vector index
+KEPT = timedelta(days=1)  # readers that hold an older version have to refresh
+NEVER = timedelta(days=36_500)
+
+INDEXES = {PICTURES: ("id", "content"), FILES: ("path", "picture")}
+
+
+def is_due(state: State, ended: bool) -> bool:
+    """Is there enough to do?
+
+    Args:
+        state: the last commit.
+        ended: an update has ended.
+    """
+    return state.commits >= COMMITS or (ended and abs(state.count - state.indexed) > max(LOOKED_UP, state.indexed // 8))
+
+
+def tend(tables: Mapping[str, Any], state: State, ended: bool) -> State:
+    """Bring the tables in order; returns the next state, without the versions of tables."""
+    trained = state.trained
+    if state.count >= LOOKED_UP:
+        for name, columns in INDEXES.items():
+            _index(tables[name], columns)
+    if ended and state.count >= max(VECTORS, GROWN * trained):
+        index_vectors(tables[PICTURES], state.count)
+        trained = state.count
+    for table in tables.values():
+        table.optimize(cleanup_older_than=NEVER)
+    return replace(state, number=state.number + 1, commits=0, indexed=state.count, trained=trained)
+
+
+def _index(table: Any, columns: tuple[str, ...]) -> None:
+    from lancedb.index import BTree
+
+    known = {column for index in table.list_indices() for column in index.columns}
+    for column in columns:
+        if column not in known:
+            table.create_index(column, config=BTree())
+
+
+def index_vectors(table: Any, count: int) -> None:
+    """Make the vector index, in place of an earlier one."""
+    from lancedb.index import IvfPq
+
+    started = time.monotonic()
+    log.info("Making the vector index of %s pictures …", f"{count:,}")
+    table.create_index("vector", config=IvfPq(distance_type="dot", target_partition_size=PARTITION), replace=True)
+    log.info("The vector index took %.0f s", time.monotonic() - started)
+
+
+def prune(tables: Mapping[str, Any]) -> None:
+    """Remove versions that nobody reads any more. The last commit must be written by then."""
+    for table in tables.values():
+        table.optimize(cleanup_older_than=KEPT)
