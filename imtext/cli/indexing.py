@@ -18,6 +18,7 @@ from imtext.cli.options import (
     HiddenOption,
     IndexOption,
     OcrOption,
+    StoreOption,
     VerifyOption,
     WatchOption,
     find_bundle,
@@ -45,6 +46,7 @@ def index(
     ] = None,
     index: IndexOption = None,
     bundle: BundleOption = None,
+    store: StoreOption = None,
     status: Annotated[bool, typer.Option("--status", help="Print what would change and why; change nothing.")] = False,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Embed everything again; needed to switch to another --bundle.")
@@ -78,7 +80,7 @@ def index(
     own = own_bundle(folder) if bundle is None else None
     if rebuild and grids is None:
         grids = _grids_before(folder)
-    opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild)
+    opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild, store)
     try:
         with _progress() as count:
             report = opened.update(sources or [], count, allow_empty, grids=grids, rules=rules, verify=verify)

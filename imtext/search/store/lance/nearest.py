@@ -12,7 +12,7 @@ from imtext.search.store.records import Ids, Vectors
 
 SPARE = 16  # pictures beyond the wanted ones, among which are those with equal scores
 PROBES = 40  # partitions of the vector index that a query looks into
-REFINE = 20  # candidates of the index for each wanted picture, whose vectors are read
+REFINE = 100  # candidates of the index for each wanted picture, whose vectors are read
 
 
 def nearest(table: Any, query: Vectors, k: int, where: str, indexed: bool) -> tuple[Ids, Floats]:
@@ -26,7 +26,7 @@ def nearest(table: Any, query: Vectors, k: int, where: str, indexed: bool) -> tu
         indexed: use the vector index, if there is one; a few pictures may be missing then.
     """
     if indexed:
-        found = _candidates(table, query, k, where).minimum_nprobes(PROBES).refine_factor(REFINE).to_arrow()
+        found = _candidates(table, query, k, where).nprobes(PROBES).refine_factor(REFINE).to_arrow()
         if len(found) == k:
             return _best(found, query, k)
     wanted = k + SPARE

@@ -39,7 +39,8 @@ class Rows:
             self._state_table = self._db.open_table(TABLE)
             self._last, self._seen = latest(self._db, self._state_table, self.location), self._state_table.version
         self._looked = time.monotonic()
-        self.embed_dim, self._generation = self._last.state.embed_dim, self._last.state.generation
+        state = self._last.state
+        self.embed_dim, self.model, self._generation, self._newest = state.embed_dim, state.model, state.generation, ""
 
     def _latest(self, look: bool = False) -> Snapshot:
         """The last commit, or that of the store that this one was before it was replaced."""
@@ -55,8 +56,6 @@ class Rows:
                     if found.state.generation == self._generation:
                         self._last = found
             return self._last
-
-    _newest = ""
 
     def version(self) -> int:
         """Version of the rows: a random number that every commit of pictures or files draws again."""

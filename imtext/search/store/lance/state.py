@@ -29,6 +29,7 @@ class State:
         number: of the commit; each is one more than the one before.
         generation: part of the names of the tables; a rebuild makes new ones.
         embed_dim: length of the vectors.
+        model: see `Store.model`.
         version: of the pictures and files, see `Store.version`.
         tables: name of a table → its version in Lance.
         next_id: id of the next new picture; an id is never used twice.
@@ -45,6 +46,7 @@ class State:
     number: int
     generation: str
     embed_dim: int
+    model: str = ""
     version: int = 0
     tables: dict[str, int] = field(default_factory=dict)
     next_id: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 import uuid
@@ -12,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from imtext.errors import SearchError
+from imtext.errors import SearchError, StoreError
 from imtext.search.facts import Facts
 from imtext.search.filters import Filters
 from imtext.search.store.lance.conditions import condition
@@ -39,6 +40,8 @@ from imtext.search.store.lance.words import index_words, match
 from imtext.search.store.lance.writing import Changes, apply, plan, plan_sources
 from imtext.search.store.records import Dated, File, Neighbors, Picture, Vectors, WordMatch, unread
 
+log = logging.getLogger(__name__)
+
 SCHEMES = ("lance", "lance+s3")
 DAY = 86_400.0  # seconds that the tables of a replaced index stay, for servers that still read them
 
@@ -61,12 +64,12 @@ class LanceStore(Rows):
         return cls(location)
 
     @classmethod
-    def create(cls, location: str, embed_dim: int) -> Self:
+    def create(cls, location: str, embed_dim: int, model: str = "") -> Self:
         """Open the store at a URL; create it if needed."""
         if not cls.exists(location):
             db = connect(location, make=True)
             with errors(location, "created"):
-                state = _new_generation(db, State(1, "", embed_dim))
+                state = _new_generation(db, State(1, "", embed_dim, model))
                 _write_first(db, state)
         return cls(location)
 
@@ -81,14 +84,14 @@ class LanceStore(Rows):
             return TABLE in db.list_tables().tables
 
     @classmethod
-    def rebuild(cls, location: str, embed_dim: int) -> None:
+    def rebuild(cls, location: str, embed_dim: int, model: str = "") -> None:
         """Replace the tables by new ones without pictures; sources are kept, and all files are kept as `unread`."""
         before = cls(location)
         old = before._latest(look=True).state
         files = [unread(file.path, "not embedded again yet") for file in before.files()]
         with errors(location, "written"):
             fresh = State(
-                old.number + 1, "", embed_dim, random.getrandbits(62), next_id=old.next_id, sources=old.sources,
+                old.number + 1, "", embed_dim, model, random.getrandbits(62), next_id=old.next_id, sources=old.sources,
                 replaced=(old.generation, time.time()),
             )  # fmt: skip
             fresh = _new_generation(before._db, fresh, files)
@@ -210,9 +213,11 @@ class LanceStore(Rows):
         """Add pictures, add or update files, forget files; all or nothing. See `Store.commit`."""
         added, named, left = [*pictures], [*files], [*gone]  # errors in these are not those of Lance
         self._write(lambda base: plan(base, added, named, left, sweep, facts or {}, texts or {}))
-        with self._lock, errors(self.location, "written"):
-            if is_due(self._last.state, ended=sweep):
+        if is_due(self._last.state, ended=sweep):
+            try:
                 self.tend(sweep)
+            except StoreError as error:  # what was committed is there, and found without it
+                log.warning("%s", error)
 
     def remember(self, sources: Iterable[str], forget: Iterable[str] = ()) -> None:
         """Add to the sources, and remove some."""

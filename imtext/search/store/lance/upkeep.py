@@ -23,6 +23,7 @@ VECTORS = 100_000  # from so many pictures on, there is a vector index
 GROWN = 4  # the vector index learns its centres again when there are so many times as many pictures
 PARTITION = 4_096  # vectors in one partition of the vector index
 KEPT = timedelta(days=1)  # readers that hold an older version have to refresh
+ITERATIONS = 20  # of learning centres and codes
 NEVER = timedelta(days=36_500)
 
 INDEXES = {PICTURES: ("id", "content"), FILES: ("path", "picture")}
@@ -35,7 +36,12 @@ def is_due(state: State, ended: bool) -> bool:
         state: the last commit.
         ended: an update has ended.
     """
-    return state.commits >= COMMITS or (ended and abs(state.count - state.indexed) > max(LOOKED_UP, state.indexed // 8))
+    grown = abs(state.count - state.indexed) > max(LOOKED_UP, state.indexed // 8)
+    return state.commits >= COMMITS or (ended and (grown or _needs_centres(state)))
+
+
+def _needs_centres(state: State) -> bool:
+    return state.count >= max(VECTORS, GROWN * state.trained)
 
 
 def tend(tables: Mapping[str, Any], state: State, ended: bool) -> State:
@@ -44,7 +50,7 @@ def tend(tables: Mapping[str, Any], state: State, ended: bool) -> State:
     if state.count >= LOOKED_UP:
         for name, columns in INDEXES.items():
             _index(tables[name], columns)
-    if ended and state.count >= max(VECTORS, GROWN * trained):
+    if ended and _needs_centres(state):
         index_vectors(tables[PICTURES], state.count)
         trained = state.count
     for table in tables.values():
@@ -65,9 +71,14 @@ def index_vectors(table: Any, count: int) -> None:
     """Make the vector index, in place of an earlier one."""
     from lancedb.index import IvfPq
 
+    dim = table.schema.field("vector").type.list_size
+    part = next(size for size in (8, 4, 2, 1) if dim % size == 0)  # numbers that one byte stands for
     started = time.monotonic()
     log.info("Making the vector index of %s pictures …", f"{count:,}")
-    table.create_index("vector", config=IvfPq(distance_type="dot", target_partition_size=PARTITION), replace=True)
+    config = IvfPq(
+        distance_type="dot", target_partition_size=PARTITION, num_sub_vectors=dim // part, max_iterations=ITERATIONS
+    )
+    table.create_index("vector", config=config, replace=True)
     log.info("The vector index took %.0f s", time.monotonic() - started)
 
 

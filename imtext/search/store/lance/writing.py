@@ -107,24 +107,18 @@ def plan(
     for id, row in rows.items():
         if id in held or id not in known:
             derive(row, held.get(id, []), state.sources)
-    paths = {row["path"] for row in before}
-    changes = Changes(dropped=paths, files=[file_row(file, ids.get(file.content.hex())) for file in named.values()])
+    changes = Changes(dropped={row["path"] for row in before})
+    changes.files = [file_row(file, ids.get(file.content.hex())) for file in named.values()]
     swept = _count(changes, state, rows, known, held, sweep)
     changes.rows = [row for id, row in rows.items() if id not in swept and not _same(row, known.get(id))]
-    changes.rewritten = swept & _stored(state, known) | {row["id"] for row in changes.rows} & {*known}
+    changes.rewritten = swept & {*known, *state.unheld} | {row["id"] for row in changes.rows} & {*known}
     assert changes.state is not None
-    changed = new or named or paths or swept or any(content in ids for content in described)
-    if changed:
+    if new or named or before or swept or any(content in ids for content in described):
         version = random.getrandbits(62)
         changes.state = replace(changes.state, version=version, next_id=state.next_id + len(new))
     elif not changes.rows:
         changes.state = None
     return changes
-
-
-def _stored(state: State, known: Mapping[int, Row]) -> set[int]:
-    """Ids that the table has."""
-    return {*known, *state.unheld}
 
 
 def _count(
@@ -214,8 +208,8 @@ def apply(tables: Mapping[str, Any], changes: Changes, embed_dim: int) -> dict[s
         (PICTURES, "id", sorted(changes.rewritten)),
         (FILES, "path", sorted(changes.dropped)),
     ):
-        for start in range(0, len(values), FEW):  # type: ignore[arg-type]
-            done(name, tables[name].delete(is_in(column, values[start : start + FEW])).version)  # type: ignore[index]
+        for start in range(0, len(values), FEW):
+            done(name, tables[name].delete(is_in(column, values[start : start + FEW])).version)
     if changes.rows:
         done(PICTURES, tables[PICTURES].add(pictures_table(changes.rows, embed_dim)).version)
     if changes.files:
