@@ -20,6 +20,7 @@ from imtext.cli.options import (
     find_bundle,
     find_index,
 )
+from imtext.errors import SearchError
 
 
 def serve(
@@ -58,16 +59,18 @@ def serve(
         if open_page:
             webbrowser.open(f"{url}/?token={token}" if token else url)
 
-    chosen = _attached(folder or index, store, bundle) if store else find_index(folder, index)
+    chosen = find_index(folder, index)
+    if store:
+        _attach(chosen, store, bundle)
+    elif bundle:
+        raise SearchError("--bundle needs --store: an index in a folder is served with its own model")
     names, lines = name or [], log == "json"
     run_server(chosen, host, port, token, anyone, cors_origin or [], names, root_path, approximate, lines, announce)
 
 
-def _attached(folder: Path | None, store: str, bundle: Path | None) -> Path:
-    """The folder of an index whose pictures are in a store elsewhere."""
-    from imtext.search import default_index, load_bundle
+def _attach(folder: Path, store: str, bundle: Path | None) -> None:
+    """Make the folder of an index whose pictures are in a store elsewhere."""
+    from imtext.search import load_bundle
     from imtext.search.index import attach_index
 
-    chosen = folder or default_index()
-    attach_index(chosen, load_bundle(find_bundle(bundle)), store)
-    return chosen
+    attach_index(folder, load_bundle(find_bundle(bundle)), store)

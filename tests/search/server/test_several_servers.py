@@ -112,9 +112,9 @@ def test_one_index_and_two_servers(object_store: None, serve: Serve, bundle: Bun
     before = answers(servers[0])
     assert answers(servers[1]) == before
 
-    crop = {**bundle.manifest, "preprocess": {**bundle.manifest["preprocess"], "resize": "crop"}}
+    darker = {**bundle.manifest, "preprocess": {**bundle.manifest["preprocess"], "image_mean": [0.9, 0.1, 0.4]}}
     graphs = {name: bundle.read(file) for name, file in bundle.graphs.items()}
-    other = write_bundle(tmp_path / "other", graphs, Encoder(bundle).tokenizer, crop)
+    other = write_bundle(tmp_path / "other", graphs, Encoder(bundle).tokenizer, darker)
     rebuilt = Index.create(tmp_path / "indexer", other, rebuild=True)
     assert [answers(url) for url in servers] == [before, before], "wholly by the old model, while there is a new one"
     rebuilt.update()

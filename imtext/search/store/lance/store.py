@@ -49,7 +49,7 @@ DAY = 86_400.0  # seconds that the tables of a replaced index stay, for servers 
 class LanceStore(Rows):
     """A `Store` at ``lance:///absolute/folder`` or ``lance+s3://bucket/prefix``; see `Rows`.
 
-    Searches read what they need from the tables, and hold nothing but the ids of pictures in memory.
+    Searches read what they need from the tables; this object itself holds only the ids of pictures.
     """
 
     _searched: Snapshot | None = None
