@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from imtext.search import Bundle, Encoder, Index
 from imtext.search.bundle import write_bundle
 from imtext.search.index import attach_index
 from tests.conftest import picture
-from tests.search.server.conftest import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +81,14 @@ def answers(url: str) -> list[Answer]:
     return [[(result["id"], result["score"]) for result in one.json()["results"]] for one in found]
 
 
+def wait_until(true: Callable[[], bool]) -> None:
+    """Ask now and then: the object store runs in this process, and would have no time for the servers."""
+    limit = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < limit
+        time.sleep(1)
+
+
 def expected(index: Index) -> list[Answer]:
     return [[(one.id, one.score) for one in index.search(_terms(query), 50)] for query in QUERIES]
 
@@ -108,7 +116,7 @@ def test_one_index_and_two_servers(object_store: None, serve: Serve, bundle: Bun
     picture(gallery / "new.png", 99)
     index.update()
     for url in servers:
-        wait_until(lambda: len(answers(url)[0]) == 7, SECONDS)  # noqa: B023
+        wait_until(lambda: len(answers(url)[0]) == 7)  # noqa: B023
     before = answers(servers[0])
     assert answers(servers[1]) == before
 
@@ -124,12 +132,12 @@ def test_one_index_and_two_servers(object_store: None, serve: Serve, bundle: Bun
     assert "were embedded by another model" in late.stderr
 
     attach_index(folders[0], other, URL)
-    wait_until(lambda: answers(servers[0]) != before, SECONDS)
+    wait_until(lambda: answers(servers[0]) != before)
     after = answers(servers[0])
     assert [[id for id, _ in answer] for answer in after[:3]] == [[id for id, _ in one] for one in expected(rebuilt)]
     assert answers(servers[1]) == before, "until it has the new bundle"
     attach_index(folders[1], other, URL)
-    wait_until(lambda: answers(servers[1]) == after, SECONDS)
+    wait_until(lambda: answers(servers[1]) == after)
 
 
 def test_a_store_that_does_not_answer(tmp_path: Path, bundle: Bundle) -> None:
