@@ -98,8 +98,8 @@ class Service:
             except Exception as error:  # noqa: BLE001  a rebuild, a missing drive, no memory: try again
                 if (said := str(error)) != before:  # it may last until somebody brings the new bundle
                     log.warning("The index cannot be read again: %s", error)
-            # Reading a large index takes long. It may use a fifth of the time.
-            await asyncio.sleep(max(LOOK_SECONDS, 4 * (time.monotonic() - started)))
+            # Reading a large index takes long. It may use a fifth of the time, but a new bundle is not kept waiting.
+            await asyncio.sleep(max(LOOK_SECONDS, (1 if said else 4) * (time.monotonic() - started)))
 
     def _look(self) -> bool:
         if self.index.replaced():
