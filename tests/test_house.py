@@ -71,6 +71,7 @@ def test_every_test_has_a_module_of_its_name() -> None:
         "test_towers.py",
         "search/index/test_shoebox.py",
         "search/server/test_deployment.py",
+        "search/server/test_several_servers.py",
     }
     whole |= {str(path.relative_to(ROOT / "tests")) for path in (ROOT / "tests" / "torture").glob("test_*.py")}
     lost = []

@@ -93,6 +93,16 @@ def _add_studies(commands: Any) -> None:
     vectors.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000], help="sizes of the galleries")
     vectors.add_argument("--queries", type=int, default=500, help="number of captions (default: %(default)s)")
 
+    scale = commands.add_parser("scale", help="how search grows from thousands of vectors to millions")
+    scale.add_argument("run", type=Path, help="a run with a bundle; vectors are drawn as its pictures lie")
+    scale.add_argument("--dim", type=int, default=256, help="numbers of a vector (default: %(default)s)")
+    sizes = [10_000, 100_000, 1_000_000]
+    scale.add_argument("--sizes", type=int, nargs="+", default=sizes, help="numbers of vectors, ascending")
+    scale.add_argument("--exact-up-to", type=int, default=1_000_000, help="of more, only the index is measured")
+    scale.add_argument("--queries", type=int, default=100, help="number of captions (default: %(default)s)")
+    scale.add_argument("--folder", type=Path, help="for temporary files: 2 kB for each vector of 256 numbers")
+    scale.add_argument("--plot", type=Path, help="draw the results into this file: .png, .svg")
+
 
 def _size(text: str) -> tuple[int, int]:
     """``4000x3000`` → its two numbers; argparse explains a ValueError."""
@@ -113,6 +123,13 @@ def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any]
 
         recipe = args.overrides or ["experiment=quickstart"]
         return lambda: benchmark_processes(recipe, args.processes, args.steps, args.repeats), print_processes
+    if args.command == "scale":
+        with needs("train"):
+            from imtext.benchmark.scale_plot import benchmark_run, print_and_plot
+
+        return partial(benchmark_run, args.run, args.dim, args.sizes, args.exact_up_to, args.queries, args.folder), (
+            partial(print_and_plot, path=args.plot)
+        )
     if args.command == "vectors":
         with needs("train"):
             from imtext.benchmark.vectors import benchmark_vectors, print_vectors

@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from imtext.benchmark.drawn import TOP_K, drawn_like
 from imtext.evaluation.bundle_scores import BundleScores, validation_pairs
 from imtext.search import load_bundle, runs_dir
 from imtext.search.store.binary import codes_of
@@ -23,7 +24,6 @@ from imtext.search.store.records import Vectors
 from imtext.training.checkpoints import find_checkpoint, load_model
 from imtext.training.trained_data import build_data
 
-TOP_K = 10
 TIMED = 60  # queries of which the time is measured
 
 Search = Callable[[Vectors], npt.NDArray[np.int64]]
@@ -54,7 +54,7 @@ def benchmark_vectors(run: Path, bundle: Path, sizes: Sequence[int], queries: in
     scores = BundleScores.of(opened, pixels, [captions[number] for number in chosen])
     rows = []
     for size in sizes:
-        vectors = np.concatenate([scores.images, _drawn_like(scores.images, max(0, size - len(pixels)), rng)])[:size]
+        vectors = np.concatenate([scores.images, drawn_like(scores.images, max(0, size - len(pixels)), rng)])[:size]
         mean = vectors.mean(axis=0)
         matrix = Matrix(0, np.arange(len(vectors)), vectors, mean, codes_of(vectors, mean))
         exact = None
@@ -88,18 +88,6 @@ def _methods(matrix: Matrix) -> list[tuple[str, int, Search, bool]]:
         ("approximate", 1, lambda query: matrix.top_k(query, TOP_K, approximate=True)[0][0], True),
         ("8 bits", 8, search_int8, False),
     ]
-
-
-def _drawn_like(vectors: Vectors, count: int, rng: np.random.Generator, block: int = 65_536) -> Vectors:
-    """``[count, embed_dim]`` vectors of unit length with the mean and covariance of others."""
-    mean = vectors.mean(axis=0)
-    _, spread, axes = np.linalg.svd((vectors - mean) / np.sqrt(max(1, len(vectors) - 1)), full_matrices=False)
-    drawn = np.empty((count, vectors.shape[1]), dtype=np.float32)
-    for start in range(0, count, block):
-        part = drawn[start : start + block]
-        part[:] = mean + rng.standard_normal((len(part), len(spread)), dtype=np.float32) * spread @ axes
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
-    return drawn
 
 
 def _median_time(search: Search, queries: Vectors) -> float:

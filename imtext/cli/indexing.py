@@ -21,6 +21,7 @@ from imtext.cli.options import (
     HiddenOption,
     IndexOption,
     OcrOption,
+    StoreOption,
     VerifyOption,
     WatchOption,
     find_bundle,
@@ -48,6 +49,7 @@ def index(
     ] = None,
     index: IndexOption = None,
     bundle: BundleOption = None,
+    store: StoreOption = None,
     status: Annotated[bool, typer.Option("--status", help="Print what would change and why; change nothing.")] = False,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Embed everything again; needed to switch to another --bundle.")
@@ -82,7 +84,7 @@ def index(
         from imtext.search.index import reading  # noqa: F401
     own = own_bundle(folder) if bundle is None else None
     grids = _grids_before(folder) if rebuild and grids is None else grids
-    opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild)
+    opened = Index.create(folder, load_bundle(own or find_bundle(bundle)), rebuild, store)
     try:
         with engine_of(engine, address) as embedder, _progress() as count:
             report = opened.update(sources or [], count, allow_empty, (), grids, rules, verify, embedder(opened.bundle))

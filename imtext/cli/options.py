@@ -25,6 +25,14 @@ BundleOption = Annotated[
         "Default: the newest below runs/.",
     ),
 ]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="Where pictures, vectors and words are kept: lance:///absolute/folder or lance+s3://bucket/prefix, which "
+        "several servers can read. Default: in the folder of the index.",
+    ),
+]
 TopKOption = Annotated[int, typer.Option("--top-k", "-k", min=1, max=1000, help="Maximum number of results.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a list of {path, score, relevance}.")]
 MinRelevanceOption = Annotated[

@@ -46,6 +46,19 @@ def test_left_out_files_are_listed_up_to_a_limit(index: Path, tmp_path: Path) ->
     assert imtext("index", "--status", "--index", copy).stdout.count("left out: ") == 13
 
 
+def test_into_another_store(bundle: Bundle, tmp_path: Path) -> None:
+    url = f"lance://{tmp_path / 'tables'}"
+    options = ("--index", tmp_path / "index", "--store", url, "--bundle", bundle.path)
+    (tmp_path / "own").mkdir()
+    picture(tmp_path / "own" / "a.png", 3)
+    assert "1 added" in imtext("index", tmp_path / "own", *options).stdout
+    assert (tmp_path / "index" / "store.url").read_text().strip() == url
+    assert "a.png" in imtext("search", "red", "--index", tmp_path / "index", "--min-relevance", "0").stdout
+    refused = imtext("index", "--index", tmp_path / "index", "--store", "lance:///elsewhere")
+    assert refused.returncode == 2
+    assert "has its store at lance://" in refused.stderr
+
+
 def test_status_changes_nothing(index: Path) -> None:
     added = picture(index.parent / "late.png", 77)
     printed = imtext("index", "--status", "--index", index).stdout

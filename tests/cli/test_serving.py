@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from imtext.search import Bundle
 from tests.cli.conftest import imtext
 
 
@@ -26,3 +27,12 @@ def test_serve_announces_the_address(index: Path, monkeypatch: pytest.MonkeyPatc
     assert opened[1] == "http://127.0.0.1:8000"
     imtext("serve", index, "--approximate")
     assert settings[-2:] == [True, False]
+
+
+def test_a_model_needs_a_store(index: Path, bundle: Bundle) -> None:
+    done = imtext("serve", index, "--bundle", bundle.path)
+    assert (done.returncode, done.stderr) == (
+        2, "error: --bundle needs --store: an index in a folder is served with its own model\n",
+    )  # fmt: skip
+    done = imtext("serve", index, "--bundle", bundle.path, "--store", f"sqlite:///{index}/index.sqlite")
+    assert "does not record its model" in done.stderr

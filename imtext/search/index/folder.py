@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,6 +25,7 @@ from imtext.search.store.location import (
     store_exists,
     store_url,
 )
+from imtext.search.store.protocol import Store
 
 LOCK, BUNDLE = "writer.lock", "bundle"
 
@@ -80,7 +81,46 @@ def create_index(folder: Path, bundle: Bundle, rebuild: bool = False, store: str
             "vectors cannot be compared. Omit --bundle to use the index's own model, add --rebuild to embed "
             "everything again, or choose another --index"
         )
-    create_store(folder, bundle.embed_dim).close()
+    create_store(folder, bundle.embed_dim, bundle.fingerprint).close()
+
+
+def attach_index(folder: Path, bundle: Bundle, url: str) -> None:
+    """Make the folder of an index whose store another machine writes, or give it the store's new bundle.
+
+    Args:
+        folder: folder of the index on this machine.
+        bundle: the one that embedded the pictures; the folder keeps a copy.
+        url: URL of the store.
+
+    Raises:
+        SearchError: there is no store, it belongs to another bundle, or the folder contains other files.
+    """
+    with closing(open_store(url)) as opened:
+        if opened.model == "":
+            raise SearchError(f"{url} does not record its model; serve the folder in which it was indexed")
+        require_model(folder, opened, bundle)
+        location = opened.location
+    if not is_index(folder):
+        _require_free(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    with only_writer(folder):
+        if own_bundle(folder) is None or load_bundle(folder / BUNDLE).fingerprint != bundle.fingerprint:
+            copy_bundle(bundle, folder / BUNDLE)
+        link_store(folder, location)
+
+
+def require_model(folder: Path, store: Store, bundle: Bundle) -> None:
+    """Refuse a bundle that did not embed the pictures: another machine may have rebuilt the store.
+
+    Raises:
+        SearchError: the store records another one.
+    """
+    if store.model not in ("", bundle.fingerprint):
+        raise SearchError(
+            f"The pictures in {store.location} were embedded by another model ({store.model}, not "
+            f"{bundle.fingerprint}). Serve with their bundle: imtext serve {folder} --store {store.location} "
+            "--bundle <bundle>"
+        )
 
 
 def _require_free(folder: Path) -> None:
@@ -91,7 +131,7 @@ def _require_free(folder: Path) -> None:
 
 
 def _create_store(folder: Path, bundle: Bundle, url: str | None) -> None:
-    made = create_store(folder if url is None else url, bundle.embed_dim)
+    made = create_store(folder if url is None else url, bundle.embed_dim, bundle.fingerprint)
     try:
         if made.sources() or any(True for _ in made.files()):
             raise SearchError(f"{made.location} already belongs to another index; choose another store")
@@ -114,7 +154,7 @@ def _same_store(folder: Path, url: str) -> bool:
 
 def _rebuild(folder: Path, bundle: Bundle) -> None:
     """Rebuild first the store, then the bundle. If killed in between, the index refuses to search until rebuilt."""
-    rebuild_store(folder, bundle.embed_dim)
+    rebuild_store(folder, bundle.embed_dim, bundle.fingerprint)
     own = folder / BUNDLE
     if own.resolve() != bundle.path.resolve():
         if not is_replaceable(own):

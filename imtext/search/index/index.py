@@ -25,7 +25,7 @@ from imtext.search.index.apply import Progress, Report, apply_changes, no_progre
 from imtext.search.index.changes import Changes, compare
 from imtext.search.index.duplicates import duplicates_of, find_duplicates
 from imtext.search.index.embedding import Embedder, LocalEmbedder
-from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, tidy
+from imtext.search.index.folder import BUNDLE, bundle_stamp, create_index, is_index, only_writer, require_model, tidy
 from imtext.search.index.journal import Journal
 from imtext.search.index.rules import Rules, read_rules, write_rules
 from imtext.search.query import Query, Term, embed_queries
@@ -65,6 +65,7 @@ class Index:
         self.store = open_store(folder)
         self._bundle_stamp = bundle_stamp(folder)
         self.bundle = load_bundle(folder / BUNDLE)
+        require_model(folder, self.store, self.bundle)
         if self.bundle.embed_dim != self.store.embed_dim:
             raise SearchError(
                 f"A rebuild of {folder} was interrupted. Finish it: imtext index --rebuild --bundle <bundle>"

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from imtext.errors import SearchError
+from imtext.errors import SearchError, StoreError
 from imtext.search.server.batching import BusyError
 from imtext.search.server.messages import Problem
 from imtext.search.server.refusals import TOO_BUSY, problem
@@ -29,7 +29,7 @@ def describe_problems(app: FastAPI, with_token: bool = False) -> None:
     """
     app.exception_handlers |= {
         HTTPException: _on_http, RequestValidationError: _on_invalid_request, SearchError: _on_search_error,
-        BusyError: _on_busy, ClientDisconnect: _on_disconnect, Exception: _on_bug,
+        StoreError: _on_store_error, BusyError: _on_busy, ClientDisconnect: _on_disconnect, Exception: _on_bug,
     }  # fmt: skip
 
     def openapi() -> dict[str, Any]:
@@ -66,6 +66,12 @@ async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_search_error(_: Request, error: Exception) -> JSONResponse:
     return _response(422, str(error))
+
+
+async def _on_store_error(_: Request, error: Exception) -> JSONResponse:
+    """The disk or the object store does not answer."""
+    log.warning("%s", error)
+    return _response(503, "The store of the index cannot be read now. Try again later.", {"retry-after": "5"})
 
 
 async def _on_busy(_: Request, error: Exception) -> JSONResponse:

@@ -91,15 +91,16 @@ class Service:
 
     async def follow(self) -> None:
         """Load new commits until cancelled; running requests finish with the state they started with."""
+        said = ""
         while True:
-            started = time.monotonic()
+            started, before, said = time.monotonic(), said, ""
             try:
-                if await asyncio.to_thread(self._look):
-                    self.reloads += 1
+                self.reloads += await asyncio.to_thread(self._look)
             except Exception as error:  # noqa: BLE001  a rebuild, a missing drive, no memory: try again
-                log.warning("The index cannot be read again: %s", error)
-            # Reading a large index takes long. It may use a fifth of the time.
-            await asyncio.sleep(max(LOOK_SECONDS, 4 * (time.monotonic() - started)))
+                if (said := str(error)) != before:  # it may last until somebody brings the new bundle
+                    log.warning("The index cannot be read again: %s", error)
+            # Reading a large index takes long. It may use a fifth of the time, but a new bundle is not kept waiting.
+            await asyncio.sleep(max(LOOK_SECONDS, (1 if said else 4) * (time.monotonic() - started)))
 
     def _look(self) -> bool:
         if self.index.replaced():
@@ -245,8 +246,7 @@ class Service:
 
     def _vector(self, index: Index, id: str) -> Embeddings:
         number, _ = self._find(index, id)
-        vector = index.store.vector_of(number)
-        if vector is None:  # committed after the last refresh
+        if (vector := index.store.vector_of(number)) is None:  # committed after the last refresh
             raise _not_found(id)
         return vector
 

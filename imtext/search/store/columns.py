@@ -83,7 +83,7 @@ class Columns:
             np.array([one.height for one in known], dtype=np.int64),
             np.array([cameras.setdefault(one.camera.casefold(), len(cameras)) for one in known], dtype=np.int64),
             tuple(cameras),
-            _on_sphere([one.latitude for one in known], [one.longitude for one in known]),
+            on_sphere([one.latitude for one in known], [one.longitude for one in known]),
             np.array(picture, dtype=np.int64),
             np.array(folder, dtype=np.int64),
             [(name, folder_key(name, sources)) for name in folders],
@@ -105,7 +105,7 @@ class Columns:
             wanted = filters.camera.casefold()
             keep &= np.array([wanted in name for name in self.cameras], dtype=np.bool_)[self.camera]
         if filters.near:
-            (centre,) = _on_sphere([filters.near[0]], [filters.near[1]])
+            (centre,) = on_sphere([filters.near[0]], [filters.near[1]])
             # A product is five times as fast as a distance; rounding moves the border by 10 cm.
             keep &= self.position @ centre >= np.cos(min(filters.within_km / EARTH_KM, np.pi))  # false for NaN
         if filters.folder:
@@ -134,7 +134,7 @@ def local_time(mtime_ns: int) -> str:
         return "1970-01-01T00:00:00"
 
 
-def _on_sphere(latitudes: Sequence[float | None], longitudes: Sequence[float | None]) -> npt.NDArray[np.float64]:
+def on_sphere(latitudes: Sequence[float | None], longitudes: Sequence[float | None]) -> npt.NDArray[np.float64]:
     """``N`` places in degrees → ``[N, 3]`` of length 1; None → NaN."""
     latitude = np.radians(np.array(latitudes, dtype=np.float64))
     longitude = np.radians(np.array(longitudes, dtype=np.float64))

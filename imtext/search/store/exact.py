@@ -10,6 +10,7 @@ from imtext.search.store.records import Vectors
 BLOCK = 65_536  # rows scored at once for several queries, so that their scores fit in the processor's cache
 QUERIES = 64  # queries scored at once: 16 MB of scores
 
+ROUNDING = 1e-5  # by which two ways to add up the same score differ, at most
 FEW = 8  # at most N / 8 rows are copied before they are scored; of more rows, the copy takes longer than it saves
 
 Floats = npt.NDArray[np.float32]
@@ -40,9 +41,8 @@ def top_k(vectors: Vectors, queries: Vectors, k: int, among: Mask | None = None)
     if k < 1 or not len(queries):
         return np.zeros((len(queries), 0), dtype=np.int64), np.zeros((len(queries), 0), dtype=np.float32)
     if len(queries) == 1:  # by far the most frequent case; a product with one vector runs at the speed of memory
-        scores = _only(among, vectors @ queries[0])
-        places = best_places(scores, k)
-        return places[None], scores[places][None]
+        places, best_scores = _settle(vectors, queries[0], _near(_only(among, vectors @ queries[0]), k), k)
+        return places[None], best_scores[None]
     if len(queries) > QUERIES:
         parts = [
             top_k(vectors, queries[start : start + QUERIES], k, among) for start in range(0, len(queries), QUERIES)
@@ -53,13 +53,38 @@ def top_k(vectors: Vectors, queries: Vectors, k: int, among: Mask | None = None)
     for start in range(0, len(vectors), BLOCK):
         part = None if among is None else among[start : start + BLOCK]
         for row, line in enumerate(_only(part, queries @ vectors[start : start + BLOCK].T)):
-            best = best_places(line, min(k, len(line)))
-            found[row] = np.concatenate([found[row], best + start])
-            kept[row] = np.concatenate([kept[row], line[best]])
-    for row, score in enumerate(kept):
-        best = best_places(score, k)
-        found[row], kept[row] = found[row][best], score[best]
-    return np.stack(found), np.stack(kept)
+            near = _near(line, min(k, len(line)))
+            found[row] = np.concatenate([found[row], near + start])
+            kept[row] = np.concatenate([kept[row], line[near]])
+    best = [
+        _settle(vectors, query, places[_near(scores, k)], k)
+        for query, places, scores in zip(queries, found, kept, strict=True)
+    ]
+    return np.stack([places for places, _ in best]), np.stack([scores for _, scores in best])
+
+
+def exact_scores(vectors: Vectors, query: Vectors) -> Floats:
+    """Scores ``[N]`` of ``[N, embed_dim]`` vectors and a query ``[embed_dim]``, added up in double precision.
+
+    A matrix product adds in an order that depends on where a vector lies in the matrix. Here equal vectors have equal
+    scores, so that results do not depend on how pictures are divided among stores.
+    """
+    return np.asarray((vectors.astype(np.float64) * query).sum(axis=1), dtype=np.float32)
+
+
+def _settle(vectors: Vectors, query: Vectors, places: Places, k: int) -> tuple[Places, Floats]:
+    """The best k of some rows by their `exact_scores`, and these."""
+    scores = exact_scores(vectors[places], query)
+    best = best_places(scores, k)
+    return places[best], scores[best]
+
+
+def _near(scores: Floats, k: int) -> Places:
+    """The places, in ascending order, of all scores that may be among the k largest."""
+    if k >= len(scores):
+        return np.flatnonzero(scores > -np.inf)
+    least = np.partition(scores, len(scores) - k)[len(scores) - k]
+    return np.flatnonzero((scores >= least - np.float32(ROUNDING)) & (scores > -np.inf))
 
 
 def _only(among: Mask | None, scores: Floats) -> Floats:

@@ -9,14 +9,19 @@ import os
 from pathlib import Path
 
 from imtext.errors import SearchError
+from imtext.search.store.lance import SCHEMES, LanceStore
 from imtext.search.store.protocol import Store
+from imtext.search.store.sharded import SCHEME as SHARDS
+from imtext.search.store.sharded import ShardedStore
 from imtext.search.store.sqlite import MATRIX, ROWS, SCHEME, SQLiteStore
 
 LINK = "store.url"
 
 Location = str | os.PathLike[str]
 
-_STORES: dict[str, type[Store]] = {SCHEME: SQLiteStore}
+_STORES: dict[str, type[Store]] = {
+    SCHEME: SQLiteStore, **dict.fromkeys(SCHEMES, LanceStore), SHARDS: ShardedStore,
+}  # fmt: skip
 
 
 def register_store(scheme: str, store: type[Store]) -> None:
@@ -34,10 +39,10 @@ def open_store(location: Location) -> Store:
     return _class(url).open(url)
 
 
-def create_store(location: Location, embed_dim: int) -> Store:
+def create_store(location: Location, embed_dim: int, model: str = "") -> Store:
     """Open the store of a folder or at a URL; create it if needed."""
     url = store_url(location)
-    return _class(url).create(url, embed_dim)
+    return _class(url).create(url, embed_dim, model)
 
 
 def store_exists(location: Location) -> bool:
@@ -46,10 +51,10 @@ def store_exists(location: Location) -> bool:
     return _class(url).exists(url)
 
 
-def rebuild_store(location: Location, embed_dim: int) -> None:
+def rebuild_store(location: Location, embed_dim: int, model: str = "") -> None:
     """Replace the store of a folder or at a URL by a store without pictures; see `Store.rebuild`."""
     url = store_url(location)
-    _class(url).rebuild(url, embed_dim)
+    _class(url).rebuild(url, embed_dim, model)
 
 
 def link_store(folder: Path, url: str) -> None:

@@ -24,10 +24,12 @@ class Store(Protocol):
     Attributes:
         location: URL to open this store again.
         embed_dim: length of the vectors.
+        model: fingerprint of the bundle that embedded the pictures; empty: not recorded, because it lies beside them.
     """
 
     location: str
     embed_dim: int
+    model: str
 
     # ---- opening and closing: called by the functions of `imtext.search.store.location`
 
@@ -40,7 +42,7 @@ class Store(Protocol):
         """
 
     @classmethod
-    def create(cls, location: str, embed_dim: int) -> Self:
+    def create(cls, location: str, embed_dim: int, model: str = "") -> Self:
         """Open the store at a URL. Create it if needed, and complete it if a killed process left it incomplete."""
 
     @classmethod
@@ -48,7 +50,7 @@ class Store(Protocol):
         """Is there a store at this URL?"""
 
     @classmethod
-    def rebuild(cls, location: str, embed_dim: int) -> None:
+    def rebuild(cls, location: str, embed_dim: int, model: str = "") -> None:
         """Replace a store by a store without pictures, in one atomic step, for vectors of another length or model.
 
         Sources are kept. All files are kept as `unread`, because paths from standard input are recorded nowhere else.

@@ -44,6 +44,8 @@ class SQLiteStore(Rows):
         self._columns: tuple[Matrix, Columns] | None = None  # read for the first filter
         self._refreshing = threading.RLock()
 
+    model = ""  # the bundle lies beside it
+
     # ---- opening and closing
 
     @classmethod
@@ -52,7 +54,7 @@ class SQLiteStore(Rows):
         return cls(_path(location))
 
     @classmethod
-    def create(cls, location: str, embed_dim: int) -> Self:
+    def create(cls, location: str, embed_dim: int, model: str = "") -> Self:
         """Open the store at a URL; create it if needed."""
         path = _path(location)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +67,7 @@ class SQLiteStore(Rows):
         return _path(location).is_file()
 
     @classmethod
-    def rebuild(cls, location: str, embed_dim: int) -> None:
+    def rebuild(cls, location: str, embed_dim: int, model: str = "") -> None:
         """Replace the file by one without pictures; sources are kept, and all files are kept as `unread`."""
         path = _path(location)
         before = Rows(path)

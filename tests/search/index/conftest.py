@@ -19,10 +19,10 @@ def in_folder(bundle: Bundle, tmp_path: Path) -> Index:
     return Index.create(tmp_path / "index", bundle)
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "lance", "memory"])
 def index(request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path) -> Index:
-    """With its store in its folder, or in memory."""
-    store = f"memory://{tmp_path}" if request.param == "memory" else None
+    """With its store in its folder, in tables of Lance, or in memory."""
+    store = {"memory": f"memory://{tmp_path}", "lance": f"lance://{tmp_path / 'tables'}"}.get(request.param)
     return Index.create(tmp_path / "index", bundle, store=store)
 
 

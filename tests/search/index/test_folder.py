@@ -14,7 +14,7 @@ from filelock import FileLock
 from imtext.errors import BundleError, SearchError
 from imtext.search import Bundle, Index
 from imtext.search.bundle import write_bundle
-from imtext.search.index.folder import bundle_stamp, create_index, default_index, is_index, own_bundle
+from imtext.search.index.folder import attach_index, bundle_stamp, create_index, default_index, is_index, own_bundle
 from imtext.search.store import create_store, open_store
 from tests.conftest import picture
 
@@ -133,6 +133,39 @@ def test_an_empty_store_that_a_killed_creation_left(bundle: Bundle, tmp_path: Pa
     url = f"memory://{tmp_path}"
     create_store(url, bundle.embed_dim)
     assert len(Index.create(tmp_path / "index", bundle, store=url)) == 0
+
+
+def test_attached_to_a_store_that_another_machine_writes(gallery: Path, bundle: Bundle, tmp_path: Path) -> None:
+    url = f"lance://{tmp_path / 'tables'}"
+    with pytest.raises(SearchError, match="There is no index in"):
+        attach_index(tmp_path / "served", bundle, url)
+    index = Index.create(tmp_path / "index", bundle, store=url)
+    index.update([str(gallery)])
+    attach_index(tmp_path / "served", bundle, url)
+    attach_index(tmp_path / "served", bundle, url)
+    served = Index(tmp_path / "served")
+    assert (len(served), served.bundle.fingerprint) == (12, bundle.fingerprint)
+    graphs = {name: bundle.read(file) for name, file in bundle.graphs.items()}
+    crop = {**bundle.manifest, "preprocess": {**bundle.manifest["preprocess"], "resize": "crop"}}
+    other = write_bundle(tmp_path / "other", graphs, index.encoder.tokenizer, crop)
+    with pytest.raises(SearchError, match=f"by another model .{bundle.fingerprint}, not {other.fingerprint}."):
+        attach_index(tmp_path / "served", other, url)
+    Index.create(tmp_path / "index", other, rebuild=True)
+    assert served.replaced()
+    with pytest.raises(SearchError, match=r"Serve with their bundle: imtext serve .* --store lance://"):
+        Index(tmp_path / "served")
+    attach_index(tmp_path / "served", other, url)
+    assert Index(tmp_path / "served").bundle.fingerprint == other.fingerprint
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    with pytest.raises(SearchError, match="contains other files"):
+        attach_index(tmp_path / "full", other, url)
+
+
+def test_a_store_without_a_model_is_served_where_it_is(index: Index, bundle: Bundle, tmp_path: Path) -> None:
+    if not index.store.model:
+        with pytest.raises(SearchError, match="does not record its model"):
+            attach_index(tmp_path / "served", bundle, index.store.location)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
+import pytest
+from starlette.requests import Request
+
+from imtext.errors import StoreError
+from imtext.search.server import problems
 from tests.search.server.conftest import Server
 
 pytestmark = pytest.mark.slow
@@ -19,3 +24,11 @@ def test_bad_bodies(server: Server) -> None:
     assert post(data=b'{"query": "\\ud800"}', headers={"content-type": "application/json"})[0] in (200, 422)
     assert post(data=b" " * 1_000_001)[0] == 413
     assert server.post("/rank", json={"query": "a", "ids": ["f" * 32]}).status_code == 404
+
+
+def test_a_store_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
+    request = Request({"type": "http"})
+    answer = asyncio.run(problems._on_store_error(request, StoreError("lance+s3://b cannot be read: timeout")))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert b"lance" not in answer.body, "clients do not learn where it is"
+    assert "cannot be read: timeout" in caplog.text

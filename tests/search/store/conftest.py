@@ -17,7 +17,7 @@ register_store(SCHEME, MemoryStore)
 DIM = 8
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "lance", "memory"])
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a store that does not exist yet."""
     return f"{request.param}:///{tmp_path / 'store'}"

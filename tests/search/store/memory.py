@@ -62,6 +62,8 @@ _CONTENTS: dict[str, Content] = {}
 class MemoryStore:
     """A `Store` that lives as long as the process."""
 
+    model = ""
+
     def __init__(self, location: str, content: Content) -> None:
         self.location, self.embed_dim = location, content.embed_dim
         self._content = content
@@ -74,7 +76,7 @@ class MemoryStore:
         return cls(location, _CONTENTS[location])
 
     @classmethod
-    def create(cls, location: str, embed_dim: int) -> Self:
+    def create(cls, location: str, embed_dim: int, model: str = "") -> Self:
         return cls(location, _CONTENTS.setdefault(location, Content(embed_dim)))
 
     @classmethod
@@ -82,7 +84,7 @@ class MemoryStore:
         return location in _CONTENTS
 
     @classmethod
-    def rebuild(cls, location: str, embed_dim: int) -> None:
+    def rebuild(cls, location: str, embed_dim: int, model: str = "") -> None:
         old = _CONTENTS[location]
         files = {path: unread(path, "not embedded again yet") for path in old.files}
         _CONTENTS[location] = Content(embed_dim, files=files, sources=set(old.sources), version=random.getrandbits(62))

@@ -33,7 +33,10 @@ def test_a_folder_names_another_store(tmp_path: Path, url: str) -> None:
 
 
 def test_an_unknown_scheme() -> None:
-    with pytest.raises(SearchError, match=r"a folder, or a URL that begins with memory://, sqlite://"):
+    with pytest.raises(
+        SearchError,
+        match=r"a folder, or a URL that begins with lance://, lance\+s3://, memory://, shards://, sqlite://",
+    ):
         open_store("postgres://localhost/pictures")
 
 

@@ -1,0 +1,88 @@
+"""Join small files of the tables, and make and update their indexes, so that searches stay fast.
+
+Everything is found without it, too: Lance reads rows that no index has yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from imtext.search.store.lance.state import State
+from imtext.search.store.lance.tables import FILES, PICTURES
+
+log = logging.getLogger(__name__)
+
+COMMITS = 64  # after so many, their files are joined
+LOOKED_UP = 10_000  # from so many pictures on, ids, contents and paths are looked up in indexes
+VECTORS = 100_000  # from so many pictures on, there is a vector index
+GROWN = 4  # the vector index learns its centres again when there are so many times as many pictures
+PARTITION = 4_096  # vectors in one partition of the vector index
+KEPT = timedelta(days=1)  # readers that hold an older version have to refresh
+ITERATIONS = 20  # of learning centres and codes
+NEVER = timedelta(days=36_500)
+
+INDEXES = {PICTURES: ("id", "content"), FILES: ("path", "picture")}
+
+
+def is_due(state: State, ended: bool) -> bool:
+    """Is there enough to do?
+
+    Args:
+        state: the last commit.
+        ended: an update has ended.
+    """
+    grown = abs(state.count - state.indexed) > max(LOOKED_UP, state.indexed // 8)
+    return state.commits >= COMMITS or (ended and (grown or _needs_centres(state)))
+
+
+def _needs_centres(state: State) -> bool:
+    return state.count >= max(VECTORS, GROWN * state.trained)
+
+
+def tend(tables: Mapping[str, Any], state: State, ended: bool) -> State:
+    """Bring the tables in order; returns the next state, without the versions of tables."""
+    trained = state.trained
+    if state.count >= LOOKED_UP:
+        for name, columns in INDEXES.items():
+            _index(tables[name], columns)
+    if ended and _needs_centres(state):
+        index_vectors(tables[PICTURES], state.count)
+        trained = state.count
+    for table in tables.values():
+        table.optimize(cleanup_older_than=NEVER)
+    return replace(state, number=state.number + 1, commits=0, indexed=state.count, trained=trained)
+
+
+def _index(table: Any, columns: tuple[str, ...]) -> None:
+    from lancedb.index import BTree
+
+    known = {column for index in table.list_indices() for column in index.columns}
+    for column in columns:
+        if column not in known:
+            table.create_index(column, config=BTree())
+
+
+def index_vectors(table: Any, count: int) -> None:
+    """Make the vector index, in place of an earlier one."""
+    from lancedb.index import IvfPq
+
+    dim = table.schema.field("vector").type.list_size
+    part = next(size for size in (8, 4, 2, 1) if dim % size == 0)  # numbers that one byte stands for
+    started = time.monotonic()
+    log.info("Making the vector index of %s pictures …", f"{count:,}")
+    config = IvfPq(
+        distance_type="dot", target_partition_size=PARTITION, num_sub_vectors=dim // part, max_iterations=ITERATIONS
+    )
+    table.create_index("vector", config=config, replace=True)
+    log.info("The vector index took %.0f s", time.monotonic() - started)
+
+
+def prune(tables: Mapping[str, Any]) -> None:
+    """Remove versions that nobody reads any more. The last commit must be written by then."""
+    for table in tables.values():
+        table.optimize(cleanup_older_than=KEPT)
