@@ -70,7 +70,7 @@ def only(among: Mask | None, scores: Floats) -> Floats:
 
 def best_places(scores: Floats, k: int) -> Places:
     """The places of the k largest scores, largest first, ties in order of place."""
-    places = at_least(scores, min(k, len(scores)))
+    places = at_least(scores, k)
     return places[np.argsort(-scores[places], kind="stable")[:k]]
 
 
@@ -80,7 +80,7 @@ def at_least(scores: Floats, k: int) -> Places:
     Scores are compared in groups. At least k of them reach the k-th largest maximum of a group, and few others do as
     long as there are many more groups. That is faster than `np.partition` of all scores.
     """
-    if k < 1:
+    if (k := min(k, len(scores))) < 1:
         return np.zeros(0, dtype=np.int64)
     size = max(1, min(GROUP, len(scores) // (FEW * k)))
     largest = scores[: len(scores) // size * size].reshape(size, -1).max(axis=0)  # contiguous rows: fast

@@ -50,11 +50,11 @@ def candidates(short: Vectors, queries: Vectors, count: int, among: Mask | None 
     Args:
         short: ``[N, A]``, coordinates of the vectors.
         queries: ``[Q, A]``, coordinates of the queries.
-        count: number of vectors to find for each query, at most N.
+        count: number of vectors to find for each query.
         among: ``[N]``, the vectors to choose from; None: all.
 
     Returns:
-        Ascending places of at least `count` vectors, and of a few more.
+        Ascending places of `count` vectors and of a few more, or of all.
     """
     found = []
     for start in range(0, len(queries), AT_ONCE):
