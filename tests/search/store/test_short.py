@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -9,16 +11,16 @@ from imtext.search.store.records import Vectors
 from imtext.search.store.short import AT_ONCE, SAMPLE, candidates, principal_axes
 
 
-def spread(count: int, deviations: Vectors, seed: int = 0) -> Vectors:
+def spread(count: int, deviations: Sequence[float], seed: int = 0) -> Vectors:
     """``[count, D]``, with these standard deviations along turned axes, around a common vector."""
     rng = np.random.default_rng(seed)
     turn, _ = np.linalg.qr(rng.normal(size=(len(deviations), len(deviations))))
-    return (1 + rng.normal(size=(count, len(deviations))) * deviations @ turn).astype(np.float32)
+    return np.asarray(1 + rng.normal(size=(count, len(deviations))) * deviations @ turn, dtype=np.float32)
 
 
 @pytest.mark.parametrize("count", [100, SAMPLE + 1])
 def test_few_axes_hold_what_differs(count: int) -> None:
-    vectors = spread(count, np.array([3, 2, 1] + [0.01] * 61))
+    vectors = spread(count, [3, 2, 1] + [0.01] * 61)
     axes = principal_axes(vectors)
     assert axes.shape == (64, 16)
     np.testing.assert_allclose(axes.T @ axes, np.eye(16), atol=1e-5)
@@ -28,7 +30,7 @@ def test_few_axes_hold_what_differs(count: int) -> None:
 
 
 def test_numbers_that_all_count_alike_are_not_shortened() -> None:
-    assert principal_axes(spread(2_000, np.ones(64))).shape == (64, 0)
+    assert principal_axes(spread(2_000, [1] * 64)).shape == (64, 0)
 
 
 @pytest.mark.parametrize("vectors", [np.zeros((0, 64)), np.ones((1, 64)), np.ones((50, 1))])
