@@ -41,7 +41,8 @@ def test_methods_are_compared(
     assert rows[12_000, "exact"]["bytes"] == 128
     assert 0 < rows[12_000, "approximate"]["bytes"] <= 128
     assert 0 < rows[12_000, "approximate"]["recall"] <= 1
-    assert 0 < rows[12_000, "exact"]["fastest"] <= rows[12_000, "exact"]["milliseconds"]
+    assert rows[12_000, "exact"]["milliseconds"] > 0
+    assert rows[12_000, "exact"]["processor"] > 0
     print_vectors(found)
     assert "5 captions, one at a time" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["benchmark", "vectors", str(tmp_path / "nothing")])
