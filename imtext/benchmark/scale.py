@@ -19,11 +19,11 @@ from rich.table import Table
 
 from imtext.benchmark.drawn import TOP_K, drawn_like
 from imtext.errors import needs
-from imtext.search.store.binary import codes_of
 from imtext.search.store.lance.nearest import nearest
 from imtext.search.store.lance.upkeep import index_vectors
 from imtext.search.store.matrix import Matrix
 from imtext.search.store.records import Ids, Vectors
+from imtext.search.store.short import principal_axes
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,8 @@ def _measure(made: _Made, size: int, method: str) -> dict[str, Any]:
 def _disk(made: _Made, size: int, method: str) -> int:
     """Bytes that the method needs on disk."""
     if method.startswith("matrix"):
-        return size * int(4 * made.dim + 8 + (made.dim // 8 if method != "matrix" else 0))
+        vectors = np.memmap(made.file, np.float32, "r", shape=(size, made.dim))
+        return size * (4 * (made.dim + (principal_axes(vectors).shape[1] if method != "matrix" else 0)) + 8)
     folder = made.work / "vectors.lance"
     parts = [folder / "data", *([folder / "_indices"] if method == "Lance, index" else [])]
     files = [file for part in parts if part.is_dir() for file in part.rglob("*") if file.is_file()]
@@ -177,9 +178,7 @@ def _searched(method: str, work: Path, size: int, queries: Vectors) -> tuple[lis
 
 def _matrix(method: str, work: Path, size: int, dim: int) -> Callable[[Vectors], Ids]:
     vectors = np.memmap(work / "vectors", np.float32, "r", shape=(size, dim))
-    mean = vectors.mean(axis=0)
-    codes = codes_of(vectors, mean) if method != "matrix" else np.zeros((0, 0), np.uint64)
-    matrix = Matrix(0, np.arange(size), vectors, mean, codes)
+    matrix = Matrix.of(0, np.arange(size), vectors)
     return lambda query: matrix.top_k(query[None], TOP_K, approximate=method != "matrix")[0][0]
 
 

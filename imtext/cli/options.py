@@ -68,7 +68,7 @@ ApproximateOption = Annotated[
     bool,
     typer.Option(
         "--approximate",
-        help="Compare one bit of each number first: faster over hundreds of thousands of pictures, nearly exact.",
+        help="Compare short vectors first: faster over hundreds of thousands of pictures, nearly exact.",
     ),
 ]
 HostOption = Annotated[

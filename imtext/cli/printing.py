@@ -52,7 +52,9 @@ def json_row(kind: str, name: str, score: float, relevance: float | None) -> dic
 
 def result_row(result: SearchResult, scored: bool) -> dict[str, Any]:
     """One picture of an index for `--json`; `scored`: there was a query."""
-    known = {"date": result.date, "date_from": result.date_from, "place": result.place}
+    known = {
+        "copies": result.copies, "date": result.date, "date_from": result.date_from, "place": result.place,
+    }  # fmt: skip
     if not scored:
         return {"path": result.path, **known}
     row = json_row("path", result.path, result.score, result.relevance)

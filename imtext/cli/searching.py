@@ -17,11 +17,13 @@ from imtext.cli.filtering import (
     BeforeOption,
     CameraOption,
     FolderOption,
+    LandscapeOption,
     MinSizeOption,
     NearOption,
     PortraitOption,
     SortOption,
     WithinOption,
+    read_filters,
 )
 from imtext.cli.options import (
     ApproximateOption,
@@ -49,7 +51,6 @@ from imtext.errors import SearchError
 
 if TYPE_CHECKING:
     from imtext.search import Index, SearchResult
-    from imtext.search.facts import Orientation
     from imtext.search.index import SearchOptions
 
     Found = Sequence[tuple[str, Sequence[SearchResult]]]  # each query and its results
@@ -76,7 +77,8 @@ def search(
     before: BeforeOption = None,
     folder: FolderOption = None,
     camera: CameraOption = None,
-    portrait: PortraitOption = None,
+    portrait: PortraitOption = False,
+    landscape: LandscapeOption = False,
     min_size: MinSizeOption = None,
     near: NearOption = None,
     within: WithinOption = None,
@@ -101,11 +103,10 @@ def search(
     With filters or --sort date, the query may be left out: the newest pictures come first.
     """
     exit_on_closed_pipe()
-    from imtext.search import Index, default_index, parse_filters
+    from imtext.search import Index, default_index
     from imtext.search.index import SearchOptions
 
-    orientation: Orientation | None = None if portrait is None else "portrait" if portrait else "landscape"
-    filters = parse_filters(after, before, folder, camera, orientation, min_size, near, within)
+    filters = read_filters(after, before, folder, camera, portrait, landscape, min_size, near, within)
     if filters.place:
         _print_notes([f"near {filters.place}"])
     options = SearchOptions(top_k, min_relevance, rerank_top_k, filters, sort, fold, words)

@@ -21,6 +21,19 @@ WITHIN_KM, HALF_WAY_ROUND_KM = 25.0, 20_038.0
 MAX_SIDE = 1_000_000  # pixels
 
 
+class FilterError(SearchError):
+    """The text of a filter that says nothing.
+
+    Attributes:
+        name: the argument of `parse_filters`.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.name, self.problem = name, problem
+
+
 @dataclass(frozen=True)
 class Filters:
     """What pictures must be; what is empty is not asked for.
@@ -83,14 +96,15 @@ def parse_filters(
         within: distance from `near`, ``25km`` or ``500m``.
 
     Raises:
-        SearchError: a text is none of these, or no picture can be after and before.
+        FilterError: a text is none of these.
+        SearchError: no picture can be after and before.
         MissingExtraError: `near` is a name, and the names of places are not installed.
     """
     first, last = _moment("after", after), _moment("before", before)
     if first and last and first >= last:
         raise SearchError(f"No picture is both after {after} and before {before}: 'before' must be the later one")
     if within and not near:
-        raise SearchError(f"within: {within!r} needs a place: near Lisbon, or near 38.72,-9.14 (latitude, longitude)")
+        raise FilterError("within", f"{within!r} needs a place: near Lisbon, or near 38.72,-9.14 (latitude, longitude)")
     position, place = _place(near) if near else (None, "")
     width, height = _size(min_size) if min_size else (0, 0)
     return Filters(
@@ -121,7 +135,7 @@ def _moment(name: str, text: str | None) -> str:
         problem = f"has no day {day} in this month"
     else:
         return f"{year:04}-{month:02}-{day:02}T00:00:00"
-    raise SearchError(f"{name}: {text!r} {problem}. Give a year, a month or a day: 2024, 2024-05 or 2024-05-31")
+    raise FilterError(name, f"{text!r} {problem}. Give a year, a month or a day: 2024, 2024-05 or 2024-05-31")
 
 
 def _folder(text: str) -> str:
@@ -134,7 +148,7 @@ def _size(text: str) -> tuple[int, int]:
     parts = re.fullmatch(r"(\d{1,7})\s*[xX×]\s*(\d{1,7})", text.strip())
     width, height = (int(part) for part in parts.groups()) if parts else (0, 0)
     if not parts or max(width, height) > MAX_SIDE:
-        raise SearchError(f"min_size: {text!r} is no size. Give width and height in pixels: 1000x800")
+        raise FilterError("min_size", f"{text!r} is no size. Give width and height in pixels: 1000x800")
     return width, height
 
 
@@ -146,9 +160,10 @@ def _place(text: str) -> tuple[tuple[float, float], str]:
     parts = re.fullmatch(r"([+-]?\d{1,3}(?:\.\d*)?)\s*[,; ]\s*([+-]?\d{1,3}(?:\.\d*)?)", text.strip())
     latitude, longitude = (float(part) for part in parts.groups()) if parts else (math.inf, math.inf)
     if abs(latitude) > 90 or abs(longitude) > 180:
-        raise SearchError(
-            f"near: {text!r} is no place. Give the name of a city, or latitude (-90 … 90) and longitude "
-            "(-180 … 180) in degrees: 38.72,-9.14"
+        raise FilterError(
+            "near",
+            f"{text!r} is no place. Give the name of a city, or latitude (-90 … 90) and longitude (-180 … 180) in "
+            "degrees: 38.72,-9.14",
         )
     return (latitude, longitude), ""
 
@@ -157,7 +172,7 @@ def _kilometres(text: str) -> float:
     parts = re.fullmatch(r"(\d{1,8}(?:\.\d*)?)\s*(km|m)?", text.strip().lower())
     distance = float(parts[1]) / (1000 if parts[2] == "m" else 1) if parts else 0.0
     if not 0 < distance <= HALF_WAY_ROUND_KM:
-        raise SearchError(f"within: {text!r} is no distance up to {HALF_WAY_ROUND_KM:,.0f} km. Examples: 25km, 500m")
+        raise FilterError("within", f"{text!r} is no distance up to {HALF_WAY_ROUND_KM:,.0f} km. Examples: 25km, 500m")
     return distance
 
 

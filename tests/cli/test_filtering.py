@@ -60,8 +60,8 @@ def test_with_words(photos: Path) -> None:
 
 def test_json(photos: Path) -> None:
     (row,) = json.loads(imtext("search", "--camera", "iphone", "--json", "--index", photos / "index").stdout)
-    path = str(photos / "Holidays" / "a.jpg")
-    assert row == {"path": path, "date": "2024-05-12T14:03:11", "date_from": "camera", "place": [38.72, -9.14]}
+    path, date = str(photos / "Holidays" / "a.jpg"), "2024-05-12T14:03:11"
+    assert row == {"path": path, "copies": [], "date": date, "date_from": "camera", "place": [38.72, -9.14]}
 
 
 def test_nothing_passes(photos: Path) -> None:
@@ -70,8 +70,16 @@ def test_nothing_passes(photos: Path) -> None:
         assert (done.returncode, done.stdout) == (1, "No picture of the index passes these filters.\n")
 
 
-def test_mistakes(photos: Path) -> None:
-    done = imtext("search", "red", "--after", "2024-13", "--index", photos / "index")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--after 2024-13", "--after: '2024-13' has no month 13. Give a year"),
+        ("--min-size big", "--min-size: 'big' is no size. Give width"),
+        ("--portrait --landscape", "--portrait and --landscape: no picture is both. Give one of them"),
+    ],
+)
+def test_mistakes(photos: Path, options: str, message: str) -> None:
+    done = imtext("search", "red", *options.split(), "--index", photos / "index")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: after: '2024-13' has no month 13. Give a year")
+    assert done.stderr.startswith(f"error: {message}")
     assert len(done.stderr.splitlines()) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imtext.cli.printing import json_row, one_line, print_first, print_results, write_page
+from imtext.cli.printing import json_row, one_line, print_first, print_results, result_row, write_page
 from imtext.errors import SearchError
 from imtext.search import SearchResult
 
@@ -49,6 +49,11 @@ def test_print_results(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_json_row() -> None:
     assert json_row("text", "a dog", 0.12345678, None) == {"text": "a dog", "score": 0.123457, "relevance": None}
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_a_picture_lists_its_copies(scored: bool) -> None:
+    assert result_row(SearchResult("a.png", 0.5, 0.87, copies=("b.png",)), scored)["copies"] == ("b.png",)
 
 
 def test_write_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

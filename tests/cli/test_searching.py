@@ -13,7 +13,7 @@ import pytest
 
 from imtext.search import Bundle
 from imtext.search.store import matrix
-from imtext.search.store.binary import nearest_codes
+from imtext.search.store.short import candidates
 from imtext.training.checkpoints import TrainedModel
 from tests.cli.conftest import imtext
 
@@ -22,7 +22,7 @@ def test_search_json(index: Path) -> None:
     done = imtext("search", "a red circle", "--index", index, "--json", "--top-k", "3", "--min-relevance", "0")
     rows = json.loads(done.stdout)
     assert [list(row) for row in rows] == [
-        ["path", "score", "relevance", "found_by", "date", "date_from", "place", "near_duplicates"]
+        ["path", "score", "relevance", "found_by", "copies", "date", "date_from", "place", "near_duplicates"]
     ] * 3
     assert rows[0]["score"] >= rows[1]["score"]
 
@@ -30,9 +30,9 @@ def test_search_json(index: Path) -> None:
 def test_approximate(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gallery so small has all of its pictures among the candidates, so the results are the same."""
     exact = imtext("search", "a red circle", "--index", index, "--min-relevance", "0")
-    compared = MagicMock(side_effect=nearest_codes)
+    compared = MagicMock(side_effect=candidates)
     monkeypatch.setattr(matrix, "FEW", 0)  # otherwise a small gallery is always searched exactly
-    monkeypatch.setattr(matrix, "nearest_codes", compared)
+    monkeypatch.setattr(matrix, "candidates", compared)
     done = imtext("search", "a red circle", "--index", index, "--min-relevance", "0", "--approximate")
     assert (compared.call_count, done.stdout) == (1, exact.stdout)
 

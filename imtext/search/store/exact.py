@@ -11,6 +11,7 @@ BLOCK = 65_536  # rows scored at once for several queries, so that their scores 
 QUERIES = 64  # queries scored at once: 16 MB of scores
 
 ROUNDING = 1e-5  # by which two ways to add up the same score differ, at most
+GROUP = 64  # scores of which the largest is taken, at most
 FEW = 8  # at most N / 8 rows are copied before they are scored; of more rows, the copy takes longer than it saves
 
 Floats = npt.NDArray[np.float32]
@@ -41,7 +42,7 @@ def top_k(vectors: Vectors, queries: Vectors, k: int, among: Mask | None = None)
     if k < 1 or not len(queries):
         return np.zeros((len(queries), 0), dtype=np.int64), np.zeros((len(queries), 0), dtype=np.float32)
     if len(queries) == 1:  # by far the most frequent case; a product with one vector runs at the speed of memory
-        places, best_scores = _settle(vectors, queries[0], _near(_only(among, vectors @ queries[0]), k), k)
+        places, best_scores = _settle(vectors, queries[0], _near(only(among, vectors @ queries[0]), k), k)
         return places[None], best_scores[None]
     if len(queries) > QUERIES:
         parts = [
@@ -52,7 +53,7 @@ def top_k(vectors: Vectors, queries: Vectors, k: int, among: Mask | None = None)
     kept = [np.zeros(0, dtype=np.float32) for _ in queries]
     for start in range(0, len(vectors), BLOCK):
         part = None if among is None else among[start : start + BLOCK]
-        for row, line in enumerate(_only(part, queries @ vectors[start : start + BLOCK].T)):
+        for row, line in enumerate(only(part, queries @ vectors[start : start + BLOCK].T)):
             near = _near(line, min(k, len(line)))
             found[row] = np.concatenate([found[row], near + start])
             kept[row] = np.concatenate([kept[row], line[near]])
@@ -83,20 +84,30 @@ def _near(scores: Floats, k: int) -> Places:
     """The places, in ascending order, of all scores that may be among the k largest."""
     if k >= len(scores):
         return np.flatnonzero(scores > -np.inf)
-    least = np.partition(scores, len(scores) - k)[len(scores) - k]
+    some = scores[at_least(scores, k)]
+    least = np.partition(some, -k)[-k]
     return np.flatnonzero((scores >= least - np.float32(ROUNDING)) & (scores > -np.inf))
 
 
-def _only(among: Mask | None, scores: Floats) -> Floats:
+def only(among: Mask | None, scores: Floats) -> Floats:
     """Scores ``[…, N]`` with the lowest one possible for rows that are not chosen from."""
     return scores if among is None else np.where(among, scores, np.float32(-np.inf))
 
 
 def best_places(scores: Floats, k: int) -> Places:
     """The places of the k largest scores, largest first, ties in order of place."""
-    if k < len(scores):
-        least = np.partition(scores, len(scores) - k)[len(scores) - k]
-        places = np.flatnonzero(scores >= least)  # including all ties with the last
-    else:
-        places = np.arange(len(scores))
+    places = at_least(scores, k)
     return places[np.argsort(-scores[places], kind="stable")[:k]]
+
+
+def at_least(scores: Floats, k: int) -> Places:
+    """The places, ascending, of the k largest scores, of all that equal the last of them, and of a few more.
+
+    Scores are compared in groups. At least k of them reach the k-th largest maximum of a group, and few others do as
+    long as there are many more groups. That is faster than `np.partition` of all scores.
+    """
+    if (k := min(k, len(scores))) < 1:
+        return np.zeros(0, dtype=np.int64)
+    size = max(1, min(GROUP, len(scores) // (FEW * k)))
+    largest = scores[: len(scores) // size * size].reshape(size, -1).max(axis=0)  # contiguous rows: fast
+    return np.flatnonzero(scores >= np.partition(largest, -k)[-k])

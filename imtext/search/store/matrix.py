@@ -13,19 +13,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imtext.search.store.binary import BLOCK, WORD, Codes, codes_of, nearest_codes
-from imtext.search.store.exact import FEW, Floats, Mask, Places, top_k
+from imtext.search.store.exact import BLOCK, FEW, Floats, Mask, Places, top_k
 from imtext.search.store.records import Ids, Vectors
+from imtext.search.store.short import Axes, candidates, principal_axes
 
 if TYPE_CHECKING:
     from imtext.search.store.rows import Rows
 
 HEADER = 4096  # bytes; the vectors begin at a page boundary
-CANDIDATES = 2**20  # numbers of the vectors that an approximate search scores exactly: short codes need more of them
+CANDIDATES = 2_000  # vectors that an approximate search scores exactly
 FOR_EACH = 10  # vectors that it scores for each one that is wanted, at least
 
 
@@ -38,14 +38,23 @@ class Matrix:
         ids: ``[N]`` ascending.
         vectors: ``[N, embed_dim]`` of unit length.
         mean: ``[embed_dim]``, the mean of the vectors.
-        codes: ``[W, N]``, the signs of the vectors less their mean; see `codes_of`.
+        axes: ``[embed_dim, A]``, see `principal_axes`.
+        short: ``[N, A]``, the vectors' coordinates along them.
     """
 
     version: int
     ids: Ids
     vectors: Vectors
     mean: Vectors
-    codes: Codes
+    axes: Axes
+    short: Vectors
+
+    @classmethod
+    def of(cls, version: int, ids: Ids, vectors: Vectors) -> Matrix:
+        """A matrix in memory."""
+        mean = vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0)
+        axes = principal_axes(vectors)
+        return cls(version, ids, vectors, mean, axes, vectors @ axes)
 
     def top_k(
         self, queries: Vectors, k: int, among: Mask | None = None, approximate: bool = False
@@ -56,21 +65,22 @@ class Matrix:
             queries: of unit length.
             k: maximum number of rows for each query.
             among: ``[N]``, the rows to choose from; None: all.
-            approximate: score only candidates that are near by the signs of their numbers. A few may be missing.
+            approximate: score only candidates that are near along the axes. A few may be missing.
         """
-        count = max(CANDIDATES // self.vectors.shape[1], FOR_EACH * k)
+        count = max(CANDIDATES, FOR_EACH * k)
         choice = len(self.ids) if among is None else int(np.count_nonzero(among))
-        if not approximate or choice <= FEW * count or not len(queries):
+        if not approximate or not self.axes.size or choice <= FEW * count or not len(queries):
             return top_k(self.vectors, queries, k, among)
-        found = [self._near(query, k, count, among) for query in queries]
-        return np.stack([places for places, _ in found]), np.stack([scores for _, scores in found])
+        near = candidates(self.short, queries @ self.axes, count, among)
+        found = [self._best(query[None], k, places, among) for query, places in zip(queries, near, strict=True)]
+        return np.concatenate([places for places, _ in found]), np.concatenate([scores for _, scores in found])
 
-    def _near(self, query: Vectors, k: int, count: int, among: Mask | None) -> tuple[Places, Floats]:
-        """Places and scores of one query, of its nearest `count` codes."""
-        candidates = nearest_codes(self.codes, codes_of(query[None], self.mean), count, among)
-        candidates.sort()  # they are read in order of place
-        (best,), (scores,) = top_k(self.vectors[candidates], query[None], k)
-        return candidates[best], scores
+    def _best(self, query: Vectors, k: int, near: Places, among: Mask | None) -> tuple[Places, Floats]:
+        """Places and scores ``[1, k']`` of the best of some rows for one query."""
+        if len(near) * FEW > len(self.ids):  # many equal vectors: see `FEW`
+            return top_k(self.vectors, query, k, among)
+        best, scores = top_k(self.vectors[near], query, k)
+        return near[best], scores
 
     def place(self, id: int) -> int | None:
         """The row of an id."""
@@ -91,7 +101,7 @@ def _write(path: Path, rows: Rows) -> Matrix:
     """Write the file under a temporary name, then rename it: a reader sees a complete file or none."""
     version, ids, blocks = rows.vectors()
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    total = np.zeros(rows.embed_dim, dtype=np.float64)
+    dim, total = rows.embed_dim, np.zeros(rows.embed_dim, dtype=np.float64)
     written = None
     try:
         with unfinished.open("wb") as file:
@@ -99,13 +109,18 @@ def _write(path: Path, rows: Rows) -> Matrix:
             for block in blocks:
                 total += block.sum(axis=0, dtype=np.float64)
                 file.write(block.tobytes())
-            mean = (total / max(1, len(ids))).astype(np.float32)
-            file.write(ids.tobytes())
-            file.write(_codes(file, len(ids), mean).tobytes())
-            file.write(mean.tobytes())
+            file.flush()
+            shape = (len(ids), dim)
+            vectors = np.memmap(unfinished, np.float32, "r", HEADER, shape) if len(ids) else np.zeros(shape, np.float32)
+            axes = principal_axes(vectors)
+            for start in range(0, len(ids), BLOCK):
+                file.write((vectors[start : start + BLOCK] @ axes).tobytes())
+            for array in (axes, (total / max(1, len(ids))).astype(np.float32), ids):
+                file.write(array.tobytes())
             file.seek(0)
-            file.write(json.dumps({"version": version, "count": len(ids), "embed_dim": rows.embed_dim}).encode())
-        written = _map(unfinished, rows.embed_dim)  # before the rename, after which others may replace the file
+            head = {"version": version, "count": len(ids), "embed_dim": dim, "axes": axes.shape[1]}
+            file.write(json.dumps(head).encode())
+        written = _map(unfinished, dim)  # before the rename, after which others may replace the file
         unfinished.replace(path)
     except OSError:
         pass
@@ -114,23 +129,8 @@ def _write(path: Path, rows: Rows) -> Matrix:
             unfinished.unlink(missing_ok=True)
     if written is None:  # a read-only folder, or a full disk: search from memory instead
         version, ids, blocks = rows.vectors()
-        vectors = np.concatenate([np.zeros((0, rows.embed_dim), dtype=np.float32), *blocks])
-        mean = vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0)
-        written = Matrix(version, ids, vectors, mean, codes_of(vectors, mean))
+        written = Matrix.of(version, ids, np.concatenate([np.zeros((0, dim), dtype=np.float32), *blocks]))
     return written
-
-
-def _codes(file: BinaryIO, count: int, mean: Vectors) -> Codes:
-    """The codes of the vectors in a file that is being written, because their mean is known only at the end."""
-    file.flush()
-    words = -(-len(mean) // WORD)
-    codes = np.zeros((words, count), dtype=np.uint64)
-    for start in range(0, count, BLOCK):
-        rows = min(BLOCK, count - start)
-        offset = HEADER + start * mean.nbytes
-        block = np.memmap(file.name, dtype=np.float32, mode="r", offset=offset, shape=(rows, len(mean)))
-        codes[:, start : start + rows] = codes_of(block, mean)
-    return codes
 
 
 def _map(path: Path, embed_dim: int) -> Matrix | None:
@@ -138,19 +138,22 @@ def _map(path: Path, embed_dim: int) -> Matrix | None:
     try:
         with path.open("rb") as file:
             head = json.loads(file.read(HEADER).rstrip(b"\0"))
-        version, count = int(head["version"]), int(head["count"])
-        words = -(-embed_dim // WORD)
-        ends = np.cumsum([HEADER, count * embed_dim * 4, count * 8, count * words * 8, embed_dim * 4]).tolist()
-        if head["embed_dim"] != embed_dim or path.stat().st_size != ends[-1]:
+        version, count, axes = int(head["version"]), int(head["count"]), int(head["axes"])
+        if head["embed_dim"] != embed_dim or not 0 <= axes <= embed_dim or count < 0:
+            return None
+        sizes = [HEADER, count * embed_dim * 4, count * axes * 4, embed_dim * axes * 4, embed_dim * 4, count * 8]
+        ends = np.cumsum(sizes, dtype=object).tolist()
+        if path.stat().st_size != ends[-1]:
             return None
         content = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    vectors, ids, codes, mean = (content[start:end] for start, end in pairwise(ends))
+    vectors, short, turn, mean, ids = (content[start:end] for start, end in pairwise(ends))
     return Matrix(
         version,
         np.array(ids).view(np.int64),
         vectors.view(np.float32).reshape(count, embed_dim),
         np.array(mean).view(np.float32),
-        codes.view(np.uint64).reshape(words, count),
+        np.array(turn).view(np.float32).reshape(embed_dim, axes),
+        short.view(np.float32).reshape(count, axes),
     )

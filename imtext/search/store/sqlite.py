@@ -13,7 +13,6 @@ import numpy as np
 from imtext.errors import SearchError
 from imtext.search.filters import Filters
 from imtext.search.leftovers import remove_leftovers
-from imtext.search.store.binary import codes_of
 from imtext.search.store.columns import Columns
 from imtext.search.store.matrix import Matrix, open_matrix
 from imtext.search.store.records import Dated, Neighbors, Vectors, WordMatch, unread
@@ -115,7 +114,7 @@ class SQLiteStore(Rows):
                 )
             end = place + len(block)
             same = same and np.array_equal(matrix.vectors[place:end], block)
-            same = same and np.array_equal(matrix.codes[:, place:end], codes_of(block, matrix.mean))
+            same = same and np.allclose(matrix.short[place:end], block @ matrix.axes, atol=1e-5)
             place, total = end, total + block.sum(axis=0)
         same = same and np.allclose(matrix.mean, total / max(1, place), atol=1e-5)
         if matrix.version == version and not same:

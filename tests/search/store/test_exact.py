@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from imtext.search.store.exact import BLOCK, top_k
+from imtext.search.store.exact import BLOCK, at_least, best_places, top_k
 from imtext.search.store.records import Vectors
 
 
@@ -26,6 +26,15 @@ def test_equals_sorting_everything(count: int) -> None:
         np.testing.assert_allclose(scores[row], full[row][expected], atol=1e-5)
         alone, _ = top_k(searched, queries[row : row + 1], 10)
         np.testing.assert_array_equal(alone[0], places[row])
+
+
+@pytest.mark.parametrize("count", [1, 100, 3_000, 100_003])
+@pytest.mark.parametrize("k", [1, 10, 700])
+def test_the_best_of_very_many_scores(count: int, k: int) -> None:
+    drawn = np.random.default_rng(0).normal(size=count).astype(np.float32).round(2)  # with many ties
+    for scores in (drawn, np.sort(drawn), -np.sort(drawn), np.zeros_like(drawn)):
+        assert best_places(scores, k).tolist() == np.argsort(-scores, kind="stable")[:k].tolist()
+    assert len(at_least(drawn + np.arange(count) * 1e-9, k)) < 1.5 * k + 10
 
 
 def test_ties_keep_their_order() -> None:
