@@ -157,7 +157,8 @@ def _disk(made: _Made, size: int, method: str) -> int:
     """Bytes that the method needs on disk."""
     if method.startswith("matrix"):
         vectors = np.memmap(made.file, np.float32, "r", shape=(size, made.dim))
-        return size * (4 * (made.dim + (principal_axes(vectors).shape[1] if method != "matrix" else 0)) + 8)
+        axes = 0 if method == "matrix" else principal_axes(vectors).shape[1]
+        return int(size * (4 * (made.dim + axes) + 8))
     folder = made.work / "vectors.lance"
     parts = [folder / "data", *([folder / "_indices"] if method == "Lance, index" else [])]
     files = [file for part in parts if part.is_dir() for file in part.rglob("*") if file.is_file()]

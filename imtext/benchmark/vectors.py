@@ -18,7 +18,6 @@ from imtext.evaluation.bundle_scores import BundleScores, validation_pairs
 from imtext.search import load_bundle, runs_dir
 from imtext.search.store.exact import Places
 from imtext.search.store.matrix import Matrix
-from imtext.search.store.records import Vectors
 from imtext.training.checkpoints import find_checkpoint, load_model
 from imtext.training.trained_data import build_data
 

@@ -21,6 +21,7 @@ from imtext.cli.options import (
     HiddenOption,
     IndexOption,
     OcrOption,
+    RebuildOption,
     StoreOption,
     VerifyOption,
     WatchOption,
@@ -51,9 +52,7 @@ def index(
     bundle: BundleOption = None,
     store: StoreOption = None,
     status: Annotated[bool, typer.Option("--status", help="Print what would change and why; change nothing.")] = False,
-    rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Embed everything again; needed to switch to another --bundle.")
-    ] = False,
+    rebuild: RebuildOption = False,
     verify: VerifyOption = False,
     allow_empty: Annotated[
         bool, typer.Option(help="Remove the pictures of a folder that is missing or has become empty.")

@@ -135,6 +135,9 @@ HiddenOption = Annotated[
         help="Also read hidden files, and folders such as @eaDir, #recycle and .thumbnails. Default: as before.",
     ),
 ]
+RebuildOption = Annotated[
+    bool, typer.Option("--rebuild", help="Embed everything again; needed to switch to another --bundle.")
+]
 VerifyOption = Annotated[
     bool, typer.Option("--verify", help="Read every picture, to find changes that date and size do not show.")
 ]

@@ -62,8 +62,7 @@ class Index:
         approximate: bool = False,
     ) -> None:
         self.folder, self.follow, self.reranker, self.approximate = folder, follow, reranker, approximate
-        self.store = open_store(folder)
-        self._bundle_stamp = bundle_stamp(folder)
+        self.store, self._bundle_stamp = open_store(folder), bundle_stamp(folder)
         self.bundle = load_bundle(folder / BUNDLE)
         require_model(folder, self.store, self.bundle)
         if self.bundle.embed_dim != self.store.embed_dim:
