@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+from PIL import Image
 
 from imtext.search import Bundle, Encoder, Index
 from imtext.search.bundle import write_bundle
@@ -81,6 +82,13 @@ def answers(url: str) -> list[Answer]:
     return [[(result["id"], result["score"]) for result in one.json()["results"]] for one in found]
 
 
+def _wide(path: Path, seed: int) -> None:
+    """A picture that the other model, which crops instead of squashing, sees differently."""
+    drawn = picture(path, seed)
+    with Image.open(drawn) as opened:
+        opened.resize((150, 60)).save(path)
+
+
 def wait_until(true: Callable[[], bool]) -> None:
     """Ask now and then: the object store runs in this process, and would have no time for the servers."""
     limit = time.monotonic() + SECONDS
@@ -103,7 +111,7 @@ def test_one_index_and_two_servers(object_store: None, serve: Serve, bundle: Bun
     gallery = tmp_path / "gallery"
     gallery.mkdir()
     for number in range(6):
-        picture(gallery / f"{number}.png", number)
+        _wide(gallery / f"{number}.png", number)
     index = Index.create(tmp_path / "indexer", bundle, store=URL)
     index.update([str(gallery)])
     folders = [tmp_path / "one", tmp_path / "two"]
@@ -113,16 +121,16 @@ def test_one_index_and_two_servers(object_store: None, serve: Serve, bundle: Bun
     assert [len(answer) for answer in first] == [6] * 4
     assert [[id for id, _ in answer] for answer in first[:3]] == [[id for id, _ in one] for one in expected(index)]
 
-    picture(gallery / "new.png", 99)
+    _wide(gallery / "new.png", 99)
     index.update()
     for url in servers:
         wait_until(lambda: len(answers(url)[0]) == 7)  # noqa: B023
     before = answers(servers[0])
     assert answers(servers[1]) == before
 
-    darker = {**bundle.manifest, "preprocess": {**bundle.manifest["preprocess"], "image_mean": [0.9, 0.1, 0.4]}}
+    crop = {**bundle.manifest, "preprocess": {**bundle.manifest["preprocess"], "resize": "crop"}}
     graphs = {name: bundle.read(file) for name, file in bundle.graphs.items()}
-    other = write_bundle(tmp_path / "other", graphs, Encoder(bundle).tokenizer, darker)
+    other = write_bundle(tmp_path / "other", graphs, Encoder(bundle).tokenizer, crop)
     rebuilt = Index.create(tmp_path / "indexer", other, rebuild=True)
     assert [answers(url) for url in servers] == [before, before], "wholly by the old model, while there is a new one"
     rebuilt.update()
