@@ -56,6 +56,15 @@ def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_precision("auto", "cuda") == "bf16-mixed"
 
 
+def test_tiny_numbers_count_as_zero(available: set[str]) -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot")
+    tiny = torch.full((64,), 1e-30)
+    assert (tiny * 1e-10).any()
+    settle_device(OmegaConf.create({"accelerator": "cpu", "precision": "auto", "devices": 1}))
+    assert not (tiny * 1e-10).any()
+
+
 def test_settings_are_settled(available: set[str]) -> None:
     settings = OmegaConf.create({"accelerator": "auto", "precision": "auto", "devices": 1})
     settle_device(settings)
