@@ -78,6 +78,8 @@ def index(
         _print_status(folder, sources or [], rules)
         return
     if watch:
+        if engine == "ray":
+            raise SearchError("--watch embeds with this machine alone: run imtext index --engine ray again, as by cron")
         from imtext.search.index import watching  # first, because a package may be missing
     if ocr:
         from imtext.search.index import reading  # noqa: F401
