@@ -133,7 +133,13 @@ def test_equal_pictures_of_an_approximate_search_are_in_order(monkeypatch: pytes
     assert same.top_k(vectors[:1], 3, approximate=True)[0][0].tolist() == [0, 1, 2]
 
 
-def test_the_file_holds_the_axes(rows: Rows, path: Path) -> None:
+def test_few_vectors_need_no_axes() -> None:
+    assert alike(matrix.FEW * matrix.CANDIDATES).axes.size == 0
+    assert alike(matrix.FEW * matrix.CANDIDATES + 1).axes.size > 0
+
+
+def test_the_file_holds_the_axes(rows: Rows, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "CANDIDATES", 10)
     rows.close()
     path.unlink(missing_ok=True)
     create_rows(path.with_name("alike.sqlite"), 64)
