@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 
 from imtext.search.store import File, Picture, matrix
+from imtext.search.store.exact import FEW
 from imtext.search.store.matrix import HEADER, Matrix, open_matrix
 from imtext.search.store.rows import Rows
 from imtext.search.store.schema import create_rows
@@ -134,8 +135,8 @@ def test_equal_pictures_of_an_approximate_search_are_in_order(monkeypatch: pytes
 
 
 def test_few_vectors_need_no_axes() -> None:
-    assert alike(matrix.FEW * matrix.CANDIDATES).axes.size == 0
-    assert alike(matrix.FEW * matrix.CANDIDATES + 1).axes.size > 0
+    assert alike(FEW * matrix.CANDIDATES).axes.size == 0
+    assert alike(FEW * matrix.CANDIDATES + 1).axes.size > 0
 
 
 def test_the_file_holds_the_axes(rows: Rows, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,15 +101,22 @@ def prune(tables: Mapping[str, Any], commits: Any, location: str) -> None:
         commits: the table of commits; left at another version.
         location: URL of the store.
     """
-    made = {one["version"]: one["timestamp"].timestamp() for one in commits.list_versions()}
     limit = time.time() - KEPT.total_seconds()
-    if not (older := [version for version, when in made.items() if when < limit]):
+    older = [one["version"] for one in commits.list_versions() if one["timestamp"].timestamp() < limit]
+    if not older:
         return
     commits.checkout(max(older))
-    kept = {**read_state(commits, location).tables}
+    kept = read_state(commits, location)
     commits.checkout_latest()
-    for name, table in tables.items():
-        when = {one["version"]: one["timestamp"].timestamp() for one in table.list_versions()}.get(kept.get(name, 0))
-        if when is not None:  # else the tables were replaced since
-            table.optimize(cleanup_older_than=timedelta(seconds=time.time() - when) + SPARE)
-    commits.optimize(cleanup_older_than=timedelta(seconds=time.time() - made[max(older)]) + SPARE)
+    if kept.generation == read_state(commits, location).generation:  # else all versions of the tables are new
+        for name, table in tables.items():
+            _remove_before(table, kept.tables[name])
+    _remove_before(commits, max(older))
+
+
+def _remove_before(table: Any, version: int) -> None:
+    """Remove the versions before one; none if that one was removed itself."""
+    for one in table.list_versions():
+        if one["version"] == version:
+            age = timedelta(seconds=time.time() - one["timestamp"].timestamp())
+            table.optimize(cleanup_older_than=age + SPARE)

@@ -94,6 +94,11 @@ def test_what_was_replaced_long_ago_is_removed(
     assert len(after) < before
     assert min(one["version"] for one in after) > reader._latest().state.tables["pictures"] - 3
     assert store.check() == 6
+    LanceStore.rebuild(store.location, 8)
+    fresh = LanceStore.open(store.location)
+    add(fresh, 2)
+    fresh.tend()
+    assert fresh.check() == 2
 
 
 def test_rows_of_another_writer_are_not_committed(grown: LanceStore, monkeypatch: pytest.MonkeyPatch) -> None:
