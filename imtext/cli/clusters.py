@@ -14,8 +14,17 @@ if TYPE_CHECKING:
     from imtext.search.index.embedding import Embedder
 
 
+Engine = Literal["local", "ray"]
+
+
+def require_local(engine: Engine) -> None:
+    """Refuse to watch with a cluster, which would be held between changes."""
+    if engine == "ray":
+        raise SearchError("--watch embeds with this machine alone: run imtext index --engine ray again, as by cron")
+
+
 @contextmanager
-def engine_of(engine: Literal["local", "ray"], address: str | None) -> Iterator[Callable[[Bundle], Embedder | None]]:
+def engine_of(engine: Engine, address: str | None) -> Iterator[Callable[[Bundle], Embedder | None]]:
     """Connect to a cluster if one is wanted; yields a function from the bundle of an index to what embeds with it.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imtext.cli.clusters import engine_of
+from imtext.cli.clusters import engine_of, require_local
 from imtext.cli.options import (
     AddressOption,
     BundleOption,
@@ -78,6 +78,7 @@ def index(
         _print_status(folder, sources or [], rules)
         return
     if watch:
+        require_local(engine)
         from imtext.search.index import watching  # first, because a package may be missing
     if ocr:
         from imtext.search.index import reading  # noqa: F401

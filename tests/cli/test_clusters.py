@@ -20,6 +20,12 @@ def test_an_address_needs_an_engine(index: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "error: --address belongs to --engine ray\n")
 
 
+def test_watching_is_local(index: Path) -> None:
+    done = imtext("index", "--index", index, "--engine", "ray", "--watch")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --watch embeds with this machine alone: run imtext index --engine ray again")
+
+
 def test_no_cluster(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = imtext("index", "--index", index, "--engine", "ray", "--address", "127.0.0.1:1")
     assert done.returncode == 2

@@ -11,14 +11,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from imtext.errors import needs
 
 TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")  # names that file systems give to them
-TAGS = ("ETag", "etag", "md5Hash", "checksum")
+TAGS = ("ETag", "etag", "md5Hash", "checksum", "Last-Modified")
 LARGEST = 2**63 - 1
 
 
@@ -71,7 +71,7 @@ def list_files(url: str) -> dict[str, os.stat_result]:
         if not found:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         start = len(name.rstrip("/"))
-        return {url.rstrip("/") + path[start:]: _state(found[path]) for path in sorted(found)}
+        return {url.rstrip("/") + path[start:]: _listed(files, path, found[path]) for path in sorted(found)}
 
 
 @contextmanager
@@ -91,6 +91,14 @@ def _file_system(url: str) -> Iterator[tuple[Any, str]]:
         raise OSError(errno.EIO, " ".join(str(error).split()) or type(error).__name__) from error
 
 
+def _listed(files: Any, path: str, info: Mapping[str, Any]) -> os.stat_result:
+    """The state that `remote_state` gives, too: pages of web servers list names only, so that each file is asked."""
+    if info.get("size") is None:
+        with suppress(FileNotFoundError):  # a dead link; reading it will say so
+            info = files.info(path)
+    return _state(info)
+
+
 def _state(info: Mapping[str, Any]) -> os.stat_result:
     """The facts that `File.found` records. The ETag takes the place of the number of the file on its drive."""
     time = next((info[key] for key in TIMES if info.get(key)), 0)
@@ -100,7 +108,7 @@ def _state(info: Mapping[str, Any]) -> os.stat_result:
         time = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     tag = next((str(info[key]) for key in TAGS if info.get(key)), "")
     number = int.from_bytes(hashlib.blake2b(tag.encode(), digest_size=8).digest()) & LARGEST
-    nanoseconds = round(float(time) * 1e9)
+    nanoseconds = int(time) * 10**9  # an answer about one file has whole seconds where a listing may have more
     mode = stat.S_IFREG if info.get("type") == "file" else stat.S_IFDIR
     fields = (mode, number, 0, 1, 0, 0, int(info.get("size") or 0), int(time), int(time), int(time))
     # A time of change of zero means that it is unknown, and that the number is not compared.

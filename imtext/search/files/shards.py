@@ -11,7 +11,8 @@ import os
 import re
 import tarfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -21,7 +22,7 @@ from imtext.errors import needs
 from imtext.search.files.remote import is_remote, open_remote, remote_state
 
 _SHARD = re.compile(r"\.(?:tar|parquet)$", re.IGNORECASE)
-_MEMBER = re.compile(r"(.+?\.(?:tar|parquet))/(.+)", re.IGNORECASE | re.DOTALL)
+_INSIDE = re.compile(r"\.(?:tar|parquet)(?=/.)", re.IGNORECASE | re.DOTALL)
 _reading = threading.Lock()  # so that several threads do not read the same rows
 
 Stamp = tuple[int, int, int]  # what tells one version of a shard from another
@@ -34,10 +35,16 @@ def is_shard(path: str) -> bool:
 
 def split(path: str) -> tuple[str, str] | None:
     """The shard that a path leads into, and the name of the picture in it; None for any other path."""
-    found = _MEMBER.fullmatch(path)
-    if found is None or not (is_remote(path) or os.path.isfile(found[1])):
-        return None
-    return found[1], found[2]
+    for found in _INSIDE.finditer(path):  # the first may be a folder with such a name
+        shard, name = path[: found.end()], path[found.end() + 1 :]
+        if is_remote(path) or os.path.isfile(shard):
+            return shard, name
+    return None
+
+
+def is_tar(shard: str) -> bool:
+    """Is this shard a tar file, and no table?"""
+    return shard.lower().endswith(".tar")
 
 
 def open_whole(path: str) -> BinaryIO:
@@ -83,7 +90,7 @@ def read_member(shard: str, name: str) -> bytes:
     """
     stamp = _stamp(whole_state(shard))
     try:
-        if not shard.lower().endswith(".tar"):
+        if not is_tar(shard):
             return _row(shard, stamp, int(name))
         start, size = _tar(shard, stamp)[name]
     except (KeyError, ValueError, IndexError) as error:
@@ -103,7 +110,7 @@ def _member(shard: os.stat_result, size: int) -> os.stat_result:
 
 
 def _sizes(shard: str, stamp: Stamp) -> Mapping[str, int]:
-    if shard.lower().endswith(".tar"):
+    if is_tar(shard):
         return {name: size for name, (_, size) in _tar(shard, stamp).items()}
     _, ends = _parquet(shard, stamp)
     mean = stamp[0] // max(ends[-1], 1)  # their sizes are known only when they are read
@@ -126,17 +133,25 @@ def _parquet(shard: str, stamp: Stamp) -> tuple[str, list[int]]:
     with needs("ray"):
         import pyarrow as pa
         from pyarrow import parquet
-    try:
-        with open_whole(shard) as file:
-            opened = parquet.ParquetFile(file)
-            schema, about = opened.schema_arrow, opened.metadata
-    except pa.ArrowException as error:
-        raise OSError(22, f"not a parquet file: {error}") from error
+    with _errors("not a parquet file"), open_whole(shard) as file:
+        opened = parquet.ParquetFile(file)
+        schema, about = opened.schema_arrow, opened.metadata
     columns = [one.name for one in schema if _holds_pictures(pa, one.type)]
     if not columns:
         raise OSError(22, f"no column of pictures among {', '.join(schema.names)}")
     column = "image" if "image" in columns else columns[0]
     return column, list(accumulate((about.row_group(at).num_rows for at in range(about.num_row_groups)), initial=0))
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """Turn the errors of Arrow, some of which are a `ValueError` or a `KeyError`, into an `OSError`."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise OSError(22, f"{what}: {error}") from error
 
 
 def _holds_pictures(pa: Any, kind: Any) -> bool:
@@ -162,5 +177,5 @@ def _group(shard: str, stamp: Stamp, column: str, group: int) -> Any:
     """A group of rows; neighbours are read together."""
     from pyarrow import parquet
 
-    with open_whole(shard) as file:
+    with _errors("a damaged parquet file"), open_whole(shard) as file:
         return parquet.ParquetFile(file).read_row_group(group, columns=[column]).column(0).combine_chunks()

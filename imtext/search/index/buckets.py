@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from imtext.errors import SearchError
@@ -44,19 +45,22 @@ def find_remote(source: str, remembered: bool, found: Found) -> Found:
     if list(states) == [url]:
         found.files[url] = _known_or_new(url, states[url], found)
         return found
-    found.folders.append(url)
-    tree = Tree(Folder(url, found.rules))
+    _add_below(url, {path: state for path, state in states.items() if ENDING.search(path)}, found)
+    if not (remembered or found.files):
+        found.without_pictures.append(url)
+    return found
+
+
+def _add_below(root: str, states: Mapping[str, os.stat_result], found: Found) -> None:
+    """Add the pictures below a URL or in a shard, except those that are left out."""
+    found.folders.append(root)
+    tree = Tree(Folder(root, found.rules))
     for path, state in states.items():
-        if not ENDING.search(path):
-            continue
         folder = tree.folder(os.path.dirname(path))
         if reason := folder.left_out or folder.why_left_out(os.path.basename(path), is_folder=False):
             found.skipped[folder.path if folder.left_out else path] = reason
         else:
             found.files[path] = _known_or_new(path, state, found)
-    if not (remembered or found.files):
-        found.without_pictures.append(url)
-    return found
 
 
 def _known_or_new(path: str, state: os.stat_result, found: Found) -> File:
@@ -87,11 +91,8 @@ def find_shards(source: str, remembered: bool, found: Found) -> Found:
                 found.missing.append(shard)
             found.refused[shard] = reason
             continue
-        found.folders.append(shard)
         is_table = not shard.lower().endswith(".tar")
-        found.files |= {
-            path: _known_or_new(path, state, found) for path, state in states.items() if is_table or ENDING.search(path)
-        }
+        _add_below(shard, {path: one for path, one in states.items() if is_table or ENDING.search(path)}, found)
     if not (remembered or found.files):
         found.without_pictures.append(source)
     return found

@@ -24,6 +24,7 @@ import numpy as np
 import imtext
 from imtext.errors import ImtextError, SearchError, needs
 from imtext.search.encoder import BATCH
+from imtext.search.files.shards import split
 from imtext.search.index.embedding import Embedded
 from imtext.search.index.worker import Job, embed_chunk, pack_bundle, pack_contents
 from imtext.search.store.protocol import Store
@@ -109,9 +110,10 @@ def _embed_batch(batch: dict[str, Any], job: Job) -> dict[str, Any]:
 
 def _require_shared(file: File, node: str) -> None:
     """A file that is here and not there says that the machines do not share their disks."""
-    if file.size == UNREAD and file.reason == os.strerror(errno.ENOENT) and os.path.exists(file.path):
+    here = (split(file.path) or (file.path,))[0]  # a shard, for a picture in one
+    if file.size == UNREAD and file.reason == os.strerror(errno.ENOENT) and os.path.exists(here):
         raise SearchError(
-            f"{node} does not have {file.path}, which is on this machine. Share the folder with all machines of the "
+            f"{node} does not have {here}, which is on this machine. Share the folder with all machines of the "
             "cluster at the same path, or index an object store"
         )
 

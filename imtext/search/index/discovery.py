@@ -174,7 +174,7 @@ class Found:
         self.trust_missing = True
         self.folders += self.missing
         for path in self.missing:
-            del self.refused[path]
+            self.refused.pop(path, None)  # a source may be named twice
 
 
 def find(

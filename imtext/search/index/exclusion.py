@@ -63,7 +63,7 @@ class Folder:
             with open(os.path.join(self.path, IGNORE), "rb") as file:
                 lines = os.fsdecode(file.read().removeprefix(b"\xef\xbb\xbf")).replace("\r\n", "\n").split("\n")
             own = (_start(self.path), GitIgnoreSpec.from_lines(lines), BY_FILE)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the latter in a tar file
             return
         except (OSError, ValueError) as error:
             raise IgnoreFileError(f"{IGNORE}: {getattr(error, 'strerror', None) or error}") from error

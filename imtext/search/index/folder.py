@@ -70,11 +70,9 @@ def create_index(folder: Path, bundle: Bundle, rebuild: bool = False, store: str
                 copy_bundle(bundle, folder / BUNDLE)
                 _create_store(folder, bundle, store)
             elif rebuild:
+                _require_store(folder, store)
                 _rebuild(folder, bundle)
-    if store is not None and not _same_store(folder, store):
-        raise SearchError(
-            f"The index in {folder} has its store at {store_url(folder)}, not at {store}; choose another folder"
-        )
+    _require_store(folder, store)
     if (made_with := load_bundle(folder / BUNDLE).fingerprint) != bundle.fingerprint:
         raise SearchError(
             f"The index in {folder} was made with another model ({made_with}, not {bundle.fingerprint}): their "
@@ -93,14 +91,17 @@ def attach_index(folder: Path, bundle: Bundle, url: str) -> None:
         url: URL of the store.
 
     Raises:
-        SearchError: there is no store, it belongs to another bundle, or the folder contains other files.
+        SearchError: there is no store, it belongs to another bundle, the folder has the index of another store, or it
+            contains other files.
     """
     with closing(open_store(url)) as opened:
         if opened.model == "":
             raise SearchError(f"{url} does not record its model; serve the folder in which it was indexed")
         require_model(folder, opened, bundle)
         location = opened.location
-    if not is_index(folder):
+    if is_index(folder):
+        _require_store(folder, url)
+    else:
         _require_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
     with only_writer(folder):
@@ -128,6 +129,14 @@ def _require_free(folder: Path) -> None:
     names = [path.name for path in folder.iterdir()] if folder.exists() else []
     if not all(name.startswith((LOCK, BUNDLE, SETTINGS, ".")) or belongs_to_store(name) for name in names):
         raise SearchError(f"{folder} contains other files; choose an empty or a new folder for the index")
+
+
+def _require_store(folder: Path, url: str | None) -> None:
+    """Refuse to use or replace an index with another store than the one that the user names."""
+    if url is not None and not _same_store(folder, url):
+        raise SearchError(
+            f"The index in {folder} has its store at {store_url(folder)}, not at {url}; choose another folder"
+        )
 
 
 def _create_store(folder: Path, bundle: Bundle, url: str | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -43,6 +45,20 @@ def describe_problems(app: FastAPI, with_token: bool = False) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+@contextmanager
+def readable(path: str) -> Iterator[None]:
+    """Tell clients that a picture cannot be read, and only the log why: the reasons name paths and addresses.
+
+    Raises:
+        HTTPException: 404.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        log.warning("%r cannot be read: %s", path, error)
+        raise HTTPException(404, "The file of this picture cannot be read now.") from error
 
 
 def _response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -27,6 +27,7 @@ from imtext.search.reranker import bundle_reranker
 from imtext.search.server.batching import Batcher, BusyError
 from imtext.search.server.limits import Limits
 from imtext.search.server.messages import Result, Results
+from imtext.search.server.problems import readable
 from imtext.search.server.thumbnails import Thumbnails
 from imtext.search.store import File, Grid
 
@@ -233,10 +234,8 @@ class Service:
         if (content := self._thumbnails.get(id, size)) is not None:
             return content
         path, _ = self.file(id)
-        try:
+        with readable(path):
             return self._thumbnails.make(id, picture_of(path), size)
-        except (OSError, ValueError) as error:
-            raise HTTPException(404, f"Picture {id} can no longer be read: {error}") from error
 
     def _find(self, index: Index, id: str) -> tuple[int, list[File]]:
         found = index.store.find(bytes.fromhex(id))

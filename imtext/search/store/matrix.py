@@ -53,7 +53,7 @@ class Matrix:
     def of(cls, version: int, ids: Ids, vectors: Vectors) -> Matrix:
         """A matrix in memory."""
         mean = vectors.mean(axis=0) if len(ids) else vectors.sum(axis=0)
-        axes = principal_axes(vectors)
+        axes = _axes(vectors)
         return cls(version, ids, vectors, mean, axes, vectors @ axes)
 
     def top_k(
@@ -88,6 +88,11 @@ class Matrix:
         return place if place < len(self.ids) and self.ids[place] == id else None
 
 
+def _axes(vectors: Vectors) -> Axes:
+    """The axes of vectors; none for so few that `Matrix.top_k` scores all of them anyway."""
+    return principal_axes(vectors if len(vectors) > FEW * CANDIDATES else vectors[:0])
+
+
 def open_matrix(path: Path, rows: Rows) -> Matrix:
     """Map the matrix of the rows' current version; write it first if needed."""
     version = rows.version()
@@ -112,7 +117,7 @@ def _write(path: Path, rows: Rows) -> Matrix:
             file.flush()
             shape = (len(ids), dim)
             vectors = np.memmap(unfinished, np.float32, "r", HEADER, shape) if len(ids) else np.zeros(shape, np.float32)
-            axes = principal_axes(vectors)
+            axes = _axes(vectors)
             for start in range(0, len(ids), BLOCK):
                 file.write((vectors[start : start + BLOCK] @ axes).tobytes())
             for array in (axes, (total / max(1, len(ids))).astype(np.float32), ids):

@@ -33,11 +33,14 @@ class ShardedStore:
         shards: the open stores.
 
     Raises:
-        SearchError: they were made by different models.
+        SearchError: they were made by different models, or do not record by which.
     """
 
     def __init__(self, location: str, shards: Sequence[Store]) -> None:
         self.location, self.shards = location, shards
+        for one in shards:
+            if not one.model:  # as SQLite: one of a new model could be taken for one of the old
+                raise SearchError(f"{one.location} does not record its model: shards are stores of Lance")
         models = {(one.model, one.embed_dim) for one in shards}
         if len(models) != 1:
             raise SearchError(f"The stores of {location} were made by different models: {sorted(models)}")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
+import threading
 from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import uuid4
 
@@ -76,6 +80,36 @@ def test_without_its_packages(bucket: str, monkeypatch: pytest.MonkeyPatch) -> N
         list_files(bucket)
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder, with a page of links for it."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_web_server(tmp_path: Path) -> None:
+    """Its list of files has names only; size and time are asked for, so that they can be compared later."""
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(name.encode() * 10)
+    (tmp_path / "dead.png").symlink_to("nowhere")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            states = list_files(url)
+            assert list(states) == [f"{url}/{name}.png" for name in ("a", "b", "dead")]
+            path = f"{url}/a.png"
+            assert states[path].st_size == 50
+            before = File.found(path, states[path])
+            assert File.found(path, state_of(path)) == before
+            assert read_bytes(path) == b"a.png" * 10
+            assert File.found(path, list_files(path)[path]) == before
+            os.utime(tmp_path / "a.png", (1, 1))
+            assert not File.found(path, state_of(path)).unchanged_since(before)
+        finally:
+            server.shutdown()
+
+
 def test_facts_of_file_systems() -> None:
     moment = datetime(2026, 5, 1, tzinfo=UTC)
     s3 = remote._state({"type": "file", "size": 5, "LastModified": moment, "ETag": '"abc"'})
@@ -84,6 +118,8 @@ def test_facts_of_file_systems() -> None:
     web = remote._state({"type": "file", "size": None})
     assert s3.st_mtime_ns == google.st_mtime_ns == int(moment.timestamp() * 1e9)
     assert (web.st_size, web.st_mtime_ns) == (0, 0)
+    listed = {"type": "file", "size": 5, "LastModified": moment.replace(microsecond=123_000), "ETag": '"abc"'}
+    assert File.found("s3://bucket/a.jpg", remote._state(listed)) == File.found("s3://bucket/a.jpg", s3)
     before = File.found("s3://bucket/a.jpg", s3)
     assert before.is_as(s3)
     assert not File.found("s3://bucket/a.jpg", other).unchanged_since(before), "same size and time, another ETag"

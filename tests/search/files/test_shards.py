@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from imtext.search.files import is_shard, members, open_file, picture_of, read_bytes, shards, state_of
+from imtext.search.files import is_shard, length_of, members, open_file, picture_of, read_bytes, shards, state_of
 from imtext.search.store import File
 
 CONTENTS = {f"{number:06}.jpg": bytes([number]) * (number + 1) for number in range(7)}
@@ -56,6 +56,7 @@ def test_parquet(tmp_path: Path, is_struct: bool) -> None:
     assert list(found) == [f"{shard}/{row}" for row in range(7)]
     assert [read_bytes(path) for path in found] == list(CONTENTS.values())
     assert all(File.found(path, state) == File.found(path, state_of(path)) for path, state in found.items())
+    assert [length_of(path, state) for path, state in found.items()] == list(range(1, 8)), "for downloads"
     for missing in ("7", "-1", "first"):
         with pytest.raises(FileNotFoundError):
             read_bytes(f"{shard}/{missing}")
@@ -75,6 +76,24 @@ def test_what_is_no_shard(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"caption": ["a"]}), tmp_path / "texts.parquet")
     with pytest.raises(OSError, match="no column of pictures among caption"):
         members(str(tmp_path / "texts.parquet"))
+
+
+def test_a_shard_in_a_folder_called_like_one(tmp_path: Path) -> None:
+    (tmp_path / "set.tar").mkdir()
+    shard = str(make_tar(tmp_path / "set.tar" / "part.tar"))
+    assert [read_bytes(path) for path in members(shard)] == list(CONTENTS.values())
+
+
+def test_damage_within_a_table(tmp_path: Path) -> None:
+    """The end of the file, which says what it contains, is whole."""
+    shard = tmp_path / "photos.parquet"
+    parquet.write_table(pa.table({"image": [bytes(2_000)] * 5}), shard, compression="gzip")
+    content = shard.read_bytes()
+    shard.write_bytes(content[:4] + bytes(40) + content[44:])
+    assert len(members(str(shard))) == 5
+    with pytest.raises(OSError, match=r"^(?!.*not in )") as caught:
+        read_bytes(f"{shard}/2")
+    assert not isinstance(caught.value, FileNotFoundError)
 
 
 def test_at_a_url(tmp_path: Path) -> None:

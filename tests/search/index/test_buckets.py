@@ -91,6 +91,15 @@ def test_shards(index: Index, gallery: Path, tmp_path: Path) -> None:
         index.update([str(tmp_path / "no.tar")])
 
 
+def test_what_is_left_out_of_shards(gallery: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "mac.tar", "w") as archive:
+        for name in ("a.png", "._a.png", "deep/b.png", "__MACOSX/deep/b.png", "private/c.png"):
+            archive.add(gallery / "00.png", name)
+    found = find([str(tmp_path / "mac.tar")], rules=Rules(("private",)))
+    assert [path.removeprefix(f"{tmp_path}/mac.tar/") for path in found.files] == ["a.png", "deep/b.png"]
+    assert sorted(found.skipped.values()) == ["__MACOSX", "by --exclude", "hidden"]
+
+
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of an empty bucket on a server in this process."""

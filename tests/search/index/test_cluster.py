@@ -123,6 +123,10 @@ def test_machines_that_do_not_share_a_disk(tmp_path: Path) -> None:
     cluster._require_shared(unread(str(here), "Permission denied"), "node-2")
     with pytest.raises(SearchError, match=f"node-2 does not have {here}, which is on this machine. Share the folder"):
         cluster._require_shared(unread(str(here), "No such file or directory"), "node-2")
+    shard = tmp_path / "photos.tar"
+    shard.touch()
+    with pytest.raises(SearchError, match=f"node-2 does not have {shard}, which is on this machine"):
+        cluster._require_shared(unread(f"{shard}/a.png", "No such file or directory"), "node-2")
 
 
 def test_errors_of_workers() -> None:

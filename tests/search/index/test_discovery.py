@@ -38,8 +38,9 @@ def test_remembered_sources_that_are_missing(gallery: Path, tmp_path: Path) -> N
     missing = [str(tmp_path / "gone"), str(tmp_path / "gone*.png")]
     found = find([*missing, str(gallery)], remembered=True)
     assert (found.missing, list(found.refused), len(found.files)) == (missing, missing, 12)
+    found.missing.append(missing[0])  # named twice
     found.believe_missing()
-    assert (found.refused, found.trust_missing, found.folders) == ({}, True, [str(gallery), *missing])
+    assert (found.refused, found.trust_missing, found.folders) == ({}, True, [str(gallery), *missing, missing[0]])
 
 
 def test_files_as_in_a_list(gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

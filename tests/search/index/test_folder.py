@@ -123,6 +123,9 @@ def test_a_store_elsewhere(bundle: Bundle, gallery: Path, tmp_path: Path) -> Non
     for other in (f"sqlite:///{tmp_path}/other.sqlite", "memory://other"):
         with pytest.raises(SearchError, match=r"has its store at .*; choose another folder"):
             Index.create(tmp_path / "index", bundle, store=other)
+        with pytest.raises(SearchError, match=r"has its store at .*; choose another folder"):
+            Index.create(tmp_path / "index", bundle, rebuild=True, store=other)
+    assert len(Index(tmp_path / "index")) == 12, "what is refused destroys nothing"
     with pytest.raises(SearchError, match="already belongs to another index"):
         Index.create(tmp_path / "second", bundle, store=url)
     rebuilt = Index.create(tmp_path / "index", bundle, rebuild=True)
@@ -160,6 +163,24 @@ def test_attached_to_a_store_that_another_machine_writes(gallery: Path, bundle: 
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(SearchError, match="contains other files"):
         attach_index(tmp_path / "full", other, url)
+
+
+def test_an_index_does_not_change_its_store(index: Index, gallery: Path, bundle: Bundle, tmp_path: Path) -> None:
+    index.update([str(gallery)])
+    url, before = f"lance://{tmp_path / 'other'}", index.store.location
+    Index.create(tmp_path / "indexer", bundle, store=url)
+    with pytest.raises(SearchError, match=r"has its store at .*; choose another folder"):
+        attach_index(index.folder, bundle, url)
+    assert (Index(index.folder).store.location, len(Index(index.folder))) == (before, 12)
+
+
+def test_a_lost_folder_of_the_indexer_is_attached_again(gallery: Path, bundle: Bundle, tmp_path: Path) -> None:
+    url = f"lance://{tmp_path / 'tables'}"
+    Index.create(tmp_path / "lost", bundle, store=url).update([str(gallery)])
+    with pytest.raises(SearchError, match="already belongs to another index"):
+        Index.create(tmp_path / "new", bundle, store=url)
+    attach_index(tmp_path / "new", bundle, url)
+    assert Index.create(tmp_path / "new", bundle, store=url).update().unchanged == 12
 
 
 def test_a_store_without_a_model_is_served_where_it_is(index: Index, bundle: Bundle, tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ import io
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from imtext.search.files import length_of, members
 from imtext.search.server.archive import CHUNK, Member, archive, archive_size, safe_names
 
 
@@ -49,3 +52,14 @@ def test_names_are_safe_and_different() -> None:
     paths = ["/a/..", "/x/a:b\\c?.jpg", "/x/A.jpg", "/y/a.JPG", "/z/line\nbreak.png", "/z/\udcff.png", "/z/a (2).jpg"]
     names = safe_names([Member(path, 0, 0) for path in paths])
     assert names == ["picture", "a_b_c_.jpg", "A.jpg", "a (2).JPG", "line_break.png", "_.png", "a (2) (2).jpg"]
+
+
+def test_pictures_of_a_table(tmp_path: Path) -> None:
+    """The state of a row has the mean of all rows for its size."""
+    table = str(tmp_path / "photos.parquet")
+    parquet.write_table(pa.table({"image": [b"short", b"much longer than the other"]}), table)
+    found = [Member(path, length_of(path, state), 0) for path, state in members(table).items()]
+    packed = b"".join(archive(found))
+    assert len(packed) == archive_size(found)
+    with zipfile.ZipFile(io.BytesIO(packed)) as opened:
+        assert [opened.read(name) for name in opened.namelist()] == [b"short", b"much longer than the other"]

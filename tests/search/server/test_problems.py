@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from imtext.errors import StoreError
@@ -32,3 +33,10 @@ def test_a_store_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert b"lance" not in answer.body, "clients do not learn where it is"
     assert "cannot be read: timeout" in caplog.text
+
+
+def test_a_file_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(HTTPException) as caught, problems.readable("/srv/private/a.jpg"):
+        raise OSError(5, "no answer of http://store.internal:9000")
+    assert (caught.value.status_code, caught.value.detail) == (404, "The file of this picture cannot be read now.")
+    assert "'/srv/private/a.jpg' cannot be read: [Errno 5] no answer of http://store.internal:9000" in caplog.text

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 
 from imtext.search.store import File, Picture, matrix
+from imtext.search.store.exact import FEW
 from imtext.search.store.matrix import HEADER, Matrix, open_matrix
 from imtext.search.store.rows import Rows
 from imtext.search.store.schema import create_rows
@@ -133,7 +134,13 @@ def test_equal_pictures_of_an_approximate_search_are_in_order(monkeypatch: pytes
     assert same.top_k(vectors[:1], 3, approximate=True)[0][0].tolist() == [0, 1, 2]
 
 
-def test_the_file_holds_the_axes(rows: Rows, path: Path) -> None:
+def test_few_vectors_need_no_axes() -> None:
+    assert alike(FEW * matrix.CANDIDATES).axes.size == 0
+    assert alike(FEW * matrix.CANDIDATES + 1).axes.size > 0
+
+
+def test_the_file_holds_the_axes(rows: Rows, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "CANDIDATES", 10)
     rows.close()
     path.unlink(missing_ok=True)
     create_rows(path.with_name("alike.sqlite"), 64)

@@ -13,6 +13,7 @@ from imtext.search.facts import Facts
 from imtext.search.filters import NO_FILTERS, Filters
 from imtext.search.store import File, Picture, Store, create_store, open_store, store_exists
 from tests.search.store.conftest import DIM, vector
+from tests.search.store.memory import MemoryStore
 
 COUNT = 301
 
@@ -28,14 +29,15 @@ def fill(store: Store, numbers: Sequence[int]) -> None:
     )
 
 
-@pytest.fixture(params=["sqlite", "lance", "mixed"])
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, Store]:
+@pytest.fixture(params=["lance", "mixed"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Store]:
     """One store with all pictures, and three that have taken them in turn."""
+    monkeypatch.setattr(MemoryStore, "model", "one")
     urls = []
     for place in range(3):
-        kind = request.param if request.param != "mixed" else ("sqlite", "lance", "memory")[place]
+        kind = request.param if request.param != "mixed" else ("lance", "memory", "memory")[place]
         urls.append(f"{kind}:///{tmp_path}/shard{place}")
-        fill(create_store(urls[-1], DIM), range(place, COUNT, 3))
+        fill(create_store(urls[-1], DIM, "one"), range(place, COUNT, 3))
     one = create_store(tmp_path / "one", DIM)
     fill(one, range(COUNT))
     url = f"shards://{','.join(urls)}"
@@ -106,3 +108,10 @@ def test_of_different_models(tmp_path: Path) -> None:
         create_store(f"lance://{tmp_path}/{name}", DIM, name)
     with pytest.raises(SearchError, match=r"made by different models: \[\('one', 8\), \('two', 8\)\]"):
         open_store(f"shards://lance://{tmp_path}/one,lance://{tmp_path}/two")
+
+
+def test_a_shard_records_its_model(tmp_path: Path) -> None:
+    create_store(f"lance://{tmp_path}/one", DIM, "one")
+    create_store(f"sqlite:///{tmp_path}/two", DIM, "one")
+    with pytest.raises(SearchError, match=r"two does not record its model: shards are stores of Lance"):
+        open_store(f"shards://lance://{tmp_path}/one,sqlite:///{tmp_path}/two")

@@ -9,9 +9,11 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from imtext.errors import SearchError
+from imtext.search.files import length_of
 from imtext.search.server.archive import Member, archive, archive_size
 from imtext.search.server.limits import Limits
 from imtext.search.server.messages import BINARY, MISSING, responses
+from imtext.search.server.problems import readable
 from imtext.search.server.service import Service
 
 ID = re.compile("[0-9a-f]{32}")
@@ -27,7 +29,10 @@ def download_routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["pictures"])
 
     def members(ids: list[str]) -> list[Member]:
-        found = [Member(path, state.st_size, state.st_mtime) for path, state in map(service.file, ids)]
+        found = []
+        for path, state in map(service.file, ids):
+            with readable(path):
+                found.append(Member(path, length_of(path, state), state.st_mtime))
         require_size(sum(member.size for member in found), service.limits)
         return found
 

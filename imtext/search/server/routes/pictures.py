@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, Response
 
@@ -15,6 +15,7 @@ from imtext.search.files import picture_of
 from imtext.search.index import MAX_TOP_K
 from imtext.search.index.kinds import kind_of
 from imtext.search.server.messages import BINARY, MISSING, Id, Results, responses
+from imtext.search.server.problems import readable
 from imtext.search.server.service import Service
 
 IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}  # the content of an id never changes
@@ -33,10 +34,8 @@ THUMBNAIL_RESPONSES = {
 
 def _content_elsewhere(path: str) -> bytes | None:
     """The content of a file of an object store or in a shard; None for a file of this machine."""
-    try:
+    with readable(path):
         source = picture_of(path)
-    except OSError as error:
-        raise HTTPException(404, f"The file of this picture cannot be read: {error.strerror}") from error
     return source if isinstance(source, bytes) else None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from imtext.search.facts import Facts
 from imtext.search.store.lance.pictures import FACTS, FILE, facts_of, file_of
 from imtext.search.store.lance.state import TABLE
-from imtext.search.store.lance.tables import Snapshot, connect, errors, is_remote, latest, normal, rows_with, select
+from imtext.search.store.lance.tables import Snapshot, connect, errors, is_elsewhere, latest, normal, rows_with, select
 from imtext.search.store.lance.writing import below_folder
 from imtext.search.store.records import File, Grid
 
@@ -45,7 +45,7 @@ class Rows:
     def _latest(self, look: bool = False) -> Snapshot:
         """The last commit, or that of the store that this one was before it was replaced."""
         with self._lock:
-            if not look and is_remote(self.location) and time.monotonic() - self._looked < LOOK_SECONDS:
+            if not look and is_elsewhere(self.location) and time.monotonic() - self._looked < LOOK_SECONDS:
                 return self._last
             with errors(self.location, "read"):
                 self._state_table.checkout_latest()

@@ -231,7 +231,7 @@ class LanceStore(Rows):
             state = tend(tables, base.state, ended)
             self._end(state, {name: int(table.version) for name, table in tables.items()})
             _, tables = self._begin()
-            prune({**tables, TABLE: self._state_table})
+            prune(tables, self._db.open_table(TABLE), self.location)
 
     def _write(self, planned: Callable[[Snapshot], Changes]) -> None:
         with self._lock, errors(self.location, "written"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ PICTURES, FILES, FOLDERS = "pictures", "files", "folders"
 TABLES = (PICTURES, FILES, FOLDERS)
 FEW = 1_000  # values in one condition; of more, all rows are read
 BLOCK = 16_384  # rows read at once
+_PLACE = re.compile(r", /\S+\.rs:\d+")
 ERRORS = (OSError, RuntimeError, ValueError)  # what lancedb raises
 
 
@@ -34,7 +36,7 @@ def connect(location: str, make: bool = False) -> Any:
     with needs("lance"):
         import lancedb
     uri = _uri(location)
-    if not make and not _is_remote(location) and not (Path(uri) / f"{TABLE}.lance").is_dir():
+    if not make and not is_elsewhere(location) and not (Path(uri) / f"{TABLE}.lance").is_dir():
         raise SearchError(f"There is no index in {location}")  # lancedb would make the folder
     with errors(location, "opened"):
         return lancedb.connect(uri)
@@ -42,22 +44,18 @@ def connect(location: str, make: bool = False) -> Any:
 
 def normal(location: str) -> str:
     """The URL as it is recorded."""
-    return location.rstrip("/") if _is_remote(location) else f"lance://{Path(_uri(location)).absolute()}"
+    return location.rstrip("/") if is_elsewhere(location) else f"lance://{Path(_uri(location)).absolute()}"
 
 
-def is_remote(location: str) -> bool:
+def is_elsewhere(location: str) -> bool:
     """Is the store on an object store?"""
-    return _is_remote(location)
-
-
-def _is_remote(location: str) -> bool:
     return not location.startswith("lance://")
 
 
 def _uri(location: str) -> str:
     """What lancedb calls the same place."""
     scheme, _, rest = location.partition("://")
-    if _is_remote(location):
+    if is_elsewhere(location):
         if not rest.strip("/"):
             raise SearchError(f"{location} names no bucket: write {scheme}://bucket/prefix")
         return f"{scheme.removeprefix('lance+')}://{rest.rstrip('/')}"
@@ -74,7 +72,8 @@ def errors(location: str, verb: str) -> Iterator[None]:
     except ImtextError:
         raise
     except ERRORS as error:
-        reason = " ".join(str(error).split(", /root/")[0].split())[:300]
+        # Lance ends its messages with places in its own source: ", /home/…/src/dataset.rs:123:45".
+        reason = " ".join(_PLACE.split(str(error))[0].split())[:300]
         raise StoreError(f"{location} cannot be {verb}: {reason}") from error
 
 

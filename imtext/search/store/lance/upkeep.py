@@ -12,8 +12,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from imtext.search.store.lance.state import State
+from imtext.search.store.lance.state import State, read_state
 from imtext.search.store.lance.tables import FILES, PICTURES
+from imtext.search.store.lance.writing import meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,8 @@ LOOKED_UP = 10_000  # from so many pictures on, ids, contents and paths are look
 VECTORS = 100_000  # from so many pictures on, there is a vector index
 GROWN = 4  # the vector index learns its centres again when there are so many times as many pictures
 PARTITION = 4_096  # vectors in one partition of the vector index
-KEPT = timedelta(days=1)  # readers that hold an older version have to refresh
+KEPT = timedelta(days=1)  # readers that hold a version that was replaced before have to refresh
+SPARE = timedelta(minutes=1)  # between our look at the clock and Lance's
 ITERATIONS = 20  # of learning centres and codes
 NEVER = timedelta(days=36_500)
 
@@ -45,8 +47,12 @@ def _needs_centres(state: State) -> bool:
 
 
 def tend(tables: Mapping[str, Any], state: State, ended: bool) -> State:
-    """Bring the tables in order; returns the next state, without the versions of tables."""
-    trained = state.trained
+    """Bring the tables in order; returns the next state, without the versions of tables.
+
+    Raises:
+        StoreError: another process writes at the same time.
+    """
+    trained, counts = state.trained, {name: table.count_rows() for name, table in tables.items()}
     if state.count >= LOOKED_UP:
         for name, columns in INDEXES.items():
             _index(tables[name], columns)
@@ -55,6 +61,8 @@ def tend(tables: Mapping[str, Any], state: State, ended: bool) -> State:
         trained = state.count
     for table in tables.values():
         table.optimize(cleanup_older_than=NEVER)
+    if counts != {name: table.count_rows() for name, table in tables.items()}:  # Lance lets others add meanwhile
+        raise meanwhile()
     return replace(state, number=state.number + 1, commits=0, indexed=state.count, trained=trained)
 
 
@@ -82,7 +90,33 @@ def index_vectors(table: Any, count: int) -> None:
     log.info("The vector index took %.0f s", time.monotonic() - started)
 
 
-def prune(tables: Mapping[str, Any]) -> None:
-    """Remove versions that nobody reads any more. The last commit must be written by then."""
-    for table in tables.values():
-        table.optimize(cleanup_older_than=KEPT)
+def prune(tables: Mapping[str, Any], commits: Any, location: str) -> None:
+    """Remove the versions that were replaced long ago. The last commit must be written by then.
+
+    Lance removes versions by when they were made, but one of last month may have been replaced a moment ago. So the
+    commit that was the last one at the beginning of the time that is kept stays, and all after it.
+
+    Args:
+        tables: the tables, by name, at the versions of the last commit.
+        commits: the table of commits; left at another version.
+        location: URL of the store.
+    """
+    limit = time.time() - KEPT.total_seconds()
+    older = [one["version"] for one in commits.list_versions() if one["timestamp"].timestamp() < limit]
+    if not older:
+        return
+    commits.checkout(max(older))
+    kept = read_state(commits, location)
+    commits.checkout_latest()
+    if kept.generation == read_state(commits, location).generation:  # else all versions of the tables are new
+        for name, table in tables.items():
+            _remove_before(table, kept.tables[name])
+    _remove_before(commits, max(older))
+
+
+def _remove_before(table: Any, version: int) -> None:
+    """Remove the versions before one; none if that one was removed itself."""
+    for one in table.list_versions():
+        if one["version"] == version:
+            age = timedelta(seconds=time.time() - one["timestamp"].timestamp())
+            table.optimize(cleanup_older_than=age + SPARE)

@@ -201,7 +201,7 @@ def apply(tables: Mapping[str, Any], changes: Changes, embed_dim: int) -> dict[s
 
     def done(name: str, version: int) -> None:
         if version != versions[name] + 1:
-            raise StoreError("Another process writes to this index at the same time. Nothing was changed; try again")
+            raise meanwhile()
         versions[name] = version
 
     for name, column, values in (
@@ -218,6 +218,11 @@ def apply(tables: Mapping[str, Any], changes: Changes, embed_dim: int) -> dict[s
     if folders:
         done(FOLDERS, tables[FOLDERS].add(pa.Table.from_pylist(folders, schema(FOLDERS, embed_dim))).version)
     return versions
+
+
+def meanwhile() -> StoreError:
+    """The error of a writer that finds rows of another one."""
+    return StoreError("Another process writes to this index at the same time. Nothing was changed; try again")
 
 
 def _new_folders(table: Any, changes: Changes) -> list[Row]:

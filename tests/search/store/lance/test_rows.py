@@ -19,7 +19,7 @@ def test_commits_of_others_are_seen(lance: LanceStore, url: str, add: Callable[.
 def test_an_object_store_is_not_asked_for_every_row(
     lance: LanceStore, url: str, add: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "is_remote", lambda location: True)
+    monkeypatch.setattr(rows, "is_elsewhere", lambda location: True)
     monkeypatch.setattr(rows, "LOOK_SECONDS", 1_000)
     reader = LanceStore.open(url)
     add(lance, 2)

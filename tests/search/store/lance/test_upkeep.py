@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from imtext.errors import StoreError
 from imtext.search.filters import Filters
 from imtext.search.store import File, Picture
 from imtext.search.store.lance import LanceStore, upkeep
@@ -67,6 +71,52 @@ def test_a_reader_of_before_still_reads(grown: LanceStore) -> None:
     assert reader.nearest(np.eye(1, DIM, dtype=np.float32), 5).ids.tolist() == before.ids.tolist()
     assert reader.refresh()
     assert (reader.size, reader.check()) == (500, 500)
+
+
+def test_what_was_replaced_long_ago_is_removed(
+    tmp_path: Path, add: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that was made long ago and replaced a moment ago stays, because servers still read it."""
+    monkeypatch.setattr(upkeep, "KEPT", timedelta(seconds=1))
+    monkeypatch.setattr(upkeep, "SPARE", timedelta(milliseconds=10))
+    store = LanceStore.create(f"lance://{tmp_path / 'old'}", 8)
+    add(store, 3)
+    reader = LanceStore.open(store.location)
+    reader.refresh()
+    time.sleep(1.1)
+    add(store, 3, first=10)
+    store.tend()
+    assert len(reader.held(reader.ids())) == len(reader.ids()) == 3
+    before = len(store._latest().pictures.list_versions())
+    time.sleep(1.1)
+    store.tend()
+    after = store._latest().pictures.list_versions()
+    assert len(after) < before
+    assert min(one["version"] for one in after) > reader._latest().state.tables["pictures"] - 3
+    assert store.check() == 6
+    LanceStore.rebuild(store.location, 8)
+    fresh = LanceStore.open(store.location)
+    add(fresh, 2)
+    fresh.tend()
+    assert fresh.check() == 2
+
+
+def test_rows_of_another_writer_are_not_committed(grown: LanceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    index_vectors = upkeep.index_vectors
+
+    def meanwhile(table: Any, count: int) -> None:
+        index_vectors(table, count)
+        other = LanceStore.open(grown.location)._latest().files
+        other.checkout_latest()
+        other.add(other.head(1))
+
+    monkeypatch.setattr(upkeep, "GROWN", 1)
+    monkeypatch.setattr(upkeep, "index_vectors", meanwhile)
+    with pytest.raises(StoreError, match="Another process writes to this index at the same time"):
+        grown.tend()
+    monkeypatch.undo()
+    grown.tend()
+    assert (grown.check(), len(list(grown.files()))) == (700, 700)
 
 
 def test_when_it_is_due() -> None:
