@@ -169,12 +169,11 @@ def test_a_shard_from_a_place_inside_of_it(tmp_path: Path, ending: str) -> None:
 def test_a_broken_shard_from_a_place_behind_its_end(tmp_path: Path) -> None:
     texts = [Random(number).randbytes(2_000).hex().encode() for number in range(60)]
     shard = write_shard(tmp_path / "a.tar.gz", [{"jpg": jpeg(), "txt": text} for text in texts])
-    whole = list(read_shard(str(shard), 0))
     content = shard.read_bytes()
     shard.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
-    found = list(read_shard(str(shard), 0, None, 0.9))
-    assert [each for each in found if isinstance(each, Sample)] == whole[: len(found) - 1]
-    assert [each.kind for each in found if isinstance(each, Problem)] == ["broken shards"]
+    whole = list(read_shard(str(shard), 0))
+    assert 20 < len(whole) < 40
+    assert list(read_shard(str(shard), 0, None, 0.9)) == whole
 
 
 def test_json_that_is_nested_too_deeply_costs_one_sample(tmp_path: Path) -> None:
