@@ -89,7 +89,7 @@ def test_other_processes_say_what_only_they_know(tmp_path: Path, caplog: pytest.
     write_shard(folder / "00002.tar", [{"jpg": b"no picture", "txt": b"a"}] * 3)
     write_shards(tmp_path / "whole", 8)
     (tmp_path / "whole" / "00000.tar").rename(folder / "00003.tar")
-    own = {"rank": 1, "world_size": 2, "buffer": 1}
+    own: dict[str, Any] = {"rank": 1, "world_size": 2, "buffer": 1}
     with caplog.at_level(logging.ERROR):  # of every process but the first
         epoch_of(loader(folder, 2, **own))
         assert caplog.messages[-1].startswith("Left out in epoch 1 by process 1: 3 broken pictures")
