@@ -13,7 +13,7 @@ from imtext.errors import BundleError
 from imtext.evaluation.bundle_scores import BundleScores, validation_pairs
 from imtext.search.bundle import IMAGE, RERANKER, TEXT, Bundle, write_bundle
 from imtext.search.encoder import Embeddings, Encoder
-from imtext.training.projection import principal_axes, project_graph
+from imtext.training.projection import axes_to_keep, project_graph
 from imtext.training.quantization import Precision, quantize_graph
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def _axes(bundle: Bundle, data: RetrievalDataModule, dim: int) -> Embeddings:
         raise BundleError(f"--dim {dim} is not less than the {bundle.embed_dim} numbers of this model's embeddings")
     encoder, rows = Encoder(bundle), data.rows["train"][:PICTURES]
     images = encoder.encode_images(data.pixels[row] for row in rows)
-    return principal_axes(images, encoder.encode_texts([text for row in rows for text in data.captions[row]]), dim)
+    return axes_to_keep(images, encoder.encode_texts([text for row in rows for text in data.captions[row]]), dim)
 
 
 def _kind(bundle: Bundle) -> str:

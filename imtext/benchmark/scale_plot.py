@@ -14,7 +14,7 @@ from imtext.errors import ConfigError
 from imtext.evaluation.bundle_scores import BundleScores, validation_pairs
 from imtext.search import load_bundle, runs_dir
 from imtext.training.checkpoints import find_checkpoint, load_model
-from imtext.training.projection import principal_axes
+from imtext.training.projection import axes_to_keep
 from imtext.training.trained_data import build_data
 
 PANELS = (
@@ -40,7 +40,7 @@ def benchmark_run(
     scores = BundleScores.of(load_bundle(run), pixels, [captions[number] for number in chosen])
     images, texts = scores.images, scores.texts
     if dim < images.shape[1]:
-        axes = principal_axes(images, texts, dim)
+        axes = axes_to_keep(images, texts, dim)
         images, texts = images @ axes, texts @ axes
         images, texts = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in (images, texts))
     return benchmark_scale(images, texts, sizes, exact_up_to, folder, seed)

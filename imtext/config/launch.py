@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from imtext.config import failures
 from imtext.config.compose import VERSION_BASE, check_overrides, parse_overrides
 from imtext.config.memory import speed_up_memory
 from imtext.config.paths import CONFIG_DIR
@@ -25,8 +26,6 @@ from imtext.errors import DISK_ERRORS, ConfigError, ImtextError, StoreError
 log = logging.getLogger(__name__)
 Task = Callable[[DictConfig], float | None]
 Prepare = Callable[[list[str]], list[str]]
-FAILED = "failed.txt"  # in the folder of a trial: why it has failed
-failed: list[str] = []  # the trials of this multirun that have failed
 
 
 def launch(config_name: str, task: Task, prepare: Prepare | None = None) -> None:
@@ -39,7 +38,7 @@ def launch(config_name: str, task: Task, prepare: Prepare | None = None) -> None
         task: called with the composed config; its result is what sweepers optimise.
         prepare: may rewrite the overrides before they are checked.
     """
-    failed.clear()
+    failures.take()
     speed_up_memory()
     try:
         sys.argv[1:] = check_command_line(config_name, sys.argv[1:], prepare)
@@ -50,7 +49,7 @@ def launch(config_name: str, task: Task, prepare: Prepare | None = None) -> None
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         raise SystemExit(130) from None
-    if failed:
+    if failed := failures.take():
         raise SystemExit(f"error: {len(failed)} trials failed: {'; '.join(failed)}")
 
 
@@ -134,6 +133,9 @@ def _guard(task: Task) -> Task:
 
     def guarded(config: DictConfig) -> float | None:
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        if multirun:
+            failures.forget(folder)
         try:
             with _disk_errors():
                 return task(config)
@@ -141,7 +143,7 @@ def _guard(task: Task) -> Task:
             if not multirun:
                 if _helps():
                     raise SystemExit(1) from None  # the first process says it, and its folder is shared
-                _remove_if_unused(Path(HydraConfig.get().runtime.output_dir))
+                _remove_if_unused(folder)
                 raise SystemExit(f"error: {error}") from None
             log.error("This trial failed: %s", error)
             why = str(error)
@@ -150,7 +152,7 @@ def _guard(task: Task) -> Task:
                 raise
             log.exception("This trial failed")
             why = str(error) or type(error).__name__
-        (Path(HydraConfig.get().runtime.output_dir) / FAILED).write_text(why, encoding="utf-8")
+        failures.leave(folder, why)
         return float("nan")
 
     return guarded

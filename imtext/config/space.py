@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,9 @@ class Range:
             step = 1 if self.step is None else int(self.step)
             return f"{self.name}={trial.suggest_int(self.name, self.low, self.high, step=step, log=self.log)}"
         value = trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
-        return f"{self.name}={value:.4g}"  # to be read and copied
+        rounded = f"{value:.4g}"  # to be read and copied
+        allowed = self.step is None and self.low <= float(rounded) <= self.high
+        return f"{self.name}={rounded if allowed else repr(float(value))}"
 
 
 Parameter = Choice | Range
@@ -178,7 +181,8 @@ def _entry(override: Override) -> str:
         low, high = (int(each) if whole else each for each in ends)
         return f"{{low: {low}, high: {high}, log: {str('log' in value.tags).lower()}}}"
     if isinstance(value, RangeSweep) and value.start is not None and value.stop is not None:
-        return f"{{low: {value.start}, high: {value.stop - value.step}, step: {value.step}}}"
+        last = value.start + value.step * (math.ceil((value.stop - value.start) / value.step) - 1)
+        return f"{{low: {value.start}, high: {last}, step: {value.step}}}"
     raise ConfigError(f"{override.input_line}: list the values, or write interval(low, high)")
 
 

@@ -99,6 +99,7 @@ class WebDataset(RetrievalDataModule):
     def load_source(self) -> CaptionedImages:
         """The head of the stream, and the held-out pictures."""
         shards, source = self.shards, str(self.path)
+        log.debug("%d samples in an epoch", self.images_per_epoch)  # if they cannot be counted, nothing is read
         head = finite_images(
             shards, self.head, self.caption_keys, self.cache_dir, self.preprocess.image_size, source, self.skip_broken
         )

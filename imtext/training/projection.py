@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 AXES = "principal_axes"
 
 
-def principal_axes(images: Floats, texts: Floats, dim: int) -> Floats:
+def axes_to_keep(images: Floats, texts: Floats, dim: int) -> Floats:
     """The axes that keep most of the dot products between pictures and texts.
 
     The mean is not taken away: a search compares lengths along it, too.

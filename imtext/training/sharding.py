@@ -46,6 +46,7 @@ class FullySharded(DDPStrategy):
             return
         assert self.accelerator is not None
         self.accelerator.setup(trainer)
+        self.model_to_device()  # training has ended with all weights on the CPU
         self.setup_precision_plugin()
 
     def configure_ddp(self) -> None:

@@ -96,3 +96,30 @@ def test_sweeps_of_hydra() -> None:
     ]
     with pytest.raises(ConfigError, match="list the values"):
         searched(["loss=glob(*)"])
+
+
+@pytest.mark.parametrize(
+    ("sweep", "last"),
+    [("range(1,10,2)", 9), ("range(1,9,2)", 7), ("range(0,0.6,0.25)", 0.5)],
+)
+def test_ranges_keep_their_last_value(sweep: str, last: float) -> None:
+    space: Any = OmegaConf.to_container(
+        compose_config("sweep", searched(["sweep=optuna", f"trainer.max_epochs={sweep}"])).sweep.space
+    )
+    (found,) = read_space(space)
+    assert isinstance(found, Range)
+    assert found.high == last
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "written"),
+    [
+        (Range("model.dropout", 0.0, 0.99999), 0.99996, "0.99996"),
+        (Range("model.dropout", 0.0, 1.0), 0.123456, "0.1235"),
+        (Range("model.dropout", 0.12344, 1.0), 0.12344, "0.12344"),
+        (Range("model.dropout", 0.0, 1.0, step=0.00001), 0.12346, "0.12346"),
+    ],
+)
+def test_values_are_rounded_inside_of_their_range(parameter: Range, value: float, written: str) -> None:
+    trial = optuna.trial.FixedTrial({"model.dropout": value})
+    assert parameter.suggest(trial) == f"model.dropout={written}"  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from imtext.search import Bundle
-from imtext.training.projection import principal_axes, project_graph
+from imtext.training.projection import axes_to_keep, project_graph
 from tests.training.test_quantization import INPUTS
 
 
@@ -17,10 +17,10 @@ def test_axes_keep_the_dot_products() -> None:
     basis = np.linalg.qr(rng.normal(size=(16, 16)))[0].astype(np.float32)
     images = rng.normal(size=(50, 2)).astype(np.float32) @ basis[:2]
     texts = rng.normal(size=(80, 2)).astype(np.float32) @ basis[1:3]
-    axes = principal_axes(images, texts, 3)
+    axes = axes_to_keep(images, texts, 3)
     np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-5)
     np.testing.assert_allclose((texts @ axes) @ (images @ axes).T, texts @ images.T, atol=1e-4)
-    one = principal_axes(images, np.zeros_like(texts), 1)  # pictures alone: one axis holds as much as one can
+    one = axes_to_keep(images, np.zeros_like(texts), 1)  # pictures alone: one axis holds as much as one can
     kept = ((images @ one) ** 2).sum()
     assert kept == pytest.approx(np.linalg.svd(images, compute_uv=False)[0] ** 2, rel=1e-4)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -16,11 +17,12 @@ from rich.progress import track
 from imtext.data.captions import CaptionedImages, fingerprint
 from imtext.data.rows import only_writer
 from imtext.data.streaming.samples import Broken, Problem, Sample, read_shard
-from imtext.data.streaming.shards import mark
+from imtext.data.streaming.shards import is_remote, mark
 from imtext.errors import DataError
 from imtext.preprocess import open_image
 
 log = logging.getLogger(__name__)
+ONE_RUN = 3600  # seconds; the processes of a run start within them, and must find the same samples
 LAYOUT = "Shards hold files of equal names beside each other: 000000001.jpg, and 000000001.txt or 000000001.json"
 
 
@@ -39,7 +41,8 @@ def finite_images(
         shards: paths or addresses; they are read from the first on.
         limit: number of samples; None takes all.
         caption_keys: keys of the JSON files that hold captions; None takes those with a typical name.
-        folder: of the cache. A remote shard that changes under its name is not noticed.
+        folder: of the cache. A remote shard that changes under its name is not noticed. If one broke off, the copy is
+            for this run only: the next one reads again.
         target_size: JPEGs may be decoded at this size or a little above.
         source: name in messages.
         skip_broken: leave out what is broken, and say so.
@@ -49,6 +52,7 @@ def finite_images(
     """
     key = fingerprint([*map(mark, shards), str(limit), str(caption_keys and list(caption_keys))])
     path = folder / f"samples-{key}.bin"
+    _forget_if_cut(path)
     with only_writer(path) as missing:
         if missing:
             _copy(_samples(shards, caption_keys), limit, path, source)
@@ -60,6 +64,9 @@ def finite_images(
     if notes["broken"]:
         log.warning("Left out of %s: %s", source, notes["broken"])
     ends = notes["ends"]
+    if notes.get("cut"):
+        log.warning("%s: remote shards broke off, perhaps with the network. The next run reads them again", source)
+        key = fingerprint([key, *notes["names"]])
 
     def load(row: int) -> Image.Image:
         start = ends[row - 1] if row else 0
@@ -91,9 +98,16 @@ def _samples(shards: Sequence[str], caption_keys: Sequence[str] | None) -> Itera
         yield from read_shard(shard, number, caption_keys)
 
 
+def _forget_if_cut(path: Path) -> None:
+    """Remove what an earlier run copied of remote shards that broke off."""
+    is_old = path.exists() and time.time() - path.stat().st_mtime > ONE_RUN
+    if is_old and json.loads(path.with_suffix(".json").read_text()).get("cut"):
+        path.unlink(missing_ok=True)
+
+
 def _copy(samples: Iterator[Sample | Problem], limit: int | None, path: Path, source: str) -> None:
     """Write the pictures one after another, and their captions and places into a file beside."""
-    broken, captions, names, ends, size = Broken(), list[list[str]](), list[str](), list[int](), 0
+    cut, broken, captions, names, ends, size = False, Broken(), list[list[str]](), list[str](), list[int](), 0
     partial = path.with_suffix(".partial")
     try:
         with partial.open("wb") as file:
@@ -101,6 +115,7 @@ def _copy(samples: Iterator[Sample | Problem], limit: int | None, path: Path, so
             for sample in shown:
                 if isinstance(sample, Problem):
                     broken.add(sample)
+                    cut = cut or (sample.kind == "broken shards" and is_remote(sample.name))
                     continue
                 file.write(sample.picture)
                 size += len(sample.picture)
@@ -109,7 +124,8 @@ def _copy(samples: Iterator[Sample | Problem], limit: int | None, path: Path, so
                 names.append(sample.name)
         if not names:
             raise DataError(f"{source}: nothing can be read. {str(broken) or 'The shards are empty'}. {LAYOUT}")
-        notes = {"captions": captions, "names": names, "ends": ends, "broken": str(broken) if broken else ""}
+        found = {"captions": captions, "names": names, "ends": ends}
+        notes = {**found, "broken": str(broken) if broken else "", "cut": cut}
         path.with_suffix(".json").write_text(json.dumps(notes))
         partial.replace(path)  # last, because its presence means that everything is complete
     finally:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 from torch.utils.data import DataLoader
 
@@ -58,7 +58,21 @@ class StreamLoader:
 
     def _report(self, broken: Broken) -> None:
         if broken:
-            log.warning("Left out in epoch %d: %s", self.epoch + 1, broken)
+            level = logging.ERROR if self.stream.rank else logging.WARNING  # other processes show nothing below
+            log.log(level, "Left out in epoch %d%s: %s", self.epoch + 1, self._whose(), broken)
+
+    def _whose(self) -> str:
+        return f" by process {self.stream.rank}" if self.stream.world_size > 1 else ""
+
+    def _fail(self, message: str) -> NoReturn:
+        """End the run. Only this process has these shards, and the first one alone reports errors that all have.
+
+        Raises:
+            DataError: always.
+        """
+        if self.stream.rank:
+            log.error("Process %d: %s", self.stream.rank, message)
+        raise DataError(message)
 
     def _batches(self, epoch: int, broken: Broken) -> Generator[Batch, None, None]:
         """Batches without end: pass after pass over the shards."""
@@ -69,7 +83,7 @@ class StreamLoader:
             for part in DataLoader(self.stream.at(epoch, number), batch_size=None, **self.settings):
                 broken.merge(part.broken)
                 if part.broken and not self.skip_broken:
-                    raise DataError(f"{part.broken}. Repair them, or pass data.skip_broken=true to train without them")
+                    self._fail(f"{part.broken}. Repair them, or pass data.skip_broken=true to train without them")
                 found = found or part.batch is not None or bool(part.rest)
                 if part.batch is not None:
                     yield part.batch
@@ -78,4 +92,4 @@ class StreamLoader:
                     yield self.stream.make(rest[: self.stream.batch_size], epoch)
                     del rest[: self.stream.batch_size]
             if not found:
-                raise DataError(f"No sample of the shards of this process can be read: {broken or 'they are empty'}")
+                self._fail(f"No sample of the shards of this process can be read: {broken or 'they are empty'}")

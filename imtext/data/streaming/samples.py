@@ -6,13 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 
 from imtext.data.reading.columns import caption_columns, captions_of
 from imtext.data.reading.pictures import PICTURE_SUFFIXES
-from imtext.data.streaming.shards import open_shard, reason_of
+from imtext.data.streaming.shards import length_of, open_shard, reason_of
 from imtext.errors import DataError, needs
 from imtext.preprocess import Pixels, Preprocess, open_image
 
@@ -92,30 +93,40 @@ class Broken:
         return f"{counts}: {'; '.join(self.examples)}{' …' if self.counts.total() > len(self.examples) else ''}"
 
 
-def read_shard(shard: str, number: int, caption_keys: Sequence[str] | None = None) -> Iterator[Sample | Problem]:
-    """Read a shard from its beginning to its end; nothing of it is kept.
+def read_shard(
+    shard: str, number: int, caption_keys: Sequence[str] | None = None, start: float = 0
+) -> Iterator[Sample | Problem]:
+    """Read a shard once; nothing of it is kept.
 
     Args:
         shard: path or address.
         number: of the shard among all of them; numbers of samples follow from it.
         caption_keys: keys of the JSON files that hold captions; None takes those with a typical name.
+        start: share of the shard's bytes; the samples in them come last. (From a server that does not tell the length,
+            all samples come in their order.)
 
     Yields:
         Samples, and in their places what is broken. A shard that ends too early ends with a problem.
     """
     with needs("webdataset"):
         from webdataset.tariterators import group_by_keys, tar_file_iterator
-    read = 0
+    read = later = 0
     try:
         with open_shard(shard) as file:
+            place, border = 0, start and start * length_of(file)
             members = ({**member, "__url__": shard} for member in tar_file_iterator(file))
             # A name that comes twice is an error there; the first of them is taken.
             for read, files in enumerate(group_by_keys(members, handler=lambda _: True), 1):
-                yield _sample(files, number * PER_SHARD + read - 1, caption_keys)
+                if place < border:
+                    later, place = read, file.tell()
+                else:
+                    yield _sample(files, number * PER_SHARD + read - 1, caption_keys)
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001  of tar, gzip, and every file system
         yield Problem("broken shards", shard, f"after {read:,} samples: {reason_of(error)}")
+    if later:
+        yield from islice(read_shard(shard, number, caption_keys), later)
 
 
 def _sample(files: dict[str, Any], number: int, caption_keys: Sequence[str] | None) -> Sample | Problem:
@@ -128,7 +139,7 @@ def _sample(files: dict[str, Any], number: int, caption_keys: Sequence[str] | No
         return Problem("samples without a picture", name, found)
     try:
         texts = _captions(content, caption_keys, name)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Problem("samples without a caption", name, f"{found}; {error}")
     captions = [text.strip() for text in texts if text.strip()][:MOST_CAPTIONS]
     if not captions:
@@ -141,6 +152,7 @@ def _captions(content: dict[str, bytes], caption_keys: Sequence[str] | None, nam
 
     Raises:
         ValueError: a file cannot be read.
+        RecursionError: JSON that is nested too deeply.
     """
     if "json" in content:
         values = json.loads(content["json"])

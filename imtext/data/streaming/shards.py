@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -59,8 +60,9 @@ def is_remote(name: str) -> bool:
 
 
 def mark(shard: str) -> str:
-    """Identifies the content of a shard: path, size and time of a file, the address of a remote one."""
-    return shard if is_remote(shard) else file_mark(Path(shard))
+    """Identifies the content of a shard, however it is named: path, size and time of a file, or a remote address."""
+    path = Path(shard.removeprefix("file://"))
+    return shard if is_remote(str(path)) or not path.is_file() else file_mark(path.resolve())
 
 
 def open_shard(shard: str) -> IO[bytes]:
@@ -74,6 +76,11 @@ def open_shard(shard: str) -> IO[bytes]:
     system, path = file_system(shard)
     opened: IO[bytes] = system.open(path, "rb", block_size=2**23, cache_type="readahead")
     return opened
+
+
+def length_of(file: IO[bytes]) -> int:
+    """Bytes of an open shard; 0 if its server does not tell."""
+    return (file.size or 0) if hasattr(file, "size") else os.fstat(file.fileno()).st_size
 
 
 def file_system(address: str) -> tuple[Any, str]:

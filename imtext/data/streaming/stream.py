@@ -37,6 +37,9 @@ class ShardStream(IterableDataset[Part]):
     If there are at least as many shards as readers (processes times workers), each reader gets shards of its own.
     Otherwise every reader reads all shards and takes every n-th sample.
 
+    A shuffled pass starts somewhere inside of the first shard of each reader, and ends with what comes before that: an
+    epoch that is shorter than a shard still begins in another place each time.
+
     The order depends on the seed, the epoch, the number of the pass and the number of readers, and on nothing else.
 
     Args:
@@ -97,13 +100,14 @@ class ShardStream(IterableDataset[Part]):
         worker = get_worker_info()
         workers, own = (worker.num_workers, worker.id) if worker else (1, 0)
         readers, reader = workers * self.world_size, own * self.world_size + self.rank
-        order = np.arange(len(self.shards))
+        order, start = np.arange(len(self.shards)), 0.0
         if self.buffer > 1:
-            order = np.random.default_rng([self.seed, self.epoch, self.number]).permutation(order)
+            chance = np.random.default_rng([self.seed, self.epoch, self.number])
+            order, start = chance.permutation(order), chance.random()
         share = len(order) < readers
         position = -1
         for shard in order if share else order[reader::readers]:
-            for found in read_shard(self.shards[shard], int(shard), self.caption_keys):
+            for found in read_shard(self.shards[shard], int(shard), self.caption_keys, start):
                 position += 1
                 if share and position % readers != reader:
                     continue
@@ -111,3 +115,4 @@ class ShardStream(IterableDataset[Part]):
                     broken.add(found)
                 else:
                     yield found
+            start = 0.0

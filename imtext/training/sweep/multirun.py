@@ -8,7 +8,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from imtext.config.launch import FAILED, failed
+from imtext.config.failures import collect
 
 
 class PrepareSweep(Callback):
@@ -39,5 +39,5 @@ class PrepareSweep(Callback):
         metric = config.get("optimized_metric") or RANK_BY
         trials = read_trials(folder, metric)
         print_trials(trials, metric)
-        failed.extend(" ".join(trial.overrides) for trial in trials if (folder / str(trial.number) / FAILED).is_file())
+        collect(folder)
         print(f"Sweep: {folder}; in MLflow, search for tags.sweep = '{name}'")

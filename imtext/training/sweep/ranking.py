@@ -67,7 +67,8 @@ def print_trials(trials: Sequence[RankedTrial], by: str = RANK_BY) -> None:
     if not trials:
         return
     head, *lines = cells_of(trials, by)
-    table = Table(box=box.SIMPLE_HEAD, caption="In per cent, of validation; the best first", caption_justify="left")
+    caption = f"Recalls and rsum in per cent, of validation; the best {COLUMNS.get(by, by)} first"
+    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
     for column in head:
         table.add_column(column, justify="left" if column == "settings" else "right", overflow="fold")
     for line in lines:

@@ -60,6 +60,29 @@ def test_a_missing_address_is_explained(tmp_path: Path) -> None:
         finite_images([f"{address}/a.tar"], None, None, tmp_path / "cache", 32, "the shards")
 
 
+def test_a_remote_shard_that_broke_off_is_read_again_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shard = write_shards(tmp_path / "shards", 6) / "00000.tar"
+    content = shard.read_bytes()
+    shard.write_bytes(content[:6_000])  # inside of the third picture
+    with http_server(shard.parent) as address:
+
+        def read() -> CaptionedImages:
+            return finite_images([f"{address}/00000.tar"], None, None, tmp_path / "cache", 32, "the shards")
+
+        cut = read()
+        assert "The next run reads them again" in caplog.text
+        shard.write_bytes(content)
+        assert read().fingerprint == cut.fingerprint, "other processes of the run have the same samples"
+        monkeypatch.setattr(finite, "ONE_RUN", -1)
+        whole = read()
+        assert len(cut) < len(whole) == 6
+        assert whole.fingerprint != cut.fingerprint
+        write_shards(shard.parent, 7)
+        assert len(read()) == 6, "a whole copy stays"
+
+
 def test_two_sources_are_two_splits(tmp_path: Path) -> None:
     first = images(write_shards(tmp_path / "first", 3), tmp_path / "cache")
     second = images(write_shards(tmp_path / "second", 5), tmp_path / "cache")

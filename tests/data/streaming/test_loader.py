@@ -81,3 +81,20 @@ def test_nothing_readable(tmp_path: Path, workers: int) -> None:
     write_shard(tmp_path / "00000.tar", [{"jpg": b"no picture", "txt": b"a"}] * 3)
     with pytest.raises(DataError, match=r"No sample .* 3 broken pictures: .*00000\.tar/000000000"):
         epoch_of(loader(tmp_path, 2, workers))
+
+
+def test_other_processes_say_what_only_they_know(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_shards(tmp_path, 8)
+    write_shard(folder / "00001.tar", [{"jpg": b"no picture", "txt": b"a"}] * 3)
+    write_shard(folder / "00002.tar", [{"jpg": b"no picture", "txt": b"a"}] * 3)
+    write_shards(tmp_path / "whole", 8)
+    (tmp_path / "whole" / "00000.tar").rename(folder / "00003.tar")
+    own: dict[str, Any] = {"rank": 1, "world_size": 2, "buffer": 1}
+    with caplog.at_level(logging.ERROR):  # of every process but the first
+        epoch_of(loader(folder, 2, **own))
+        assert caplog.messages[-1].startswith("Left out in epoch 1 by process 1: 3 broken pictures")
+        with pytest.raises(DataError):
+            epoch_of(loader(folder, 2, skip_broken=False, **own))
+        assert caplog.messages[-1].startswith("Process 1: 3 broken pictures")
+        epoch_of(loader(folder, 2, rank=0, world_size=2, buffer=1))
+    assert len(caplog.messages) == 2

@@ -6,6 +6,7 @@ import tarfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -152,3 +153,33 @@ def test_counts_are_bounded() -> None:
     assert taken
     assert not broken
     assert not Broken()
+
+
+@pytest.mark.parametrize("ending", ["tar", "tar.gz"])
+def test_a_shard_from_a_place_inside_of_it(tmp_path: Path, ending: str) -> None:
+    shard = write_shard(tmp_path / f"a.{ending}", [{"jpg": jpeg(number), "txt": b"a"} for number in range(40)])
+    whole = list(read_shard(str(shard), 3))
+    for start in (0.0, 0.3, 0.7):
+        turned = list(read_shard(str(shard), 3, None, start))
+        first = whole.index(turned[0])
+        assert turned == whole[first:] + whole[:first], "what comes before is read last"
+        assert (first > 0) == (start > 0)
+
+
+def test_a_broken_shard_from_a_place_behind_its_end(tmp_path: Path) -> None:
+    texts = [Random(number).randbytes(2_000).hex().encode() for number in range(60)]
+    shard = write_shard(tmp_path / "a.tar.gz", [{"jpg": jpeg(), "txt": text} for text in texts])
+    content = shard.read_bytes()
+    shard.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    whole = list(read_shard(str(shard), 0))
+    assert 20 < len(whole) < 40
+    assert list(read_shard(str(shard), 0, None, 0.9)) == whole
+
+
+def test_json_that_is_nested_too_deeply_costs_one_sample(tmp_path: Path) -> None:
+    deep = b"[" * 100_000
+    shard = write_shard(tmp_path / "a.tar", [{"jpg": jpeg(), "json": deep}, {"jpg": jpeg(), "txt": b"a"}])
+    problem, sample = read_shard(str(shard), 0)
+    assert isinstance(problem, Problem)
+    assert problem.kind == "samples without a caption"
+    assert isinstance(sample, Sample)

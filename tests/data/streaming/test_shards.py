@@ -53,6 +53,14 @@ def test_a_changed_file_has_another_mark(folder: Path) -> None:
     assert mark(str(folder / "00000.tar")) != before
 
 
+def test_a_file_has_one_mark_however_it_is_named(folder: Path, tmp_path: Path) -> None:
+    shard = folder / "00000.tar"
+    (tmp_path / "linked").symlink_to(folder)
+    others = [folder / ".." / "shards" / "00000.tar", tmp_path / "linked" / "00000.tar", f"file://{shard}"]
+    assert {mark(str(other)) for other in others} == {mark(str(shard))}
+    assert mark(f"file://{folder}/missing.tar") == f"file://{folder}/missing.tar"
+
+
 def test_http(folder: Path) -> None:
     with http_server(folder) as address:
         assert find_shards(f"{address}/{{00000..00001}}.tar") == [f"{address}/00000.tar", f"{address}/00001.tar"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ def test_every_sample_once_in_an_order_of_seed_epoch_and_pass(tmp_path: Path) ->
     for other in others:
         assert numbers(other) != first
         assert sorted(numbers(other)) == sorted(first)
+
+
+@pytest.mark.parametrize("readers", [1, 3], ids=["shards of its own", "too few"])
+def test_many_short_epochs_read_every_place_of_the_shards(tmp_path: Path, readers: int) -> None:
+    size = 30
+    folder, counts = write_shards(tmp_path, size, size), Counter[int]()
+    for epoch in range(120):
+        for rank in range(readers):
+            own = stream(folder, batch_size=1, buffer=2, rank=rank, world_size=readers).at(epoch, 0)
+            counts.update(numbers(islice(own, size // 5 // readers)))
+    places = Counter[int]()
+    for number, count in counts.items():
+        places[number % 2**32 * 3 // size] += count
+    assert len(counts) == 2 * size
+    assert min(places.values()) > 0.3 * max(places.values()), "each third often"
 
 
 def test_without_a_buffer_the_order_is_that_of_the_shards(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from imtext.config.launch import FAILED
+from imtext.config.failures import FAILED
 from imtext.training.sweep.grid import read_trials
 
 

@@ -14,7 +14,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from imtext.errors import ConfigError, StoreError
 
-STUDY = -1  # number of the lock that is not a trial's
+# Numbers of the locks that are not a trial's.
+STUDY = -1
+MLFLOW = -2
 # A machine that has vanished is noticed after 90 seconds, not after the two hours of most systems.
 KEEPALIVE = "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 
@@ -22,8 +24,8 @@ KEEPALIVE = "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keep
 class Locks(Protocol):
     """The locks of one study."""
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Only one worker at a time is inside of this block."""
+    def alone(self, number: int = STUDY) -> AbstractContextManager[None]:
+        """Only one worker at a time is inside of a block of this number."""
         ...
 
     def hold(self, number: int) -> None:
@@ -43,21 +45,23 @@ class FileLocks:
     """Locks of files, for workers on one machine.
 
     Args:
-        folder: that of the study.
+        folder: that of the database; its studies write one after the other, but each has trials of its own.
+        name: of the study.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self._folder, self._name = folder, name
         self._held: dict[int, FileLock] = {}
 
     def _file(self, number: int) -> Path:
-        return self._folder / ("study.lock" if number == STUDY else f"trial-{number}.lock")
+        others = {STUDY: "studies.lock", MLFLOW: f"{self._name}.mlflow.lock"}
+        return self._folder / others.get(number, f"{self._name}.trial-{number}.lock")
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, number: int = STUDY) -> Iterator[None]:
         """See `Locks`."""
-        with FileLock(self._file(STUDY)):
+        with FileLock(self._file(number)):
             yield
 
     def hold(self, number: int) -> None:
@@ -127,13 +131,13 @@ class PostgresLocks:
             return bool(self._connection.execute(query, keys).scalar())
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, number: int = STUDY) -> Iterator[None]:
         """See `Locks`."""
-        self._call("pg_advisory_lock", STUDY)
+        self._call("pg_advisory_lock", number)
         try:
             yield
         finally:
-            self._call("pg_advisory_unlock", STUDY)
+            self._call("pg_advisory_unlock", number)
 
     def hold(self, number: int) -> None:
         """See `Locks`."""
@@ -168,7 +172,8 @@ def locks_of(storage: str, folder: Path, name: str) -> Locks:
         StoreError: the database cannot be reached.
     """
     if storage.startswith("sqlite:///"):
-        return FileLocks(Path(storage.removeprefix("sqlite:///")).parent)
+        file = Path(storage.removeprefix("sqlite:///"))
+        return FileLocks(file.with_name(f"{file.name}.locks"), name)
     if storage.startswith("postgresql"):
         return PostgresLocks(storage, name)
     raise ConfigError("sweep.storage takes sqlite:///<file>, or postgresql+psycopg://user:password@host/database")

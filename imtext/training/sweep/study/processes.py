@@ -48,14 +48,14 @@ def run_workers(count: int, folder: Path) -> None:
     context: Any = multiprocessing.get_context(METHOD)
     workers: list[BaseProcess] = []
     context.set_forkserver_preload(HEAVY)
-    for number, device in enumerate(devices_of(count), 1):
-        place = str(folder / f"worker_{number}").replace("'", r"\'")
-        arguments = [*sys.argv[1:], "sweep.workers=1", f"hydra.run.dir='{place}'"]
-        worker = context.Process(target=_run, args=(arguments, os.getpid(), device), name=f"worker {number}")
-        worker.start()
-        workers.append(worker)
-    log.info("%d workers: processes %s", count, ", ".join(str(worker.pid) for worker in workers))
     try:
+        for number, device in enumerate(devices_of(count), 1):
+            place = str(folder / f"worker_{number}").replace("'", r"\'")
+            arguments = [*sys.argv[1:], "sweep.workers=1", f"hydra.run.dir='{place}'"]
+            worker = context.Process(target=_run, args=(arguments, os.getpid(), device), name=f"worker {number}")
+            worker.start()
+            workers.append(worker)
+        log.info("%d workers: processes %s", count, ", ".join(str(worker.pid) for worker in workers))
         _wait(workers)
     except KeyboardInterrupt:
         for worker in workers:

@@ -16,13 +16,15 @@ from optuna import Study, Trial
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from imtext.training.sweep.study.locks import Locks
+from imtext.training.sweep.study.locks import MLFLOW, Locks
 
 MAX_DEATHS = 2  # a trial that has killed its worker twice, perhaps with too much memory, has failed
+MAX_REFUSALS = 2  # so has one whose data could not be read twice: its own settings may be why
 POLL = 1.0  # seconds between two looks at the trials of other workers
 # Attributes of attempts.
 CHOSEN, METRICS, ERROR, PUT_BACK = "chosen", "metrics", "error", "put_back"
 REPEATS, DEATHS = "repeats", "deaths"
+REFUSALS = "refusals"  # how often the data of a trial could not be read, up to this attempt
 KILLED = f"its worker was killed {MAX_DEATHS} times"
 
 T = TypeVar("T")
@@ -41,9 +43,9 @@ class Queue:
     def __init__(self, study: Study, locks: Locks, n_trials: int, sampler: Callable[[int], BaseSampler]) -> None:
         self._study, self._locks, self._n_trials, self._sampler = study, locks, n_trials, sampler
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Only one worker of the study at a time is inside of this block."""
-        return self._locks.alone()
+    def recording(self) -> AbstractContextManager[None]:
+        """Only one worker of the study at a time is inside of this block, and the others train meanwhile."""
+        return self._locks.alone(MLFLOW)
 
     def take(self, suggest: Callable[[Trial], T]) -> tuple[Trial, T] | None:
         """Start the next attempt. If only others have trials left, wait: one of them may die.
@@ -95,7 +97,8 @@ class Queue:
         attempts = self._study.get_trials(deepcopy=False)
         for each in to_repeat(attempts):
             chosen = {**each.system_attrs.get("fixed_params", {}), **each.params}  # it may have died while choosing
-            self._study.enqueue_trial(chosen, user_attrs={REPEATS: each.number, DEATHS: deaths(each)})
+            counts = {DEATHS: deaths(each), REFUSALS: each.user_attrs.get(REFUSALS, 0)}
+            self._study.enqueue_trial(chosen, user_attrs={REPEATS: each.number, **counts})
         return self._study.get_trials(deepcopy=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,12 +23,23 @@ from imtext.errors import ConfigError, DataError, DivergedError, MissingExtraErr
 from imtext.training.sweep.bench import Bench
 from imtext.training.sweep.ranking import shown
 from imtext.training.sweep.study.processes import is_orphan, is_worker
-from imtext.training.sweep.study.queue import CHOSEN, ERROR, METRICS, PUT_BACK, Queue, chosen_by, ended, error_of
+from imtext.training.sweep.study.queue import (
+    CHOSEN,
+    ERROR,
+    MAX_REFUSALS,
+    METRICS,
+    PUT_BACK,
+    REFUSALS,
+    Queue,
+    chosen_by,
+    ended,
+    error_of,
+)
 from imtext.training.sweep.study.tracking import track
 
 log = logging.getLogger(__name__)
 # What is wrong with this machine, not with the settings of the trial: other workers may go on.
-OF_THE_MACHINE = (DataError, MissingExtraError, StoreError, StorageInternalError, KeyboardInterrupt)
+OF_THE_MACHINE = (MissingExtraError, StoreError, StorageInternalError, KeyboardInterrupt)
 LONGEST = 500  # characters of a message
 
 
@@ -62,11 +74,13 @@ class Worker:
         """Train until all trials of the study have ended.
 
         Raises:
-            DataError: the data cannot be read here; the trial is put back, as with the next ones.
+            DataError: the data cannot be read here; the trial is put back, as with the next ones. If that has happened
+                to it before, it has failed.
             StoreError: the disk or the database cannot be written.
             MissingExtraError: a package is missing.
             KeyboardInterrupt: stopped by Ctrl-C.
         """
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the next trial records what is missing
         self._track()
         while not is_orphan() and (taken := self._queue.take(self._suggest)):
             attempt, chosen = taken
@@ -112,6 +126,12 @@ class Worker:
             state, notes = TrialState.COMPLETE, {METRICS: measured}
         except optuna.TrialPruned:
             state, notes = TrialState.PRUNED, {METRICS: measured}
+        except DataError as error:
+            refusals = attempt.user_attrs.get(REFUSALS, 0) + 1
+            if refusals < MAX_REFUSALS:
+                notes = {PUT_BACK: True, REFUSALS: refusals}
+                raise
+            value, notes = None, {ERROR: str(error)[:LONGEST]}
         except OF_THE_MACHINE:
             notes = {PUT_BACK: True}
             raise
@@ -141,9 +161,14 @@ class Worker:
         )
 
     def _track(self) -> None:
-        """Record in MLflow what has ended since."""
-        with self._queue.alone():
-            track(self._study, self._config, self._config_again, self._metric, self._n_trials)
+        """Record in MLflow what has ended since; what fails now is recorded after the next trial."""
+        try:
+            with self._queue.recording():
+                track(self._study, self._config, self._config_again, self._metric, self._n_trials)
+        except StorageInternalError:
+            raise
+        except Exception as error:  # noqa: BLE001  of MLflow, its server and its database
+            log.warning("Not yet in MLflow: %s", (str(error) or type(error).__name__).splitlines()[0])
 
     def _config_again(self, trial: FrozenTrial) -> DictConfig:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import ConfigError, StoreError
-from imtext.training.sweep.study.locks import Locks, locks_of
+from imtext.training.sweep.study.locks import MLFLOW, Locks, locks_of
 
 POSTGRES = os.environ.get("IMTEXT_POSTGRES")  # optional: URL of an empty database
 
@@ -57,7 +57,27 @@ def test_a_lock_ends_with_its_process(storage: str, tmp_path: Path) -> None:
         assert locks.is_held(7)
         locks.release(7)
         assert not locks.is_held(7)
-    assert not list(tmp_path.glob("trial-*.lock"))
+    assert not list(tmp_path.rglob("*trial-*.lock"))
+
+
+def test_studies_do_not_share_the_locks_of_their_trials(tmp_path: Path) -> None:
+    places = [("study.db", "one"), ("study.db", "two"), ("other.db", "one")]
+    first, *others = (locks_of(f"sqlite:///{tmp_path}/{file}", tmp_path, name) for file, name in places)
+    with first.alone():
+        first.hold(0)
+    for other in others:
+        assert not is_held(other, 0)
+        with other.alone():
+            other.hold(0)
+            other.release(0)
+    with first.alone():
+        assert first.is_held(0)
+        first.release(0)
+
+
+def test_recording_leaves_the_study_to_others(storage: str, tmp_path: Path) -> None:
+    with locks_of(storage, tmp_path, "held").alone(MLFLOW), locks_of(storage, tmp_path, "held").alone():
+        pass
 
 
 def test_other_databases_are_refused(tmp_path: Path) -> None:

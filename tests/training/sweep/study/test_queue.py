@@ -63,7 +63,7 @@ def test_trials_end_in_every_way(url: str, tmp_path: Path) -> None:
     is_complete(study, 3)
     assert [error_of(each) for each in study.trials] == ["", "", "out of memory"]
     assert [metrics_of(each) for each in study.trials] == [{"val/rsum": 0.5}, {"val/rsum": 0.1}, {}]
-    assert not list(tmp_path.glob("trial-*.lock"))
+    assert not list(tmp_path.rglob("*trial-*.lock"))
 
 
 def test_more_trials_later(url: str, tmp_path: Path) -> None:

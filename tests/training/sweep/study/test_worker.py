@@ -90,3 +90,25 @@ def test_what_is_wrong_with_the_machine_puts_the_trial_back(
     worker.work()
     assert [each.state for each in again.trials] == [TrialState.FAIL, TrialState.COMPLETE]
     assert again.trials[0].params == again.trials[1].params
+
+
+def test_a_trial_whose_data_cannot_be_read_twice_has_failed(compose: Compose, tmp_path: Path) -> None:
+    study, worker = worker_of(compose, tmp_path, [raises(DataError("data.head=1 is too few"))] * 2)
+    with pytest.raises(DataError):
+        worker.work()
+    outcomes = [raises(DataError("data.head=1 is too few")), lambda compare: 0.5]
+    worker_of(compose, tmp_path, outcomes)[1].work()
+    assert [error_of(each) for each in ended(study.trials)] == ["data.head=1 is too few", ""]
+
+
+def test_without_mlflow_a_study_goes_on(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def dead(*args: object) -> None:
+        raise ConnectionError("the server does not answer\nand more")
+
+    monkeypatch.setattr("imtext.training.sweep.study.worker.track", dead)
+    study, worker = worker_of(compose, tmp_path, [lambda compare: 0.5])
+    worker.work()
+    assert len(ended(study.trials)) == 1
+    assert caplog.messages.count("Not yet in MLflow: the server does not answer") == 2, "at the start and after a trial"
