@@ -23,6 +23,9 @@ class Module:
     def on_load_checkpoint(self, content: Any) -> None:
         self.seen = content["epoch"]
 
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
     def load_state_dict(self, weights: Any) -> None:
         self.loaded = weights
 
