@@ -21,7 +21,7 @@ from tests.conftest import FLICKR8K, TINY_SHAPES, WEIGHTS
 from tests.runs import weights
 from tests.torture.amounts import amount
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # several trainings after each other, also on a busy machine
 
 KILLS = amount(2, 20)
 SHORT = [*TINY_SHAPES, "trainer.max_epochs=5", "data.num_images=100", "callbacks.examples=null", "seed=3"]
@@ -36,7 +36,7 @@ def command(root: Path, overrides: Sequence[str]) -> tuple[list[str], dict[str, 
 def run(root: Path, *overrides: str) -> str:
     """Run to the end; returns the output."""
     arguments, environment = command(root, overrides)
-    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=280)
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -145,7 +145,7 @@ def test_a_refused_resume_leaves_no_trace(tmp_path: Path) -> None:
     run(tmp_path, *SHORT, "trainer.max_epochs=1", "bundle=false")
     for refused in ("optim.lr=1e-2", "data.vocab_size=20", "trainer.precision=what"):
         arguments, environment = command(tmp_path, ["ckpt_path=last", "trainer.max_epochs=2", refused])
-        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=280)
+        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=800)
         assert done.returncode == 1
         assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert metrics_of(run(tmp_path, "ckpt_path=last", "trainer.max_epochs=2"))["epochs"] == 2
@@ -180,7 +180,7 @@ def test_sweep(tmp_path: Path) -> None:
 def test_a_failed_trial_does_not_stop_the_sweep(tmp_path: Path) -> None:
     quick = [*TINY_SHAPES, "trainer.max_epochs=1", "callbacks=default", "callbacks.examples=null", "baseline=false"]
     arguments, environment = command(tmp_path, [*quick, "-m", "optim.lr=-1,1e-3"])
-    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=280)
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=800)
     assert done.returncode == 1
     assert "1 trials failed: " in done.stderr
     assert "optim.lr must be above zero" in done.stdout
