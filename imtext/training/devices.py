@@ -31,7 +31,7 @@ def settle_device(trainer: DictConfig, several: bool = False) -> None:
     """
     if not is_rank_zero():
         logging.getLogger().setLevel(logging.ERROR)
-    # Gradients of saturated units fall below 1e-38, where a CPU takes ten times as long: such numbers count as zero.
+    # Gradients of saturated units fall below 1e-38, where a CPU takes several times as long: they count as zero.
     torch.set_flush_denormal(True)
     trainer.accelerator = resolve_accelerator(str(trainer.accelerator))
     trainer.precision = resolve_precision(trainer.precision, trainer.accelerator)
