@@ -116,7 +116,8 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("pictures")
+    fsspec.filesystem("s3").clear_instance_cache()  # of other tests, with other addresses
+    fsspec.filesystem("s3").mkdir("pictures")
     yield "s3://pictures"
     server.stop()
 
