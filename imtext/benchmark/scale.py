@@ -20,6 +20,8 @@ from rich.table import Table
 from imtext.benchmark.drawn import TOP_K, drawn_like
 from imtext.errors import needs
 from imtext.search.store.lance.nearest import nearest
+from imtext.search.store.lance.pictures import vector_column
+from imtext.search.store.lance.tables import width
 from imtext.search.store.lance.upkeep import index_vectors
 from imtext.search.store.matrix import Matrix
 from imtext.search.store.records import Ids, Vectors
@@ -80,7 +82,7 @@ class _Made:
         self.work, self.texts, self.dim, self.size = work, texts, pictures.shape[1], 0
         self.file = work / "vectors"
         self.ids, self.scores = np.zeros((len(texts), 0), np.int64), np.zeros((len(texts), 0), np.float32)
-        schema = pa.schema([("id", pa.int64()), ("vector", pa.list_(pa.float32(), self.dim))])
+        schema = pa.schema([("id", pa.int64()), ("vector", pa.list_(pa.float32(), width(self.dim)))])
         self.table = lancedb.connect(str(work)).create_table("vectors", schema=schema)
         self._schema, self._blocks = schema, self._draw(pictures, rng)
 
@@ -108,10 +110,7 @@ class _Made:
                 block = block[:left]
                 left -= len(block)
                 yield pa.RecordBatch.from_arrays(
-                    [
-                        pa.array(np.arange(self.size, self.size + len(block))),
-                        pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), self.dim),
-                    ],
+                    [pa.array(np.arange(self.size, self.size + len(block))), vector_column(block)],
                     schema=self._schema,
                 )
                 self._keep_best(block)

@@ -8,11 +8,13 @@ import numpy as np
 
 from imtext.search.store.exact import ROUNDING, Floats, best_places, exact_scores
 from imtext.search.store.lance.pictures import vectors_of
+from imtext.search.store.lance.tables import width
 from imtext.search.store.records import Ids, Vectors
 
 SPARE = 16  # pictures beyond the wanted ones, among which are those with equal scores
-PROBES = 40  # partitions of the vector index that a query looks into
-REFINE = 100  # candidates of the index for each wanted picture, whose vectors are read
+PROBES = 100  # partitions of the vector index that a query looks into
+REFINE = 20  # candidates of the index for each wanted picture, whose vectors are read
+DISTANCE = "l2"  # of the vector index; it sorts vectors of unit length as their products do
 
 
 def nearest(table: Any, query: Vectors, k: int, where: str, indexed: bool) -> tuple[Ids, Floats]:
@@ -26,12 +28,13 @@ def nearest(table: Any, query: Vectors, k: int, where: str, indexed: bool) -> tu
         indexed: use the vector index, if there is one; a few pictures may be missing then.
     """
     if indexed:
-        found = _candidates(table, query, k, where).nprobes(PROBES).refine_factor(REFINE).to_arrow()
+        asked = _candidates(table, query, k, where, DISTANCE)
+        found = asked.nprobes(PROBES).refine_factor(REFINE).to_arrow()
         if len(found) == k:
             return _best(found, query, k)
     wanted = k + SPARE
     while True:
-        found = _candidates(table, query, wanted, where).bypass_vector_index().to_arrow()
+        found = _candidates(table, query, wanted, where, "dot").bypass_vector_index().to_arrow()
         distances = found["_distance"].to_numpy()
         # Those that Lance's rounding may have put behind the last wanted one must be there, too.
         if len(found) < wanted or distances[-1] > distances[k - 1] + ROUNDING:
@@ -39,15 +42,16 @@ def nearest(table: Any, query: Vectors, k: int, where: str, indexed: bool) -> tu
         wanted *= 4
 
 
-def _candidates(table: Any, query: Vectors, count: int, where: str) -> Any:
-    asked = table.search(query, vector_column_name="vector").distance_type("dot").limit(count)
+def _candidates(table: Any, query: Vectors, count: int, where: str, distance: str) -> Any:
+    query = np.pad(query, (0, width(len(query)) - len(query)))
+    asked = table.search(query, vector_column_name="vector").distance_type(distance).limit(count)
     asked = asked.select(["id", "vector", "_distance"])
     return asked.where(where, prefilter=True) if where else asked
 
 
 def _best(found: Any, query: Vectors, k: int) -> tuple[Ids, Floats]:
     order = np.argsort(found["id"].to_numpy())
-    ids, vectors = found["id"].to_numpy()[order].astype(np.int64), vectors_of(found)[order]
+    ids, vectors = found["id"].to_numpy()[order].astype(np.int64), vectors_of(found, len(query))[order]
     scores = exact_scores(vectors, query)
     places = best_places(scores, k)
     return ids[places], scores[places]

@@ -13,8 +13,8 @@ import numpy as np
 
 from imtext.search.facts import Facts
 from imtext.search.store.columns import local_time, on_sphere
-from imtext.search.store.lance.tables import PICTURES, path_of, path_text, schema
-from imtext.search.store.records import File, Picture
+from imtext.search.store.lance.tables import PICTURES, path_of, path_text, schema, width
+from imtext.search.store.records import File, Picture, Vectors
 from imtext.search.words import folder_words, name_words
 
 Row = dict[str, Any]
@@ -91,25 +91,33 @@ def pictures_table(rows: Sequence[Row], embed_dim: int) -> Any:
     columns = schema(PICTURES, embed_dim)
     vectors = np.array([row["vector"] for row in rows], dtype=np.float32).reshape(len(rows), embed_dim)
     arrays = [
-        pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), embed_dim)
-        if field.name == "vector"
-        else pa.array([row[field.name] for row in rows], field.type)
+        vector_column(vectors) if field.name == "vector" else pa.array([row[field.name] for row in rows], field.type)
         for field in columns
     ]
     return pa.Table.from_arrays(arrays, schema=columns)
 
 
-def read_pictures(found: Any) -> list[Row]:
+def vector_column(vectors: Vectors) -> Any:
+    """Vectors ``[N, embed_dim]`` as a column of Arrow; the opposite of `vectors_of`."""
+    import pyarrow as pa
+
+    count, dim = vectors.shape
+    stored = np.zeros((count, width(dim)), dtype=np.float32)
+    stored[:, :dim] = vectors
+    return pa.FixedSizeListArray.from_arrays(pa.array(stored.ravel()), width(dim))
+
+
+def read_pictures(found: Any, embed_dim: int) -> list[Row]:
     """The opposite of `pictures_table`."""
-    vectors = vectors_of(found)
+    vectors = vectors_of(found, embed_dim)
     return [{**row, "vector": vector} for row, vector in zip(found.drop(["vector"]).to_pylist(), vectors, strict=True)]
 
 
-def vectors_of(found: Any) -> Any:
+def vectors_of(found: Any, embed_dim: int) -> Any:
     """``[N, embed_dim]``, the column of vectors of a table of Arrow."""
     column = found["vector"]
     column = column.combine_chunks() if hasattr(column, "combine_chunks") else column
-    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), width(embed_dim))[:, :embed_dim]
 
 
 def file_row(file: File, picture: int | None) -> Row:

@@ -123,7 +123,7 @@ class LanceStore(Rows):
         last = self._current()
         with errors(self.location, "read"):
             for batch in batches(last.pictures, ["vector"], last.held):
-                block = vectors_of(batch)
+                block = vectors_of(batch, self.embed_dim)
                 if not (abs((block * block).sum(axis=1) - 1) < 1e-3).all():
                     raise SearchError(f"{self.location} holds vectors that are not of unit length. Index again")
                 found, total = found + len(block), total + block.sum(axis=0, dtype=np.float64)
@@ -191,7 +191,7 @@ class LanceStore(Rows):
             return None
         with errors(self.location, "read"):
             rows = select(found.pictures, ["vector"], is_in("id", [int(id)]))
-        return np.array(vectors_of(rows)[0], dtype=np.float32) if len(rows) else None
+        return np.array(vectors_of(rows, self.embed_dim)[0], dtype=np.float32) if len(rows) else None
 
     def ids(self, offset: int = 0, limit: int | None = None) -> list[int]:
         """A page of the ids of all pictures, in the order in which they were indexed."""

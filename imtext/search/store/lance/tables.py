@@ -22,6 +22,7 @@ PICTURES, FILES, FOLDERS = "pictures", "files", "folders"
 TABLES = (PICTURES, FILES, FOLDERS)
 FEW = 1_000  # values in one condition; of more, all rows are read
 BLOCK = 16_384  # rows read at once
+CODED = 8  # numbers that the vector index encodes together
 _PLACE = re.compile(r", /\S+\.rs:\d+")
 ERRORS = (OSError, RuntimeError, ValueError)  # what lancedb raises
 
@@ -189,6 +190,11 @@ def path_of(text: str) -> str:
     return os.fsdecode(text.encode("latin-1"))
 
 
+def width(embed_dim: int) -> int:
+    """Numbers of a vector in a table: its own, and zeros up to a multiple of `CODED`, which change no product."""
+    return -(-embed_dim // CODED) * CODED
+
+
 def schema(table: str, embed_dim: int) -> Any:
     """The columns of a table."""
     import pyarrow as pa
@@ -196,7 +202,7 @@ def schema(table: str, embed_dim: int) -> Any:
     number, text, real = pa.int64(), pa.string(), pa.float64()
     known: dict[str, dict[str, Any]] = {
         PICTURES: {
-            "id": number, "content": text, "vector": pa.list_(pa.float32(), embed_dim),
+            "id": number, "content": text, "vector": pa.list_(pa.float32(), width(embed_dim)),
             "places": number, "grid": pa.binary(),
             # Facts, as they were read.
             "described": pa.bool_(), "width": number, "height": number, "taken": text, "camera": text,

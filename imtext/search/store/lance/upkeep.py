@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from imtext.search.store.lance.nearest import DISTANCE
 from imtext.search.store.lance.state import State, read_state
 from imtext.search.store.lance.tables import FILES, PICTURES
 from imtext.search.store.lance.writing import meanwhile
@@ -25,7 +26,8 @@ GROWN = 4  # the vector index learns its centres again when there are so many ti
 PARTITION = 4_096  # vectors in one partition of the vector index
 KEPT = timedelta(days=1)  # readers that hold a version that was replaced before have to refresh
 SPARE = timedelta(minutes=1)  # between our look at the clock and Lance's
-ITERATIONS = 20  # of learning centres and codes
+ITERATIONS = 20  # of learning centres
+BITS = 2  # of a number in the codes of vectors
 NEVER = timedelta(days=36_500)
 
 INDEXES = {PICTURES: ("id", "content"), FILES: ("path", "picture")}
@@ -76,16 +78,12 @@ def _index(table: Any, columns: tuple[str, ...]) -> None:
 
 
 def index_vectors(table: Any, count: int) -> None:
-    """Make the vector index, in place of an earlier one."""
-    from lancedb.index import IvfPq
+    """Make the vector index, in place of an earlier one: partitions, and codes by RaBitQ (Gao and Long, 2024)."""
+    from lancedb.index import IvfRq
 
-    dim = table.schema.field("vector").type.list_size
-    part = next(size for size in (8, 4, 2, 1) if dim % size == 0)  # numbers that one byte stands for
     started = time.monotonic()
     log.info("Making the vector index of %s pictures …", f"{count:,}")
-    config = IvfPq(
-        distance_type="dot", target_partition_size=PARTITION, num_sub_vectors=dim // part, max_iterations=ITERATIONS
-    )
+    config = IvfRq(distance_type=DISTANCE, target_partition_size=PARTITION, num_bits=BITS, max_iterations=ITERATIONS)
     table.create_index("vector", config=config, replace=True)
     log.info("The vector index took %.0f s", time.monotonic() - started)
 

@@ -156,7 +156,8 @@ def _ids(base: Snapshot, contents: Collection[str]) -> dict[str, int]:
 
 
 def _pictures(base: Snapshot, ids: Collection[int]) -> list[Row]:
-    return read_pictures(rows_with(base.pictures, "id", ids, schema(PICTURES, base.state.embed_dim).names))
+    dim = base.state.embed_dim
+    return read_pictures(rows_with(base.pictures, "id", ids, schema(PICTURES, dim).names), dim)
 
 
 def _held(base: Snapshot, known: Collection[int], except_for: Collection[str]) -> dict[int, list[tuple[str, int]]]:

@@ -24,7 +24,7 @@ def test_a_picture_is_read_as_it_was_written() -> None:
     row = picture_row(7, Picture(b"\0'content", vector(0), np.ones((3, 2), np.float16)))
     describe(row, facts)
     derive(row, [("/p/Lisbon/SunsetBeach.jpg", 1), ("/p/b.jpg", 2)], ["/p"])
-    (again,) = read_pictures(pictures_table([row], DIM))
+    (again,) = read_pictures(pictures_table([row], DIM), DIM)
     np.testing.assert_array_equal(again["vector"], vector(0))
     assert {name: again[name] for name in row if name != "vector"} == {n: row[n] for n in row if n != "vector"}
     assert facts_of(again) == facts
