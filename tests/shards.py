@@ -85,26 +85,3 @@ def http_server(folder: Path) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@contextmanager
-def s3_server(folder: Path, bucket: str = "shards") -> Iterator[tuple[str, dict[str, str]]]:
-    """An S3 server with the files of a folder; yields the address of the bucket, and the environment to reach it."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        key = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-        address = f"http://{host}:{port}"
-        client = boto3.client(
-            "s3", endpoint_url=address, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-        )
-        client.create_bucket(Bucket=bucket)
-        for path in folder.iterdir():
-            client.upload_file(str(path), bucket, path.name)
-        yield f"s3://{bucket}", {**key, "AWS_ENDPOINT_URL": address}
-    finally:
-        server.stop()

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from rich import box
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from imtext.benchmark.speed import peak_memory
@@ -82,7 +83,8 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
                 **_others(vectors, Path(folder)),
             }
             times: dict[str, list[float]] = {name: [] for name in (WHOLE, *methods)}
-            for _ in range(max(30, queries if size <= 100_000 else queries // 4)):
+            count = max(30, queries if size <= 100_000 else queries // 4)
+            for _ in track(range(count), description=f"Searching {size:,} vectors", transient=True):
                 query = random_unit(rng, 1, bundle.embed_dim)
                 for name, method in methods.items():
                     times[name].append(_timed(partial(method, query)))

@@ -21,8 +21,9 @@ from imtext.training.resume import epochs_done
 from imtext.training.trained_data import build_data
 from tests.conftest import TINY, Compose
 from tests.data.shared import SMALL
+from tests.object_store import object_store
 from tests.runs import INTERRUPT, interrupt_at, same, weights, without_time
-from tests.shards import caption, http_server, s3_server, write_scenes, write_shard, write_shards
+from tests.shards import caption, http_server, write_scenes, write_shard, write_shards
 from tests.test_processes import metrics_of, run
 
 
@@ -161,13 +162,11 @@ def test_http(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_s3(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3(folder: Path) -> None:
     (folder / "00000_stats.json").write_text('{"successes": 5}')
     (folder / "00001_stats.json").write_text('{"successes": 5}')
-    with s3_server(folder) as (address, environment):
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        data = web(folder, path=f"{address}/*.tar", validation=f"{address}/00002.tar", batch_size=2, num_workers=2)
+    with object_store("shards", folder):
+        data = web(folder, path="s3://shards/*.tar", validation="s3://shards/00002.tar", batch_size=2, num_workers=2)
         data.setup()
         assert data.images_per_epoch == 10
         found = torch.cat([batch["image_id"] for batch in data.train_dataloader()])

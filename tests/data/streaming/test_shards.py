@@ -8,7 +8,8 @@ import pytest
 
 from imtext.data.streaming.shards import are_shards, find_shards, is_remote, mark, open_shard
 from imtext.errors import DataError, MissingExtraError
-from tests.shards import http_server, s3_server, write_shards
+from tests.object_store import object_store
+from tests.shards import http_server, write_shards
 
 
 @pytest.fixture
@@ -75,10 +76,9 @@ def test_http(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_s3(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with s3_server(folder) as (address, environment):
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
+def test_s3(folder: Path) -> None:
+    address = "s3://shards"
+    with object_store("shards", folder):
         assert find_shards(f"{address}/*.tar") == [f"{address}/0000{number}.tar" for number in range(3)]
         assert find_shards(address) == find_shards(f"{address}/*.tar")
         with open_shard(f"{address}/00001.tar") as file:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +16,7 @@ from imtext.search import Bundle, Index, parse_query
 from imtext.search.index import Rules
 from imtext.search.index.discovery import Found, find
 from tests.conftest import picture
+from tests.object_store import object_store
 
 
 @pytest.fixture
@@ -100,40 +99,18 @@ def test_what_is_left_out_of_shards(gallery: Path, tmp_path: Path) -> None:
     assert sorted(found.skipped.values()) == ["__MACOSX", "by --exclude", "hidden"]
 
 
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of an empty bucket on a server in this process."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    fsspec.filesystem("s3").clear_instance_cache()  # of other tests, with other addresses
-    fsspec.filesystem("s3").mkdir("pictures")
-    yield "s3://pictures"
-    server.stop()
-
-
 @pytest.mark.slow
-def test_s3(s3: str, bundle: Bundle, tmp_path: Path) -> None:
+def test_s3(bundle: Bundle, tmp_path: Path) -> None:
     """Equal sizes and times within a second are told apart by the ETag."""
-    files = fsspec.filesystem("s3")
-    for number in range(5):
-        content = picture(tmp_path / "a.png", number).read_bytes()
-        files.pipe_file(f"{s3}/photos/{number}.png", content)
     index = Index.create(tmp_path / "index", bundle)
-    assert index.update([f"{s3}/photos"]).added == 5
-    assert index.update().unchanged == 5
-    files.pipe_file(f"{s3}/photos/0.png", picture(tmp_path / "a.png", 50).read_bytes())
-    assert index.update().updated == 1
-    os.environ["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
-    fsspec.filesystem("s3").clear_instance_cache()
+    with object_store("pictures"):
+        files = fsspec.filesystem("s3")
+        for number in range(5):
+            content = picture(tmp_path / "a.png", number).read_bytes()
+            files.pipe_file(f"s3://pictures/photos/{number}.png", content)
+        assert index.update(["s3://pictures/photos"]).added == 5
+        assert index.update().unchanged == 5
+        files.pipe_file("s3://pictures/photos/0.png", picture(tmp_path / "a.png", 50).read_bytes())
+        assert index.update().updated == 1
+    assert index.update().removed == 0, "a store that does not answer takes nothing away"
     assert len(index) == 5

@@ -6,12 +6,16 @@ import os
 import secrets
 import shutil
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 if "ray" not in sys.modules:  # which reads this when it is imported: others on the network must not get in
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex()}
@@ -27,6 +31,7 @@ from imtext.search.index.cluster import RayEmbedder, connected
 from imtext.search.index.embedding import Embedded
 from imtext.search.store.records import File, unread
 from tests.conftest import picture
+from tests.object_store import object_store
 
 # A killed machine refuses connections and is noticed after seconds; a slow one has a minute to answer.
 NOTICE = {"health_check_period_ms": 1_000, "health_check_timeout_ms": 60_000, "health_check_failure_threshold": 3}
@@ -35,8 +40,8 @@ PICTURES = 400
 
 @pytest.fixture(scope="module")
 def machines() -> Iterator[Cluster]:
-    """A cluster of two machines with a worker each, which are processes on this one."""
-    with pytest.MonkeyPatch.context() as patch:
+    """A cluster of two machines with a worker each, which are processes on this one, and an empty bucket `photos`."""
+    with pytest.MonkeyPatch.context() as patch, object_store("photos"):
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_agent_register_timeout_ms", "60000")  # on a busy machine
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
@@ -87,6 +92,23 @@ def test_a_killed_machine_loses_nothing(
         report = together.update(embedder=RayEmbedder(together.bundle))
         assert (report.added, len(report.renamed), report.copies) == (1, 1, 1)
     alone.update()
+    require_equal(alone, together)
+
+
+@pytest.mark.slow
+def test_object_stores_and_shards(machines: Cluster, bundle: Bundle, tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{number}.png", number) for number in range(9)]
+    for path in paths[:3]:
+        fsspec.filesystem("s3").put_file(str(path), f"photos/{path.name}")
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        for path in paths[3:6]:
+            archive.add(path, path.name)
+    parquet.write_table(pa.table({"image": [path.read_bytes() for path in paths[6:]]}), tmp_path / "photos.parquet")
+    sources = ["s3://photos", str(tmp_path / "photos.tar"), str(tmp_path / "photos.parquet")]
+    alone, together = Index.create(tmp_path / "alone", bundle), Index.create(tmp_path / "together", bundle)
+    assert alone.update(sources).added == len(paths)
+    with connected(machines.address):
+        assert together.update(sources, embedder=RayEmbedder(together.bundle)).added == len(paths)
     require_equal(alone, together)
 
 

@@ -21,6 +21,7 @@ from imtext.search import Bundle, Encoder, Index
 from imtext.search.bundle import write_bundle
 from imtext.search.index import attach_index
 from tests.conftest import picture
+from tests.object_store import object_store
 
 pytestmark = pytest.mark.slow
 
@@ -33,23 +34,10 @@ Serve = Callable[[Path, Bundle], str]
 
 
 @pytest.fixture
-def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def bucket() -> Iterator[None]:
     """An empty bucket `pictures`, named by the environment."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    known = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "name", "AWS_SECRET_ACCESS_KEY": "secret",
-    }  # fmt: skip
-    for name, value in known.items():
-        monkeypatch.setenv(name, value)
-    boto3.client("s3", endpoint_url=known["AWS_ENDPOINT_URL"], region_name="us-east-1").create_bucket(Bucket="pictures")
-    yield
-    server.stop()
+    with object_store("pictures"):
+        yield
 
 
 @pytest.fixture
@@ -107,7 +95,7 @@ def _terms(query: str) -> Any:
     return parse_query(query)
 
 
-def test_one_index_and_two_servers(object_store: None, serve: Serve, bundle: Bundle, tmp_path: Path) -> None:
+def test_one_index_and_two_servers(bucket: None, serve: Serve, bundle: Bundle, tmp_path: Path) -> None:
     gallery = tmp_path / "gallery"
     gallery.mkdir()
     for number in range(6):
