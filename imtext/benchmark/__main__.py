@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     search = commands.add_parser("search", help="text query → top 10, compared with FAISS, USearch and LanceDB")
     search.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="sizes of the galleries")
     search.add_argument("--queries", type=int, default=300, help="queries for each size (default: %(default)s)")
+    search.add_argument("--starts", type=int, default=5, help="new processes that search (default: %(default)s)")
     index = commands.add_parser("index", help="pictures per second, compared with a plain torch loop")
     index.add_argument("--pictures", type=Path, help="folder of photos (default: generate some)")
     index.add_argument("--count", type=int, default=1_000, help="number of pictures to generate (default: %(default)s)")
@@ -162,7 +163,7 @@ def _chosen(args: argparse.Namespace) -> tuple[Callable[[], Any], Callable[[Any]
     if args.command == "search":
         from imtext.benchmark.searching import benchmark_search, print_search
 
-        return lambda: benchmark_search(bundle, args.sizes, args.queries), print_search
+        return lambda: benchmark_search(bundle, args.sizes, args.queries, args.starts), print_search
     if args.command == "rerank":
         from imtext.benchmark.reranking import benchmark_rerank, print_rerank
 

@@ -8,9 +8,11 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -51,50 +53,61 @@ def benchmark_all(bundle: Bundle, overrides: Sequence[str], peers: Sequence[str]
 
     Raises:
         ConfigError: a peer or a setting is unknown.
-        MissingExtraError: the library of a peer is not installed.
     """
     facts = machine_facts(bundle.path)  # before there is other load
-    others = [find_peer(peer) for peer in peers]
+    for peer in peers:
+        find_peer(peer)
     recipe = list(overrides) or ["experiment=quickstart"]
     sizes = [1_000, 100_000] if quick else [1_000, 10_000, 100_000, 1_000_000]
     count, queries, seconds, steps = (100, 40, 5, 3) if quick else (1_000, 300, 20, 20)
-    size, rates, unchanged = (1_000, [100], 1_000) if quick else (10_000, [200, 2_000], 100_000)
+    size, rates, unchanged, starts = (1_000, [100], 1_000, 1) if quick else (10_000, [200, 2_000], 100_000, 5)
     _check_recipe(recipe)
 
-    def index() -> dict[str, Any]:
-        with needs("train"):
-            import torch  # noqa: F401  # of the plain loop
-        return benchmark_index(bundle, None, count, unchanged=unchanged)
-
-    def train() -> dict[str, Any]:
-        with needs("train"):
-            from imtext.benchmark.training import benchmark_training
-        return benchmark_training(recipe, steps)
-
-    def print_train(found: dict[str, Any]) -> None:
-        from imtext.benchmark.training import print_training
-
-        print_training(found)
-
     model, named = f"--bundle {bundle.path}", "".join(f" --peer {peer}" for peer in peers)
-    # Search comes first, because it measures new processes, which begin with the memory of this one.
     parts = [
         _part(
-            f"search {model} --queries {queries} --sizes {' '.join(map(str, sizes))}",
-            partial(benchmark_search, bundle, sizes, queries), print_search, _searched,
+            f"search {model} --queries {queries} --starts {starts} --sizes {' '.join(map(str, sizes))}",
+            partial(benchmark_search, bundle, sizes, queries, starts), print_search, _searched,
         ),
         _part(
             f"serve {model} --size {size} --seconds {seconds} --rates {' '.join(map(str, rates))}",
             partial(benchmark_serving, bundle, size, rates, seconds), print_serving, _served,
         ),
-        _part(f"index {model} --count {count} --unchanged {unchanged}", index, print_index, _indexed),
+        _part(
+            f"index {model} --count {count} --unchanged {unchanged}",
+            partial(_index, bundle, count, unchanged), print_index, _indexed,
+        ),
         _part(
             f"models {bundle.path} --count {count // 5}{named}",
-            partial(benchmark_models, [bundle], others, None, count // 5), print_models, _modelled,
+            partial(_models, bundle, peers, count // 5), print_models, _modelled,
         ),
-        _part(f"train {' '.join(recipe)} --steps {steps}", train, print_train, _trained),
+        _part(
+            f"train {' '.join(recipe)} --steps {steps}", partial(_train, recipe, steps), _print_train, _trained
+        ),
     ]  # fmt: skip
     return {"machine": facts, "parts": parts}
+
+
+def _index(bundle: Bundle, count: int, unchanged: int) -> dict[str, Any]:
+    with needs("train"):
+        import torch  # noqa: F401  # of the plain loop
+    return benchmark_index(bundle, None, count, unchanged=unchanged)
+
+
+def _models(bundle: Bundle, peers: Sequence[str], count: int) -> dict[str, Any]:
+    return benchmark_models([bundle], [find_peer(peer) for peer in peers], None, count)
+
+
+def _train(recipe: Sequence[str], steps: int) -> dict[str, Any]:
+    with needs("train"):
+        from imtext.benchmark.training import benchmark_training
+    return benchmark_training(list(recipe), steps)
+
+
+def _print_train(found: dict[str, Any]) -> None:
+    from imtext.benchmark.training import print_training
+
+    print_training(found)
 
 
 def _check_recipe(overrides: Sequence[str]) -> None:
@@ -144,12 +157,13 @@ def _part(
     show: Callable[[dict[str, Any]], None],
     charts: Callable[[dict[str, Any]], list[Chart]],
 ) -> Part:
-    """Run one benchmark."""
+    """Run one benchmark, in a process of its own: memory is that of this benchmark, and no model stays loaded."""
     title = TITLES[command.split()[0]]
     log.info("%s …", title)
     started, command = time.perf_counter(), f"python -m imtext.benchmark {command}"
     try:
-        found = measure()
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            found = process.submit(measure).result()
     except ImtextError as error:
         return Part(title, command, time.perf_counter() - started, f"not measured: {error}")
     printed = StringIO()
@@ -164,27 +178,27 @@ def _searched(found: dict[str, Any]) -> list[Chart]:
     for size in dict.fromkeys(row["size"] for row in found["sizes"]):
         rows = [row for row in found["sizes"] if row["size"] == size and row["method"] != WHOLE]
         bars = [Bar(row["method"], row["p50"], row["method"].startswith("imtext")) for row in rows]
-        charts.append(Chart(f"{size:,} vectors of {found['embed_dim']} dimensions", "ms", bars))
+        charts.append(Chart(f"{size:,} vectors of {found['embed_dim']} dimensions: less is better", "ms", bars))
     return charts
 
 
 def _served(found: dict[str, Any]) -> list[Chart]:
     bars = [Bar(f"{row['rate']:,.0f} searches/s", row["p50"] or 0) for row in found["rates"]]
-    return [Chart("Median of an answer", "ms", bars)]
+    return [Chart("Median of an answer: less is better", "ms", bars)]
 
 
 def _indexed(found: dict[str, Any]) -> list[Chart]:
     bars = [Bar("imtext", found["images_per_second"]), Bar("plain torch loop", found["plain_per_second"], own=False)]
-    return [Chart("Pictures per second", "pictures/s", bars)]
+    return [Chart("Pictures per second: more is better", "pictures/s", bars)]
 
 
 def _modelled(found: dict[str, Any]) -> list[Chart]:
     rows = [(row["name"], "bytes" in row, row) for row in found["models"]]
+    speeds = [Bar(name, row["images_per_second"], own) for name, own, row in rows]
+    queries = [Bar(name, row["query_ms"], own) for name, own, row in rows]
     return [
-        Chart(
-            "Pictures per second", "pictures/s", [Bar(name, row["images_per_second"], own) for name, own, row in rows]
-        ),
-        Chart("Median of a query", "ms", [Bar(name, row["query_ms"], own) for name, own, row in rows]),
+        Chart("Pictures per second: more is better", "pictures/s", speeds),
+        Chart("Median of a query: less is better", "ms", queries),
     ]
 
 
@@ -194,4 +208,4 @@ def _trained(found: dict[str, Any]) -> list[Chart]:
         *(Bar(speed.what, speed.captions) for speed in stages),
         Bar("plain loop", found["plain"].captions, own=False),
     ]
-    return [Chart("Captions per second", "captions/s", bars)]
+    return [Chart("Captions per second: more is better", "captions/s", bars)]

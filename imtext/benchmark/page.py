@@ -9,15 +9,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+BARS = 70  # per cent of the width; the values are behind the bars
 STYLE = """
 :root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 pre { overflow-x: auto; font-size: .8rem; line-height: 1.35 }
 table { border-collapse: collapse } td, th { text-align: left; padding: .1rem 1rem .1rem 0; vertical-align: top }
 .bars { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 1rem 0 }
-.bar { background: #4a7bd0; color: #fff; padding: 0 .4rem; border-radius: .2rem; white-space: nowrap; min-width: 0 }
-.other .bar { background: #8a8f98 }
-.bar span { position: relative } .other, .own { display: contents }
+.line { display: flex; gap: .5rem; white-space: nowrap }
+.bar { background: #4a7bd0; border-radius: .2rem } .other .bar { background: #8a8f98 }
+.other, .own { display: contents }
 """
 
 
@@ -102,9 +103,9 @@ def _chart(chart: Chart) -> str:
     longest = max((bar.value for bar in chart.bars), default=0) or 1
     first = next((bar.value for bar in chart.bars), 0) or 1
     bars = "".join(
-        f'<div class="{"own" if bar.own else "other"}"><div>{escape(bar.name)}</div><div>'
-        f'<div class="bar" style="width: {100 * bar.value / longest:.1f}%">'
-        f"<span>{bar.value:,.2f} {escape(chart.unit)}, {bar.value / first:.2f} ×</span></div></div></div>"
+        f'<div class="{"own" if bar.own else "other"}"><div>{escape(bar.name)}</div><div class="line">'
+        f'<div class="bar" style="width: {BARS * bar.value / longest:.1f}%"></div>'
+        f"<span>{bar.value:,.2f} {escape(chart.unit)}, {bar.value / first:.2f} ×</span></div></div>"
         for bar in chart.bars
     )
     return f'<h3>{escape(chart.title)}</h3><div class="bars">{bars}</div>'

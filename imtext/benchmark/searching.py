@@ -34,7 +34,7 @@ from imtext.search.store import File, Picture
 
 Floats = npt.NDArray[np.float32]
 
-TOP_K, COLD_SIZE, COLD_STARTS = 10, 100_000, 5
+TOP_K, COLD_SIZE = 10, 100_000
 WHOLE = "text → results"
 # Shares of the pictures of `filled_index` that pass.
 FILTERS = {
@@ -45,7 +45,7 @@ FILTERS = {
 QUERY = "a brown dog runs along the beach with a ball in its mouth"
 
 
-def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int = 0) -> dict[str, Any]:
+def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, starts: int = 5, seed: int = 0) -> dict[str, Any]:
     """Measure exact search over random vectors of the bundle's size, one query at a time.
 
     All methods answer one query before the next query, so that other load on the machine affects them equally.
@@ -54,6 +54,7 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
         bundle: the model.
         sizes: sizes of the galleries.
         queries: number of queries for each size; a quarter of it above 100,000 vectors.
+        starts: number of new processes, each of which searches once.
         seed: seed of the random vectors.
 
     Returns:
@@ -63,7 +64,7 @@ def benchmark_search(bundle: Bundle, sizes: list[int], queries: int, seed: int =
     """
     rng = np.random.default_rng(seed)
     # First, while this process is small: a child's peak memory includes this process's memory at the fork.
-    cold = _cold_start(bundle, rng)
+    cold = _cold_start(bundle, rng, starts)
     encoder = Encoder(bundle)
     found: dict[str, Any] = {
         "embed_dim": bundle.embed_dim, "cores": os.cpu_count(), "bandwidth": _bandwidth(), "sizes": [],
@@ -147,23 +148,13 @@ def _others(vectors: Floats, folder: Path) -> dict[str, Callable[[Floats], objec
     return methods
 
 
-def _cold_start(bundle: Bundle, rng: np.random.Generator) -> dict[str, Any]:
+def _cold_start(bundle: Bundle, rng: np.random.Generator, starts: int) -> dict[str, Any]:
     """The time of `imtext search` in a new process, with the index in the system's file cache."""
     with TemporaryDirectory(prefix="imtext-benchmark-") as folder:
         path = Path(folder) / "index"
         filled_index(path, bundle, random_unit(rng, COLD_SIZE, bundle.embed_dim)).store.close()
-        command = [
-            sys.executable,
-            "-m",
-            "imtext",
-            "search",
-            QUERY,
-            "--index",
-            str(path),
-            "--min-relevance",
-            "0",
-            "--json",
-        ]
+        options = ["--index", str(path), "--min-relevance", "0", "--json"]
+        command = [sys.executable, "-m", "imtext", "search", QUERY, *options]
 
         def run() -> None:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -171,7 +162,7 @@ def _cold_start(bundle: Bundle, rng: np.random.Generator) -> dict[str, Any]:
                 raise ImtextError(f"imtext search failed: {done.stderr}")
 
         run()
-        seconds = [_timed(run) / 1000 for _ in range(COLD_STARTS)]
+        seconds = [_timed(run) / 1000 for _ in range(starts)]
         disk = sum(file.stat().st_size for file in path.iterdir() if file.is_file())  # without its copy of the model
     return {
         "size": COLD_SIZE, "seconds": float(np.median(seconds)), "slowest": max(seconds),

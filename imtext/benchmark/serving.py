@@ -213,6 +213,7 @@ def print_serving(found: dict[str, Any]) -> None:
         box=box.SIMPLE_HEAD,
         title=f"A server over {found['pictures']:,} pictures; it shares its cores with the client",
         title_justify="left",
+        padding=(0, 1, 0, 0),
     )
     for column in ("searches/s", "answered/s", "p50 ms", "p99 ms", "refused", "p50 ms", "p99 ms", "failed"):
         table.add_column(column, justify="right")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imtext.benchmark import everything, searching
+from imtext.benchmark import everything
 from imtext.benchmark.__main__ import main
 from imtext.benchmark.everything import benchmark_all, machine_facts
 from imtext.errors import ConfigError, MissingExtraError
@@ -20,8 +20,6 @@ PARTS = ["Search", "Server", "Indexing", "Models", "Training"]
 
 @pytest.mark.slow
 def test_a_page_of_everything(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "COLD_STARTS", 1)
-    monkeypatch.setattr(searching, "COLD_SIZE", 50)
     page, values = tmp_path / "page.html", tmp_path / "values.json"
     settings = [*TINY_SHAPES, "data.num_images=450", "logger=none", "paths.root=."]
     options = ["--quick", "--output", str(page), "--json", str(values), "--bundle", str(bundle.path)]
@@ -36,11 +34,13 @@ def test_a_page_of_everything(bundle: Bundle, tmp_path: Path, monkeypatch: pytes
         assert bar in text
 
 
-def test_what_fails_says_so_in_its_place() -> None:
-    def measure() -> dict[str, object]:
-        raise MissingExtraError("Install it: pip install imtext[train]")
+def fail() -> dict[str, object]:
+    """A benchmark whose packages are missing."""
+    raise MissingExtraError("Install it: pip install imtext[train]")
 
-    part = everything._part("train experiment=quickstart", measure, print, lambda found: [])
+
+def test_what_fails_says_so_in_its_place() -> None:
+    part = everything._part("train experiment=quickstart", fail, print, lambda found: [])
     assert part.printed == "not measured: Install it: pip install imtext[train]"
     assert part.command == "python -m imtext.benchmark train experiment=quickstart"
     assert (part.title, part.found) == ("Training", None)
