@@ -89,7 +89,6 @@ def _is_multirun() -> bool:
 
 def fit(run: Run, trackers: list[MLflowTracker]) -> None:
     """Record the inputs, measure the untrained model, cache features of frozen blocks, and train."""
-    from imtext.training.devices import denormals_as_zero
     from imtext.training.features import cache_features
     from imtext.training.text_features import cache_text_features
 
@@ -108,8 +107,7 @@ def fit(run: Run, trackers: list[MLflowTracker]) -> None:
         run.data.features = cache_features(model.image_encoder, plan, run.data, device, epochs)
         run.data.text_features = cache_text_features(model.text_encoder, plan, run.data, device, epochs)
     checkpoint = run.resumed.path if run.resumed else None
-    with denormals_as_zero():
-        run.trainer.fit(run.module, run.data, ckpt_path=checkpoint, weights_only=True)
+    run.trainer.fit(run.module, run.data, ckpt_path=checkpoint, weights_only=True)
 
 
 def finish(run: Run, trackers: list[MLflowTracker], metrics: dict[str, float], best: Path | None) -> Path | None:

@@ -57,6 +57,7 @@ def by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     if mlflow := sys.modules.get("mlflow"):
         mlflow.set_tracking_uri(None)
     torch.set_num_threads(THREADS)
+    torch.set_flush_denormal(False)  # trainings leave it on
 
 
 @pytest.fixture

@@ -24,15 +24,16 @@ def object_store(bucket: str, folder: Path | None = None) -> Iterator[None]:
         "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true",
         "AWS_EC2_METADATA_DISABLED": "true",
     }  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        s3fs.S3FileSystem.clear_instance_cache()  # of other tests, with other addresses
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=bucket)
-        for path in sorted(folder.iterdir()) if folder else []:
-            client.upload_file(str(path), bucket, path.name)
-        try:
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            s3fs.S3FileSystem.clear_instance_cache()  # or it goes on with the address of another test
+            client = boto3.client("s3")
+            client.create_bucket(Bucket=bucket)
+            for path in sorted(folder.iterdir()) if folder else []:
+                client.upload_file(str(path), bucket, path.name)
             yield
-        finally:
-            server.stop()
+    finally:
+        s3fs.S3FileSystem.clear_instance_cache()
+        server.stop()

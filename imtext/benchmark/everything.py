@@ -53,6 +53,7 @@ def benchmark_all(bundle: Bundle, overrides: Sequence[str], peers: Sequence[str]
 
     Raises:
         ConfigError: a peer or a setting is unknown.
+        MissingExtraError: the library of a peer is not installed.
     """
     facts = machine_facts(bundle.path)  # before there is other load
     for peer in peers:
@@ -164,8 +165,10 @@ def _part(
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
             found = process.submit(measure).result()
-    except ImtextError as error:
-        return Part(title, command, time.perf_counter() - started, f"not measured: {error}")
+    except Exception as error:  # the other parts are kept, also if this process was killed for its memory
+        log.debug("%s", title, exc_info=True)
+        reason = str(error) if isinstance(error, ImtextError) else f"{type(error).__name__}: {error}"
+        return Part(title, command, time.perf_counter() - started, f"not measured: {reason}")
     printed = StringIO()
     with redirect_stdout(printed):
         show(found)

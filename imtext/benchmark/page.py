@@ -15,9 +15,9 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 pre { overflow-x: auto; font-size: .8rem; line-height: 1.35 }
 table { border-collapse: collapse } td, th { text-align: left; padding: .1rem 1rem .1rem 0; vertical-align: top }
-.bars { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 1rem 0 }
+.bars { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 1rem 0; overflow-x: auto }
 .line { display: flex; gap: .5rem; white-space: nowrap }
-.bar { background: #4a7bd0; border-radius: .2rem } .other .bar { background: #8a8f98 }
+.bar { flex: none; background: #4a7bd0; border-radius: .2rem } .other .bar { background: #8a8f98 }
 .other, .own { display: contents }
 """
 

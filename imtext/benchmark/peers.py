@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from imtext.errors import ConfigError, needs
+from imtext.errors import ConfigError, Extra, needs
 
 BATCH = 32
 
@@ -94,6 +95,7 @@ class Transformers(Peer):
 
 
 PEERS: dict[str, Callable[[str], Peer]] = {"open_clip": OpenCLIP, "transformers": Transformers}
+EXTRAS: dict[str, Extra] = {"open_clip": "open-clip", "transformers": "hf"}
 
 
 def find_peer(described: str) -> Callable[[], Peer]:
@@ -101,8 +103,12 @@ def find_peer(described: str) -> Callable[[], Peer]:
 
     Raises:
         ConfigError: there is no such library.
+        MissingExtraError: it is not installed.
     """
     library, _, name = described.partition("=")
     if library not in PEERS or not name:
         raise ConfigError(f"--peer takes {' or '.join(f'{known}=<model>' for known in PEERS)}, not {described!r}")
+    with needs(EXTRAS[library]):
+        if find_spec(library) is None:
+            raise ModuleNotFoundError(name=library)
     return lambda: PEERS[library](name)

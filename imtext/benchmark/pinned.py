@@ -19,7 +19,7 @@ from omegaconf import open_dict
 from imtext.benchmark.recipe import now
 from imtext.config.compose import compose_config
 from imtext.config.schema import check_config
-from imtext.training.devices import denormals_as_zero, settle_device
+from imtext.training.devices import settle_device
 from imtext.training.distributed import is_rank_zero
 from imtext.training.run import build_run
 
@@ -60,8 +60,7 @@ def time_steps(overrides: list[str], steps: int) -> list[float]:
     seed_everything(config.seed, verbose=False)
     run, clock = build_run(config), Clock()
     run.trainer.callbacks.append(clock)  # type: ignore[attr-defined]
-    with denormals_as_zero():
-        run.trainer.fit(run.module, run.data)
+    run.trainer.fit(run.module, run.data)
     return [end - start for start, end in zip(clock.ends[WARM_UP - 1 :], clock.ends[WARM_UP:], strict=False)]
 
 

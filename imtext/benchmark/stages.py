@@ -15,7 +15,6 @@ from imtext.benchmark.speed import Speed, peak_memory
 from imtext.data import RetrievalDataModule
 from imtext.data.batch import Batch
 from imtext.errors import ConfigError
-from imtext.training.devices import denormals_as_zero
 from imtext.training.module import RetrievalModule
 from imtext.training.stages import Plan
 
@@ -76,8 +75,7 @@ def _time_steps(config: DictConfig, data: RetrievalDataModule, module: Retrieval
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    with denormals_as_zero():
-        trainer.fit(module, data)
+    trainer.fit(module, data)
     if not watch.images:
         raise ConfigError("The benchmark needs more training pictures or a smaller data.batch_size")
     seconds = watch.waited + watch.worked

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from omegaconf import DictConfig, open_dict
@@ -33,6 +31,9 @@ def settle_device(trainer: DictConfig, several: bool = False) -> None:
     """
     if not is_rank_zero():
         logging.getLogger().setLevel(logging.ERROR)
+    # Gradients of saturated units fall below 1e-38, where a CPU takes several times as long: they count as zero. This
+    # is for the whole process, because torch's threads take it over once, from the thread that starts them.
+    torch.set_flush_denormal(True)
     trainer.accelerator = resolve_accelerator(str(trainer.accelerator))
     trainer.precision = resolve_precision(trainer.precision, trainer.accelerator)
     if trainer.get("strategy", "auto") == "auto":
@@ -48,19 +49,6 @@ def settle_device(trainer: DictConfig, several: bool = False) -> None:
     else:
         _settle_processes(trainer)
     log.info("Device: %s, precision %s, %d threads", trainer.accelerator, trainer.precision, torch.get_num_threads())
-
-
-@contextmanager
-def denormals_as_zero() -> Iterator[None]:
-    """Count numbers below 1e-38 as zero, where the processor can.
-
-    Gradients of saturated units become that small, and a CPU takes several times as long for them.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)  # or all other code of this process would lose them, too
 
 
 def _settle_processes(trainer: DictConfig) -> None:

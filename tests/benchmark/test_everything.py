@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_what_fails_says_so_in_its_place() -> None:
     assert part.printed == "not measured: Install it: pip install imtext[train]"
     assert part.command == "python -m imtext.benchmark train experiment=quickstart"
     assert (part.title, part.found) == ("Training", None)
+
+
+def die() -> dict[str, object]:
+    """A benchmark that needs more memory than there is."""
+    os._exit(9)
+
+
+def test_a_benchmark_that_is_killed_leaves_the_others() -> None:
+    part = everything._part("search", die, print, lambda found: [])
+    assert part.printed.startswith("not measured: BrokenProcessPool")
 
 
 def test_mistakes_are_found_before_anything_is_measured(

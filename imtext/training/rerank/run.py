@@ -20,7 +20,6 @@ from imtext.evaluation.reranking import Gathered, SecondLook
 from imtext.training.build import build_reranker
 from imtext.training.callbacks import LastCheckpoint, ProgressBar, RunCheckpoint, StopWhenDiverged
 from imtext.training.checkpoints import TrainedModel, part_of_state, read_checkpoint
-from imtext.training.devices import denormals_as_zero
 from imtext.training.features import frozen_features
 from imtext.training.rerank.batches import NeighbourSampler, RerankBatch, RerankDataset, loader
 from imtext.training.rerank.embeddings import embeddings_of
@@ -94,8 +93,7 @@ def train_reranker(run: RerankRun) -> Path | None:
     )
     module = RerankModule(reranker, run.recipe, _validation(run), saved, run.seed)
     trainer = _trainer(run)
-    with denormals_as_zero():
-        trainer.fit(module, batches, ckpt_path=run.resume, weights_only=True)
+    trainer.fit(module, batches, ckpt_path=run.resume, weights_only=True)
     best = run.folder / "best.ckpt"
     return None if trainer.fast_dev_run else best  # type: ignore[attr-defined]
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from imtext.config.paths import CONFIG_DIR
 from imtext.data.reuse import ReadOnce
 from imtext.errors import ConfigError
-from imtext.training.devices import denormals_as_zero, settle_device
+from imtext.training.devices import settle_device
 from imtext.training.features import cache_features
 from imtext.training.run import Run, build_run
 from imtext.training.sweep.held_out import HeldOut
@@ -104,8 +104,7 @@ class Bench:
         run.data.features = cache_features(model.image_encoder, plan, run.data, device, epochs)
         run.data.text_features = cache_text_features(model.text_encoder, plan, run.data, device, epochs)
         try:
-            with denormals_as_zero():
-                run.trainer.fit(run.module, run.data)
+            run.trainer.fit(run.module, run.data)
         except SystemExit:  # Lightning exits on Ctrl-C
             raise KeyboardInterrupt from None
 

@@ -18,7 +18,7 @@ from imtext.errors import SearchError, StoreError
 from imtext.search.store.records import Vectors
 
 TABLE = "state"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ class State:
         """
         known: dict[str, Any] = json.loads(text)
         if (made := known.pop("format", None)) != FORMAT:
-            raise SearchError(f"{location} is an index of format {made}, but this imtext reads {FORMAT}")
+            raise SearchError(
+                f"{location} is an index of format {made}, but this imtext reads {FORMAT}. Index into a new store"
+            )
         return cls(**{**known, "replaced": tuple(known["replaced"])})
 
 

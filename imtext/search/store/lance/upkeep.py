@@ -27,9 +27,11 @@ PARTITION = 4_096  # vectors in one partition of the vector index
 KEPT = timedelta(days=1)  # readers that hold a version that was replaced before have to refresh
 SPARE = timedelta(minutes=1)  # between our look at the clock and Lance's
 ITERATIONS = 20  # of learning centres
+PARTS = 8  # of the vector index, of which it is made anew
 BITS = 2  # of a number in the codes of vectors
 NEVER = timedelta(days=36_500)
 
+VECTOR_INDEX = "vectors"
 INDEXES = {PICTURES: ("id", "content"), FILES: ("path", "picture")}
 
 
@@ -58,7 +60,7 @@ def tend(tables: Mapping[str, Any], state: State, ended: bool) -> State:
     if state.count >= LOOKED_UP:
         for name, columns in INDEXES.items():
             _index(tables[name], columns)
-    if ended and _needs_centres(state):
+    if ended and (_needs_centres(state) or _parts(tables[PICTURES]) >= PARTS):
         index_vectors(tables[PICTURES], state.count)
         trained = state.count
     for table in tables.values():
@@ -66,6 +68,12 @@ def tend(tables: Mapping[str, Any], state: State, ended: bool) -> State:
     if counts != {name: table.count_rows() for name, table in tables.items()}:  # Lance lets others add meanwhile
         raise meanwhile()
     return replace(state, number=state.number + 1, commits=0, indexed=state.count, trained=trained)
+
+
+def _parts(table: Any) -> int:
+    """The number of parts of the vector index: each update of it adds one, and a query looks into all of them."""
+    stats = table.index_stats(VECTOR_INDEX)
+    return stats.num_indices if stats is not None else 0
 
 
 def _index(table: Any, columns: tuple[str, ...]) -> None:
@@ -84,7 +92,7 @@ def index_vectors(table: Any, count: int) -> None:
     started = time.monotonic()
     log.info("Making the vector index of %s pictures …", f"{count:,}")
     config = IvfRq(distance_type=DISTANCE, target_partition_size=PARTITION, num_bits=BITS, max_iterations=ITERATIONS)
-    table.create_index("vector", config=config, replace=True)
+    table.create_index("vector", config=config, replace=True, name=VECTOR_INDEX)
     log.info("The vector index took %.0f s", time.monotonic() - started)
 
 

@@ -20,8 +20,8 @@ def test_written_and_read() -> None:
 
 
 def test_of_another_imtext() -> None:
-    with pytest.raises(SearchError, match=r"here is an index of format 2, but this imtext reads 1"):
-        State.read(State(1, "g", 3).write().replace('"format": 1', '"format": 2'), "here")
+    with pytest.raises(SearchError, match=r"here is an index of format 1, but this imtext reads 2"):
+        State.read(State(1, "g", 3).write().replace('"format": 2', '"format": 1'), "here")
 
 
 def test_only_the_next_commit_is_written(lance: LanceStore) -> None:

@@ -80,6 +80,20 @@ def test_numbers_may_differ_as_much_as_those_of_principal_axes(tmp_path: Path) -
     assert np.mean([np.isin(*both).mean() for both in zip(found, expected, strict=True)]) > 0.95
 
 
+def test_the_vector_index_has_few_parts(grown: LanceStore) -> None:
+    """Each update adds one to it, which costs every query as much as the first."""
+    parts = []
+    for number in range(2 * upkeep.PARTS):
+        vector = np.eye(1, DIM, number, dtype=np.float32)[0]
+        grown.commit([Picture(b"new%d" % number, vector)], [File(f"/new/{number}", 1, 1, b"new%d" % number)])
+        grown.tend()
+        parts.append(upkeep._parts(grown._latest().pictures))
+    assert max(parts) == upkeep.PARTS
+    assert min(parts[upkeep.PARTS :]) == 1
+    grown.refresh()
+    assert grown.nearest(np.eye(1, DIM, 3, dtype=np.float32), 1, approximate=True).scores[0][0] == 1
+
+
 def test_a_reader_of_before_still_reads(grown: LanceStore) -> None:
     reader = LanceStore.open(grown.location)
     before = reader.nearest(np.eye(1, DIM, dtype=np.float32), 5)
