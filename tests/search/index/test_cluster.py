@@ -43,7 +43,7 @@ def machines() -> Iterator[Cluster]:
     """A cluster of two machines with a worker each, which are processes on this one, and an empty bucket `photos`."""
     with pytest.MonkeyPatch.context() as patch, object_store("photos"):
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_agent_register_timeout_ms", "60000")  # on a busy machine
+        patch.setenv("RAY_agent_register_timeout_ms", "600000")  # on a busy machine
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         size: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100_000_000}
         started = Cluster(
