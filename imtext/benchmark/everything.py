@@ -181,18 +181,18 @@ def _searched(found: dict[str, Any]) -> list[Chart]:
     for size in dict.fromkeys(row["size"] for row in found["sizes"]):
         rows = [row for row in found["sizes"] if row["size"] == size and row["method"] != WHOLE]
         bars = [Bar(row["method"], row["p50"], row["method"].startswith("imtext")) for row in rows]
-        charts.append(Chart(f"{size:,} vectors of {found['embed_dim']} dimensions: less is better", "ms", bars))
+        charts.append(Chart(f"{size:,} vectors of {found['embed_dim']} dimensions", "ms", bars))
     return charts
 
 
 def _served(found: dict[str, Any]) -> list[Chart]:
     bars = [Bar(f"{row['rate']:,.0f} searches/s", row["p50"] or 0) for row in found["rates"]]
-    return [Chart("Median of an answer: less is better", "ms", bars)]
+    return [Chart("Median of an answer", "ms", bars)]
 
 
 def _indexed(found: dict[str, Any]) -> list[Chart]:
     bars = [Bar("imtext", found["images_per_second"]), Bar("plain torch loop", found["plain_per_second"], own=False)]
-    return [Chart("Pictures per second: more is better", "pictures/s", bars)]
+    return [Chart("Pictures per second", "pictures/s", bars)]
 
 
 def _modelled(found: dict[str, Any]) -> list[Chart]:
@@ -200,8 +200,8 @@ def _modelled(found: dict[str, Any]) -> list[Chart]:
     speeds = [Bar(name, row["images_per_second"], own) for name, own, row in rows]
     queries = [Bar(name, row["query_ms"], own) for name, own, row in rows]
     return [
-        Chart("Pictures per second: more is better", "pictures/s", speeds),
-        Chart("Median of a query: less is better", "ms", queries),
+        Chart("Pictures per second", "pictures/s", speeds),
+        Chart("Median of a query", "ms", queries),
     ]
 
 
@@ -211,4 +211,4 @@ def _trained(found: dict[str, Any]) -> list[Chart]:
         *(Bar(speed.what, speed.captions) for speed in stages),
         Bar("plain loop", found["plain"].captions, own=False),
     ]
-    return [Chart("Captions per second: more is better", "captions/s", bars)]
+    return [Chart("Captions per second", "captions/s", bars)]

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-BARS = 70  # per cent of the width; the values are behind the bars
+BARS = 70  # per cent of the width; the values stand beside the bars
 STYLE = """
 :root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -108,7 +108,8 @@ def _chart(chart: Chart) -> str:
         f"<span>{bar.value:,.2f} {escape(chart.unit)}, {bar.value / first:.2f} ×</span></div></div>"
         for bar in chart.bars
     )
-    return f'<h3>{escape(chart.title)}</h3><div class="bars">{bars}</div>'
+    better = "more" if chart.unit.endswith("/s") else "less"
+    return f'<h3>{escape(chart.title)}: {better} is better</h3><div class="bars">{bars}</div>'
 
 
 def plain(value: object) -> object:

@@ -101,9 +101,8 @@ def vector_column(vectors: Vectors) -> Any:
     """Vectors ``[N, embed_dim]`` as a column of Arrow; the opposite of `vectors_of`."""
     import pyarrow as pa
 
-    count, dim = vectors.shape
-    stored = np.zeros((count, width(dim)), dtype=np.float32)
-    stored[:, :dim] = vectors
+    dim = vectors.shape[1]
+    stored = np.pad(vectors, ((0, 0), (0, width(dim) - dim)))
     return pa.FixedSizeListArray.from_arrays(pa.array(stored.ravel()), width(dim))
 
 

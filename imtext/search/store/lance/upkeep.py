@@ -27,7 +27,7 @@ PARTITION = 4_096  # vectors in one partition of the vector index
 KEPT = timedelta(days=1)  # readers that hold a version that was replaced before have to refresh
 SPARE = timedelta(minutes=1)  # between our look at the clock and Lance's
 ITERATIONS = 20  # of learning centres
-PARTS = 8  # of the vector index, of which it is made anew
+PARTS = 8  # with so many parts, the vector index is made anew
 BITS = 2  # of a number in the codes of vectors
 NEVER = timedelta(days=36_500)
 
@@ -60,7 +60,7 @@ def tend(tables: Mapping[str, Any], state: State, ended: bool) -> State:
     if state.count >= LOOKED_UP:
         for name, columns in INDEXES.items():
             _index(tables[name], columns)
-    if ended and (_needs_centres(state) or _parts(tables[PICTURES]) >= PARTS):
+    if (ended and _needs_centres(state)) or _parts(tables[PICTURES]) >= PARTS:
         index_vectors(tables[PICTURES], state.count)
         trained = state.count
     for table in tables.values():
