@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,3 +59,16 @@ def test_the_engine_embeds(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.M
     assert (done.returncode, done.stderr.strip()) == (0, "Ray: 3 nodes, 12 workers")
     assert done.stdout.startswith("1 added in ")
     assert asked == [index / "bundle"]
+
+
+@pytest.mark.slow
+def test_a_cluster_of_this_machine(bundle: Bundle, tmp_path: Path) -> None:
+    """As its user starts it. Below `uv run`, as in CI, Ray's workers would make environments from the checkout."""
+    for number in range(3):
+        picture(tmp_path / f"{number}.png", number)
+    files = ("--index", str(tmp_path / "index"), "--bundle", str(bundle.path))
+    command = [sys.executable, "-m", "imtext", "index", str(tmp_path), *files, "--engine", "ray"]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(command, capture_output=True, text=True, env={**clean, "TERM": "dumb"}, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("3 added in ")
