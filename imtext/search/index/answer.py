@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imtext.errors import SearchError
 from imtext.search.bundle import Bundle
@@ -141,8 +141,8 @@ def _results(
         else:  # the words are the reason to show it, whatever the model thinks of it
             vector = store.vector_of(id)
             score, relevance = 0.0 if vector is None else float(vector @ query.vector), None
-        found_by += where.get(id, ())
-        results.append(found_picture(held[id], facts.get(id), score, relevance, len(others), found_by))
+        result = replace(found_picture(held[id], facts.get(id)), score=score, relevance=relevance)
+        results.append(replace(result, near_duplicates=len(others), found_by=[*found_by, *where.get(id, ())]))
     return results
 
 
@@ -195,28 +195,19 @@ def held_files(store: Store, ids: Sequence[int], filters: Filters) -> dict[int, 
     return held
 
 
-def found_picture(
-    files: Sequence[File],
-    facts: Facts | None,
-    score: float = 0.0,
-    relevance: float | None = None,
-    near_duplicates: int = 0,
-    found_by: Sequence[FoundBy] = (),
-) -> SearchResult:
-    """The result of a picture with these files."""
+def found_picture(files: Sequence[File], facts: Facts | None) -> SearchResult:
+    """The result of a picture with these files, without a score or a relevance."""
     first, *copies = files
     facts = facts or Facts()
     return SearchResult(
         first.path,
-        score,
-        relevance,
+        0.0,
+        None,
         first.content.hex(),
         tuple(file.path for file in copies),
         facts.taken or local_time(min(file.mtime_ns for file in files)),
         "camera" if facts.taken else "file",
         None if facts.latitude is None or facts.longitude is None else (facts.latitude, facts.longitude),
-        near_duplicates,
-        list(found_by),
     )
 
 

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-if "ray" not in sys.modules:  # which reads this when it is imported: others on the network must not get in,
+if "ray" not in sys.modules:  # which reads all this when it is imported
+    # Others on the network must not get in.
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex()}
-    # and below `uv run`, workers would otherwise each make a new environment from a copy of this checkout.
+    # Below `uv run`, workers would each make a new environment from a copy of this checkout.
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 
 import ray
